@@ -1,0 +1,2 @@
+//! The adapter.
+fn main() {}

@@ -1,0 +1,78 @@
+//! Everything the adapter knows at one moment, as an immutable value. Inputs make the next world, outputs watch it.
+//!
+//! A world is cheap to clone (deployments are shared), and outputs find what changed between two worlds by comparing
+//! pointers, so a change among thousands of APIs costs what the change costs. Must never do I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tollgate_model::{Api, Issuer, Settings};
+
+/// Identifies a deployment: one API on one virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeploymentKey {
+    /// Domain, lower case.
+    pub virtual_host: String,
+    /// [`Api::id`].
+    pub api_id: String,
+}
+
+/// An API with all that outputs need of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// What the filters get.
+    pub api: Api,
+    /// `HTTP`, `WS`, `GRAPHQL`, `SOAP`: the type of api.yaml in upper case.
+    pub api_type: String,
+    /// Context of api.yaml as `GET /apis` shows it (the base path).
+    pub context: String,
+    /// Environments (gateway labels) it is deployed to.
+    pub environments: BTreeSet<String>,
+    /// The Envoy clusters that the API's backends name.
+    pub clusters: Vec<Cluster>,
+}
+
+impl Deployment {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> DeploymentKey {
+        DeploymentKey { virtual_host: self.api.virtual_host.clone(), api_id: self.api.id.clone() }
+    }
+}
+
+/// An upstream cluster, before it is translated to Envoy's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `<organization>_<prefix>_<virtual host>_<title><version>[_<resource>]`, as in Choreo Connect.
+    pub name: String,
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether backends speak HTTP/2 (`x-wso2-http2-backend-enabled`).
+    pub http2: bool,
+}
+
+/// One address of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// DNS name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// 0 is tried first; endpoints of one priority share the load.
+    pub priority: u32,
+}
+
+/// The state of the adapter.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// All deployments.
+    pub deployments: BTreeMap<DeploymentKey, Arc<Deployment>>,
+    /// Issuers whose tokens are accepted.
+    pub issuers: Vec<Arc<Issuer>>,
+    /// Global settings of the filters.
+    pub settings: Settings,
+    /// Known environments and their default virtual host (`adapter.vhostMapping`).
+    pub environments: BTreeMap<String, String>,
+}

@@ -1,0 +1,117 @@
+//! An API as the filters see it: where it is found, what it exposes, and where its backends are.
+
+use serde::{Deserialize, Serialize};
+
+/// One API deployed on one virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Api {
+    /// Unique on its virtual host: `id` of api.yaml, or the hexadecimal SHA-1 of `name:version`.
+    pub id: String,
+    /// `name` of api.yaml.
+    pub name: String,
+    /// `version` of api.yaml.
+    pub version: String,
+    /// Owner of the API; `carbon.super` when the project names none.
+    pub organization: String,
+    /// Domain the API is served on, lower case, without a port. May start or end with `*`.
+    pub virtual_host: String,
+    /// Exposed path, beginning with `/` and without a trailing one: `/pizzashack/1.0.0`.
+    pub base_path: String,
+    /// `basePath` without its version segment, when this is the default version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_base_path: Option<String>,
+    /// State in the publisher's life cycle.
+    pub life_cycle: LifeCycle,
+    /// Header that carries the access token; the global one when absent. Lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_header: Option<String>,
+    /// Backend for production keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production: Option<Backend>,
+    /// Backend for sandbox keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Backend>,
+    /// Resources in definition order; the filter sorts them into matching order.
+    pub resources: Vec<Resource>,
+}
+
+/// Where an API stands in its life cycle. States that behave as `Published` are written as that by the adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LifeCycle {
+    /// Serves with all its security.
+    Published,
+    /// Serves without authentication, to production only.
+    Prototyped,
+    /// Answers 503 with code 700700.
+    Blocked,
+}
+
+/// An upstream: an Envoy cluster and how to use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Name of the Envoy cluster.
+    pub cluster: String,
+    /// Path put in front of the resource's; empty, or beginning with `/` and without a trailing one.
+    #[serde(default)]
+    pub base_path: String,
+    /// Route timeout in milliseconds; the gateway's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u32>,
+    /// Retries on certain status codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+/// How often, and on which upstream answers, a request is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Tries after the first one.
+    pub count: u8,
+    /// HTTP status codes that cause another try.
+    pub status_codes: Vec<u16>,
+}
+
+/// A path of an API with its operations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resource {
+    /// OpenAPI path template below the base path: `/order/{id}`, `/files/*`.
+    pub template: String,
+    /// Overrides the API's production backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production: Option<Backend>,
+    /// Overrides the API's sandbox backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Backend>,
+    /// What may be done with it, one entry a method.
+    pub operations: Vec<Operation>,
+}
+
+/// One method of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// HTTP method in upper case.
+    pub method: String,
+    /// Who may call it.
+    pub security: Security,
+}
+
+/// Who may call an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Security {
+    /// Anyone (`x-wso2-disable-security`, `x-auth-type: None`).
+    Unsecured,
+    /// The bearer of an access token of a known issuer.
+    #[serde(rename = "oauth2")]
+    OAuth2 {
+        /// The token must hold at least one of them; none means any token will do.
+        #[serde(default)]
+        scopes: Vec<String>,
+    },
+}

@@ -1,0 +1,29 @@
+//! What the adapter and the filters agree on: plain types, and the wire codec that carries them.
+//!
+//! The adapter compiles everything a filter may ask into [tables](Table), each split into a fixed number of shards.
+//! A shard is one opaque, checksummed blob ([`wire::Shard`]); the feed ([`wire::FeedFrame`]) carries the shards that
+//! changed; the [`wire::Index`] says which version of every shard a gateway holds.
+//!
+//! This crate must never do I/O, read a clock, or know of Envoy or of the adapter's inputs.
+//! A type here is a promise to the neighbouring release: add fields with `#[serde(default)]`, and where an older filter
+//! must not ignore the new field, raise what [`wire::Entry::needs`] says for the entries that use it.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+mod api;
+pub mod contract;
+mod issuer;
+mod jwk;
+pub mod keys;
+mod settings;
+mod table;
+pub mod wire;
+
+pub use api::{Api, Backend, LifeCycle, Operation, Resource, Retry, Security};
+pub use issuer::{Algorithm, Issuer};
+pub use jwk::{Jwk, JwkSet};
+pub use settings::Settings;
+pub use table::{Slot, Table};
+
+/// The release of the shared types. A filter refuses every entry whose [`wire::Entry::needs`] is greater: the entry uses
+/// something this filter would have to ignore, and ignoring a rule means failing open.
+pub const SCHEMA: u16 = 1;

@@ -1,0 +1,6 @@
+//! The adapter: takes APIs from its inputs, keeps them, and feeds Envoy and the filters.
+//!
+//! Arrows point inward: [`inputs`] and [`outputs`] depend on [`model`] and never on each other; [`run`] wires them.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod model;

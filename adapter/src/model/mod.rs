@@ -1,0 +1,9 @@
+//! What inputs make and outputs watch. Knows neither: must never import `inputs` or `outputs`, and must never do I/O.
+
+pub mod problem;
+pub mod world;
+mod writer;
+
+pub use problem::{Problem, Problems, Severity};
+pub use world::{Cluster, Deployment, DeploymentKey, Endpoint, World};
+pub use writer::WorldWriter;

@@ -1,1 +1,27 @@
-//! Placeholder while the workspace is laid out.
+//! The decision: what happens to a request, as a pure function of the directory, the request, the answers so far and
+//! the time.
+//!
+//! Start reading at [`decide`]. `stages/` lists the steps in the order in which a request takes them; `token/` holds the
+//! mechanics of access tokens, `resource/` those of paths and templates, `rejection/` every way to say no.
+//!
+//! This crate must never do I/O, read a clock, name Envoy, or panic: it runs unchanged in wasm, in the adapter, in unit
+//! tests and in fuzzers. Whatever it needs of the world it asks for with a [`Question`].
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+mod cx;
+mod decide;
+mod directory;
+#[doc(hidden)]
+pub mod fuzzing;
+mod headers;
+pub mod rejection;
+pub mod resource;
+mod stages;
+#[cfg(test)]
+mod testing;
+pub mod token;
+
+pub use cx::{Answer, Answers, Cx, Decision, Edits, MAX_QUESTIONS, Question, Reply, Timestamp};
+pub use decide::decide;
+pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
+pub use headers::{Header, HeaderMap, MalformedHeaders};

@@ -14,6 +14,8 @@ mod feed;
 mod index;
 mod reader;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 pub use cursor::Cursor;
 pub use feed::FeedFrame;

@@ -1,0 +1,35 @@
+//! The request's way, in one screen.
+
+use crate::stages::{admit, authenticate, authorize, mediate};
+use crate::{Cx, Decision, Edits, Question, Reply};
+
+/// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
+/// an answer has arrived.
+#[must_use]
+pub fn decide(cx: &Cx) -> Decision {
+    match walk(cx) {
+        Ok(edits) => Decision::Forward(edits),
+        Err(Halt::Reply(reply)) => Decision::Reply(reply),
+        Err(Halt::Ask(question)) => Decision::Ask(question),
+    }
+}
+
+/// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
+fn walk(cx: &Cx) -> Result<Edits, Halt> {
+    let admitted = admit::admit(cx)?;
+    let identity = authenticate::authenticate(cx, &admitted)?;
+    let permit = authorize::authorize(&admitted, identity)?;
+    mediate::mediate(cx, &admitted, &permit)
+}
+
+/// Why the walk stops early; what `?` carries.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The gateway answers.
+    Reply(Reply),
+    /// The world must answer first.
+    Ask(Question),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Look-ups in the snapshot, as the stages see them, and the compiled forms they return.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tollgate_model::{Algorithm, Api, Issuer, Settings};
+
+use crate::Timestamp;
+use crate::resource::ResourceTable;
+use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
+
+/// What a worker knows. Implementations answer from memory; they never wait.
+pub trait Directory {
+    /// Global settings. `None` while there is no snapshot that this release can read: nothing is decided then.
+    fn settings(&self) -> Option<Rc<Settings>>;
+    /// Whether a virtual host of exactly this domain (lower case) exists.
+    fn has_virtual_host(&self, domain: &[u8]) -> bool;
+    /// The id of the API that lies at this base path of this virtual host.
+    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Option<Rc<str>>;
+    /// The API of that id.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when there is an entry but this release cannot enforce it; the API is denied.
+    fn api(&self, virtual_host: &[u8], id: &str) -> Result<Option<Rc<CompiledApi>>, Unreadable>;
+    /// The issuer whose `iss` is exactly this.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when the issuers cannot be read; every token is refused.
+    fn issuer(&self, iss: &str) -> Result<Option<Rc<CompiledIssuer>>, Unreadable>;
+    /// Tokens that were verified with the issuers as they are now.
+    fn tokens(&self) -> &TokenCache;
+    /// Checks signatures.
+    fn verifier(&self) -> &dyn SignatureVerifier;
+}
+
+/// There is configuration, but it cannot be enforced: damaged, or written for a newer release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// Why configuration could not be compiled, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub String);
+
+/// An API, made ready for matching.
+#[derive(Debug)]
+pub struct CompiledApi {
+    pub(crate) api: Api,
+    pub(crate) resources: ResourceTable,
+}
+
+impl CompiledApi {
+    /// Compiles every template.
+    ///
+    /// # Errors
+    /// When a template is not one.
+    pub fn compile(api: Api) -> Result<Self, Invalid> {
+        let resources = ResourceTable::compile(&api.resources)?;
+        Ok(Self { api, resources })
+    }
+}
+
+/// An issuer, with its keys made ready for verification.
+#[derive(Debug)]
+pub struct CompiledIssuer {
+    pub(crate) issuer: Issuer,
+    pub(crate) keys: Vec<VerificationKey>,
+    /// Limits how often an unknown key id may cause a call-out.
+    pub(crate) gate: RefreshGate,
+}
+
+impl CompiledIssuer {
+    /// Compiles the keys. Those that cannot verify anything are left out and returned with the reason, to be logged.
+    #[must_use]
+    pub fn compile(issuer: Issuer) -> (Self, Vec<JwkError>) {
+        let (keys, left_out) = VerificationKey::compile_set(&issuer.keys);
+        (Self { issuer, keys, gate: RefreshGate::default() }, left_out)
+    }
+
+    /// Exact value of the `iss` claim.
+    #[must_use]
+    pub fn iss(&self) -> &str {
+        &self.issuer.issuer
+    }
+
+    pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
+        self.issuer.algorithms.contains(&algorithm)
+    }
+}
+
+/// A token bucket for questions about keys: anyone can send tokens with made-up key ids.
+///
+/// Per worker and issuer. The adapter has a gate of its own, and the first question that gets through it brings the new
+/// keys to everybody, so an honest client is held up for a moment at worst.
+#[derive(Debug)]
+pub struct RefreshGate {
+    tokens: Cell<u32>,
+    refilled: Cell<Timestamp>,
+}
+
+impl RefreshGate {
+    /// Questions that may be asked at once.
+    pub const BURST: u32 = 32;
+    /// Milliseconds until another one may.
+    pub const REFILL_MS: u64 = 125;
+
+    /// Takes a token if there is one.
+    pub(crate) fn pass(&self, now: Timestamp) -> bool {
+        let elapsed = now.0.saturating_sub(self.refilled.get().0);
+        let earned = elapsed / Self::REFILL_MS;
+        if earned > 0 {
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            self.tokens.set(self.tokens.get().saturating_add(earned).min(Self::BURST));
+            self.refilled.set(now);
+        }
+        match self.tokens.get().checked_sub(1) {
+            Some(left) => {
+                self.tokens.set(left);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Default for RefreshGate {
+    fn default() -> Self {
+        Self { tokens: Cell::new(Self::BURST), refilled: Cell::new(Timestamp(0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gate_lets_a_burst_through_and_then_refills() {
+        let gate = RefreshGate::default();
+        let start = Timestamp(1_000_000);
+        let passed = (0..100).filter(|_| gate.pass(start)).count();
+        assert_eq!(passed, 32);
+        assert!(!gate.pass(Timestamp(start.0 + 124)));
+        assert!(gate.pass(Timestamp(start.0 + 125)));
+        assert!(!gate.pass(Timestamp(start.0 + 125)));
+        // A clock that goes backwards gives nothing away.
+        assert!(!gate.pass(Timestamp(0)));
+    }
+}

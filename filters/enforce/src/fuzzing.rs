@@ -1,0 +1,43 @@
+//! Entry points of the fuzz targets: bytes from outside, through every decoder of this crate. Each asserts what must hold
+//! for any input; a panic is a finding.
+#![allow(clippy::panic, reason = "a failed assertion is how a fuzzer reports")]
+
+use tollgate_model::JwkSet;
+
+use crate::resource::{Reading, Template, is_plain, lenient};
+use crate::token::{Claims, Jws, VerificationKey};
+
+/// A token, from the raw text to its claims.
+pub fn token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(jws) = Jws::parse(text) {
+        assert!(text.starts_with(jws.signing_input));
+        let _ = Claims::read(&jws.payload);
+    }
+    let _ = Claims::read(data);
+}
+
+/// A key set, from JSON to verification keys.
+pub fn jwks(data: &[u8]) {
+    let Ok(set) = serde_json::from_slice::<JwkSet>(data) else { return };
+    let (used, left_out) = VerificationKey::compile_set(&set);
+    assert_eq!(used.len().saturating_add(left_out.len()), set.keys.len());
+}
+
+/// A path and a template: the first line is the template, the rest the path.
+pub fn path(data: &[u8]) {
+    let mut lines = data.splitn(2, |byte| *byte == b'\n');
+    let (template, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    if let Reading::Path(lenient_path) = lenient(path) {
+        assert_eq!(lenient(&lenient_path), Reading::Path(lenient_path.clone()));
+        assert!(!path.starts_with(b"/") || !is_plain(path) || lenient_path == path);
+    }
+    let Some(template) = std::str::from_utf8(template).ok().and_then(|text| Template::compile(text).ok()) else {
+        return;
+    };
+    if let Some(captures) = template.matches(path) {
+        let mut expanded = Vec::new();
+        template.expand(&captures, &mut expanded);
+        assert!(template.matches(&expanded).is_some(), "what a template makes of a path it matches again");
+    }
+}

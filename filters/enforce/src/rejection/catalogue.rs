@@ -1,0 +1,119 @@
+//! The catalogue: code, status and texts of every rejection, as Choreo Connect has them. `docs/error-codes.md` is made
+//! from it and tested against it.
+
+/// One line of the catalogue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `code` of the body.
+    pub code: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// `error_message` of the body.
+    pub message: &'static str,
+    /// `error_description` of the body, or the end of it.
+    pub description: &'static str,
+    /// Whether the reply carries `www-authenticate`.
+    pub challenge: bool,
+    /// Response code details in Envoy's access log.
+    pub details: &'static str,
+    /// When it happens, and what to do about it: for the documentation.
+    pub meaning: &'static str,
+}
+
+/// All of them, by code.
+pub const CATALOGUE: [&Entry; 8] = [
+    &AMBIGUOUS_PATH,
+    &NOT_FOUND,
+    &UNREADABLE,
+    &NOT_READY,
+    &API_BLOCKED,
+    &UNJUDGED,
+    &INVALID_CREDENTIALS,
+    &SCOPE_MISSING,
+];
+
+pub(super) const AMBIGUOUS_PATH: Entry = Entry {
+    code: "400",
+    status: 400,
+    message: "Bad Request",
+    description: "The request path can be read in more than one way.",
+    challenge: false,
+    details: "tollgate_400",
+    meaning: "The path holds an encoded slash, a dot segment, a double slash, a backslash or a path parameter, and read \
+              leniently it reaches another resource than read literally. Send the path in its plain form.",
+};
+
+pub(super) const NOT_FOUND: Entry = Entry {
+    code: "404",
+    status: 404,
+    message: "Not Found",
+    description: "The requested resource is not available.",
+    challenge: false,
+    details: "tollgate_404",
+    meaning: "No API lies at this host and path, or the API has no resource that takes this path and method. Look at the \
+              host (virtual host), the base path with its version, and the method.",
+};
+
+pub(super) const UNREADABLE: Entry = Entry {
+    code: "102500",
+    status: 500,
+    message: "Unclassified Validation Failure",
+    description: "Error during validating the request",
+    challenge: false,
+    details: "tollgate_102500_unreadable",
+    meaning: "The gateway has configuration for this API or its token issuers that it cannot read or enforce, for example \
+              because the adapter is newer than the filter. Only what is affected is denied; the log of Envoy says why.",
+};
+
+pub(super) const NOT_READY: Entry = Entry {
+    code: "102500",
+    status: 503,
+    message: "Unclassified Validation Failure",
+    description: "Error during validating the request",
+    challenge: false,
+    details: "tollgate_102500_not_ready",
+    meaning: "The gateway has started but has not received its configuration from the adapter yet. See whether the \
+              adapter runs and can be reached; `/ready` answers 200 once the gateway is able to serve.",
+};
+
+pub(super) const API_BLOCKED: Entry = Entry {
+    code: "700700",
+    status: 503,
+    message: "API blocked",
+    description: "This API has been blocked temporarily. Please try again later or contact the system administrators.",
+    challenge: true,
+    details: "tollgate_700700",
+    meaning: "The API's life cycle state is BLOCKED.",
+};
+
+pub(super) const UNJUDGED: Entry = Entry {
+    code: "900900",
+    status: 401,
+    message: "Unclassified Authentication Failure",
+    description: "Unclassified Authentication Failure",
+    challenge: true,
+    details: "tollgate_900900",
+    meaning: "The token names a key that the gateway does not have, and the keys of its issuer could not be fetched. See \
+              whether the adapter can reach the issuer's JWKS address.",
+};
+
+pub(super) const INVALID_CREDENTIALS: Entry = Entry {
+    code: "900901",
+    status: 401,
+    message: "Invalid Credentials",
+    description: "Make sure you have provided the correct security credentials",
+    challenge: true,
+    details: "tollgate_900901",
+    meaning: "No credentials, credentials of a kind this operation does not take, or a token that is not good: not a JWT, \
+              unknown issuer or key, wrong signature, expired, not valid yet, or a key type without a backend.",
+};
+
+pub(super) const SCOPE_MISSING: Entry = Entry {
+    code: "900910",
+    status: 403,
+    message: "The access token does not allow you to access the requested resource",
+    description: "User is NOT authorized to access the Resource: <path template>. Scope validation failed.",
+    challenge: true,
+    details: "tollgate_900910",
+    meaning: "The operation asks for scopes and the token holds none of them.",
+};

@@ -1,0 +1,104 @@
+//! Every way to say no.
+//!
+//! A [`Rejection`] says why; the [catalogue](CATALOGUE) says what the client is told. One place turns both into a reply.
+
+mod catalogue;
+mod render;
+
+pub use catalogue::{CATALOGUE, Entry};
+
+use crate::Reply;
+use crate::decide::Halt;
+use catalogue as entries;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// No API, resource or operation there.
+    NotFound,
+    /// The path can be read in two ways that do not reach the same resource.
+    AmbiguousPath,
+    /// The API's life cycle state is BLOCKED.
+    ApiBlocked,
+    /// No snapshot has arrived yet.
+    NotReady,
+    /// The policy exists but cannot be read or enforced.
+    Unreadable,
+    /// A token was sent, but it could not be judged.
+    Unjudged,
+    /// No credentials, or credentials of a kind the operation does not take.
+    NoCredentials,
+    /// Credentials that are not good, for this reason.
+    InvalidCredentials(BadCredentials),
+    /// The token holds none of the scopes of the resource with this path template.
+    ScopeMissing(String),
+}
+
+/// What is wrong with credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCredentials {
+    /// Not a token at all.
+    NotAToken,
+    /// Unknown issuer or key, wrong signature, expired, not valid yet, or claims that make no sense.
+    Token,
+    /// A production key where there is only a sandbox backend.
+    NoProduction,
+    /// A sandbox key where there is only a production backend.
+    NoSandbox,
+    /// The token's `keytype` is neither PRODUCTION nor SANDBOX.
+    KeyType,
+}
+
+impl BadCredentials {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NotAToken => "Not a JWT token. Failed to decode the token header",
+            Self::Token => "Invalid Credentials",
+            Self::NoProduction => "Production key offered to an API with no production endpoint",
+            Self::NoSandbox => "Sandbox key offered to an API with no sandbox endpoint",
+            Self::KeyType => "Invalid key type.",
+        }
+    }
+}
+
+impl Rejection {
+    /// The line of the catalogue.
+    #[must_use]
+    pub const fn entry(&self) -> &'static Entry {
+        match self {
+            Self::NotFound => &entries::NOT_FOUND,
+            Self::AmbiguousPath => &entries::AMBIGUOUS_PATH,
+            Self::ApiBlocked => &entries::API_BLOCKED,
+            Self::NotReady => &entries::NOT_READY,
+            Self::Unreadable => &entries::UNREADABLE,
+            Self::Unjudged => &entries::UNJUDGED,
+            Self::NoCredentials | Self::InvalidCredentials(_) => &entries::INVALID_CREDENTIALS,
+            Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
+        }
+    }
+
+    /// What `error_description` says.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let general = self.entry().description;
+        match self {
+            Self::InvalidCredentials(why) => format!("{}. {general}", why.text()),
+            Self::ScopeMissing(template) => {
+                format!("User is NOT authorized to access the Resource: {template}. Scope validation failed.")
+            }
+            _ => general.to_owned(),
+        }
+    }
+
+    /// The reply to the client.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        render::json(self)
+    }
+}
+
+impl From<Rejection> for Halt {
+    fn from(rejection: Rejection) -> Self {
+        Self::Reply(rejection.reply())
+    }
+}

@@ -1,0 +1,83 @@
+//! Turns a rejection into the reply a client sees.
+
+use serde::Serialize;
+
+use super::Rejection;
+use crate::Reply;
+
+/// Sent with every refusal that has to do with who calls (the original sends it with 403 and 503 as well).
+const CHALLENGE: &str =
+    r#"Bearer realm="Choreo Connect", error="invalid_token", error_description="The provided token is invalid""#;
+
+/// Members in the order in which Choreo Connect writes them.
+#[derive(Serialize)]
+struct Body<'b> {
+    error_message: &'b str,
+    code: &'b str,
+    error_description: &'b str,
+}
+
+pub(super) fn json(rejection: &Rejection) -> Reply {
+    let entry = rejection.entry();
+    let description = rejection.description();
+    let body = Body { error_message: entry.message, code: entry.code, error_description: &description };
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if entry.challenge {
+        headers.push(("www-authenticate", CHALLENGE.to_owned()));
+    }
+    // Serialising three strings cannot fail; were it ever to, an empty body still refuses.
+    Reply { status: entry.status, headers, body: serde_json::to_vec(&body).unwrap_or_default(), details: entry.details }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rejection::{BadCredentials, CATALOGUE};
+
+    #[track_caller]
+    fn check(rejection: &Rejection, status: u16, challenge: bool, body: &str) {
+        let reply = rejection.reply();
+        assert_eq!(reply.status, status);
+        assert_eq!(String::from_utf8(reply.body).unwrap(), body);
+        let challenges = reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").count();
+        assert_eq!(challenges, usize::from(challenge));
+    }
+
+    #[test]
+    fn bodies_of_the_original() {
+        check(
+            &Rejection::NoCredentials,
+            401,
+            true,
+            r#"{"error_message":"Invalid Credentials","code":"900901","error_description":"Make sure you have provided the correct security credentials"}"#,
+        );
+        check(
+            &Rejection::InvalidCredentials(BadCredentials::NotAToken),
+            401,
+            true,
+            r#"{"error_message":"Invalid Credentials","code":"900901","error_description":"Not a JWT token. Failed to decode the token header. Make sure you have provided the correct security credentials"}"#,
+        );
+        check(
+            &Rejection::NotFound,
+            404,
+            false,
+            r#"{"error_message":"Not Found","code":"404","error_description":"The requested resource is not available."}"#,
+        );
+        check(
+            &Rejection::ScopeMissing("/a/{\"b\"}".to_owned()),
+            403,
+            true,
+            r#"{"error_message":"The access token does not allow you to access the requested resource","code":"900910","error_description":"User is NOT authorized to access the Resource: /a/{\"b\"}. Scope validation failed."}"#,
+        );
+    }
+
+    #[test]
+    fn catalogue_is_ordered_and_unambiguous() {
+        let keys: Vec<(u32, &str)> =
+            CATALOGUE.iter().map(|entry| (entry.code.parse().unwrap(), entry.details)).collect();
+        assert!(keys.is_sorted_by_key(|(code, _)| *code));
+        for (position, (_, details)) in keys.iter().enumerate() {
+            assert!(keys.iter().skip(position + 1).all(|(_, other)| other != details), "{details} twice");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Which API and which operation a request is for: virtual host, then the longest base path, then resource and method.
+//!
+//! Never relies on Envoy's routes, so it holds wherever the filter runs.
+
+use std::rc::Rc;
+
+use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
+use tollgate_model::{LifeCycle, Operation, Settings};
+
+use crate::decide::Halt;
+use crate::rejection::Rejection;
+use crate::resource::{Captures, CompiledResource, Found, Reading, is_plain, lenient};
+use crate::{CompiledApi, Cx, Reply};
+
+/// Longest host name (RFC 1035 §2.3.4); a longer one is nobody's virtual host.
+const MAX_HOST: usize = 255;
+
+/// Proof that the request is for an operation that exists.
+pub(crate) struct Admitted<'c> {
+    pub(super) settings: Rc<Settings>,
+    pub(super) api: Rc<CompiledApi>,
+    pub(super) resource: Rc<CompiledResource>,
+    pub(super) operation: Rc<Operation>,
+    /// What the resource's template took of the path.
+    pub(super) captures: Captures<'c>,
+    /// The query with its question mark, or nothing.
+    pub(super) query: &'c [u8],
+}
+
+impl Admitted<'_> {
+    /// Whether this is a prototype, which anyone may call.
+    pub(super) fn is_prototype(&self) -> bool {
+        self.api.api.life_cycle == LifeCycle::Prototyped
+    }
+}
+
+/// Finds the operation.
+pub(crate) fn admit<'c>(cx: &Cx<'c>) -> Result<Admitted<'c>, Halt> {
+    let settings = cx.directory.settings().ok_or(Rejection::NotReady)?;
+    let path = cx.request.pseudo(":path").ok_or(Rejection::NotFound)?;
+    let method = cx.request.pseudo(":method").ok_or(Rejection::NotFound)?;
+    let host = virtual_host(cx).ok_or(Rejection::NotFound)?;
+    let (path, query) = split_query(path);
+
+    let literal = locate(cx, &host, method, path)?;
+    if !is_plain(path) {
+        agree(cx, &host, method, path, &literal)?;
+    }
+    let Found { resource, operation, captures } = literal.found;
+    let operation = operation.ok_or_else(|| allowed_methods(&resource))?;
+    Ok(Admitted { settings, api: literal.api, resource, operation, captures, query })
+}
+
+/// One reading's answer.
+struct Located<'p> {
+    api: Rc<CompiledApi>,
+    found: Found<'p>,
+}
+
+/// The resource that takes this path.
+fn locate<'p>(cx: &Cx, host: &[u8], method: &[u8], path: &'p [u8]) -> Result<Located<'p>, Rejection> {
+    let (id, base_length) = longest_base_path(cx, host, path).ok_or(Rejection::NotFound)?;
+    let api = match cx.directory.api(host, &id) {
+        Ok(Some(api)) => api,
+        Ok(None) => return Err(Rejection::NotFound),
+        Err(crate::Unreadable) => return Err(Rejection::Unreadable),
+    };
+    let rest = path.get(base_length..).unwrap_or_default();
+    let found = api.resources.find(method, rest).ok_or(Rejection::NotFound)?;
+    Ok(Located { api, found })
+}
+
+/// The lenient reading must reach the same resource; see [`crate::resource`] for why.
+fn agree(cx: &Cx, host: &[u8], method: &[u8], path: &[u8], literal: &Located) -> Result<(), Rejection> {
+    let Reading::Path(lenient) = lenient(path) else { return Err(Rejection::AmbiguousPath) };
+    let other = locate(cx, host, method, &lenient).map_err(|_| Rejection::AmbiguousPath)?;
+    let same = Rc::ptr_eq(&other.found.resource, &literal.found.resource);
+    if same { Ok(()) } else { Err(Rejection::AmbiguousPath) }
+}
+
+/// The API whose base path is the longest prefix of the path that ends at a segment's end.
+fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Option<(Rc<str>, usize)> {
+    let after_first_slash = path.strip_prefix(b"/")?;
+    let inner =
+        after_first_slash.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at.saturating_add(1));
+    let mut ends = [0; MAX_BASE_PATH_SEGMENTS];
+    let mut count = 0_usize;
+    for (slot, end) in ends.iter_mut().zip(inner.chain([path.len()])) {
+        *slot = end;
+        count = count.saturating_add(1);
+    }
+    ends.get(..count)?.iter().rev().find_map(|end| Some((cx.directory.route(host, path.get(..*end)?)?, *end)))
+}
+
+/// The virtual host of the request by Envoy's rules: the exact domain, else the longest `*suffix`, else the longest
+/// `prefix*`, else `*`.
+fn virtual_host(cx: &Cx) -> Option<Vec<u8>> {
+    let authority = cx.request.pseudo(":authority")?;
+    let host = without_port(authority);
+    if host.is_empty() || host.len() > MAX_HOST {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
+    if cx.directory.has_virtual_host(&host) {
+        return Some(host);
+    }
+    let exists = |domain: Vec<u8>| cx.directory.has_virtual_host(&domain).then_some(domain);
+    let dots = || host.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+    let suffixes = dots().filter_map(|at| Some([b"*", host.get(at..)?].concat()));
+    // Up to and with the dot, the longest first.
+    let prefixes =
+        dots().collect::<Vec<_>>().into_iter().rev().filter_map(|at| Some([host.get(..=at)?, b"*"].concat()));
+    suffixes.chain(prefixes).chain([b"*".to_vec()]).find_map(exists)
+}
+
+/// Cuts `:port` off. What stands between the brackets of an IPv6 address has colons too.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (before, _) = authority.split_at(authority.len().saturating_sub(digits));
+    before.strip_suffix(b":").unwrap_or(authority)
+}
+
+fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(path.iter().position(|byte| *byte == b'?').unwrap_or(path.len()))
+}
+
+/// The answer to `OPTIONS` where the definition has none.
+fn allowed_methods(resource: &CompiledResource) -> Halt {
+    let mut methods: Vec<&str> =
+        resource.resource.operations.iter().map(|operation| operation.method.as_str()).collect();
+    methods.push("OPTIONS");
+    Halt::Reply(Reply {
+        status: 204,
+        headers: vec![("allow", methods.join(", "))],
+        body: Vec::new(),
+        details: "tollgate_options",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_off() {
+        for (authority, host) in [
+            ("localhost", "localhost"),
+            ("localhost:9090", "localhost"),
+            ("10.0.0.1:80", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("host:", "host"),
+            ("host:8o", "host:8o"),
+        ] {
+            assert_eq!(without_port(authority.as_bytes()), host.as_bytes(), "{authority}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A directory and a verifier for unit tests.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tollgate_model::{
+    Algorithm, Api, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Security, Settings,
+};
+
+use crate::token::{Claims, Jws, KeyType, SignatureVerifier, TokenCache, Verdict, VerificationKey};
+use crate::{CompiledApi, CompiledIssuer, Directory, Unreadable};
+
+pub(crate) fn issuer() -> Issuer {
+    Issuer {
+        name: "test".to_owned(),
+        issuer: "https://issuer.example".to_owned(),
+        algorithms: Algorithm::ALL.to_vec(),
+        keys: JwkSet { keys: vec![jwk("known")] },
+        refreshable: true,
+        consumer_key_claim: None,
+        scopes_claim: None,
+    }
+}
+
+/// A key no signature is ever checked against: see [`SignatureIsKeyId`].
+pub(crate) fn jwk(kid: &str) -> Jwk {
+    Jwk {
+        kty: "RSA".to_owned(),
+        kid: Some(kid.to_owned()),
+        n: Some("g".repeat(342)),
+        e: Some("AQAB".to_owned()),
+        ..Jwk::default()
+    }
+}
+
+pub(crate) fn claims() -> Claims {
+    Claims {
+        subject: None,
+        token_id: None,
+        expires_at: 0,
+        not_before: None,
+        consumer_key: None,
+        scopes: Vec::new(),
+        key_type: KeyType::Production,
+    }
+}
+
+pub(crate) fn operation(method: &str, security: Security) -> Operation {
+    Operation { method: method.to_owned(), security }
+}
+
+pub(crate) fn token_with(scopes: &[&str]) -> Security {
+    Security::OAuth2 { scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect() }
+}
+
+pub(crate) fn resource(template: &str, operations: Vec<Operation>) -> Resource {
+    Resource { template: template.to_owned(), production: None, sandbox: None, operations }
+}
+
+pub(crate) fn backend(cluster: &str, base_path: &str) -> Backend {
+    Backend { cluster: cluster.to_owned(), base_path: base_path.to_owned(), timeout_ms: None, retry: None }
+}
+
+pub(crate) fn api() -> Api {
+    Api {
+        id: "pets".to_owned(),
+        name: "Pets".to_owned(),
+        version: "1.0".to_owned(),
+        organization: "carbon.super".to_owned(),
+        virtual_host: "localhost".to_owned(),
+        base_path: "/pets/1.0".to_owned(),
+        default_base_path: Some("/pets".to_owned()),
+        life_cycle: LifeCycle::Published,
+        authorization_header: None,
+        production: Some(backend("prod", "/v2")),
+        sandbox: None,
+        resources: vec![
+            resource(
+                "/pet/{id}",
+                vec![operation("GET", token_with(&[])), operation("DELETE", token_with(&["write", "admin"]))],
+            ),
+            resource("/admin", vec![operation("GET", token_with(&[]))]),
+            resource("/public/*", vec![operation("GET", Security::Unsecured)]),
+        ],
+    }
+}
+
+/// Holds what a test puts in.
+pub(crate) struct TestDirectory {
+    pub(crate) settings: Option<Settings>,
+    pub(crate) virtual_hosts: Vec<&'static str>,
+    pub(crate) api: Api,
+    pub(crate) unreadable: bool,
+    pub(crate) issuer: Rc<CompiledIssuer>,
+    pub(crate) tokens: TokenCache,
+    compiled: std::cell::OnceCell<Rc<CompiledApi>>,
+}
+
+impl TestDirectory {
+    pub(crate) fn new(api: Api) -> Self {
+        Self {
+            settings: Some(Settings::default()),
+            virtual_hosts: vec!["localhost"],
+            api,
+            unreadable: false,
+            issuer: Rc::new(CompiledIssuer::compile(issuer()).0),
+            tokens: TokenCache::default(),
+            compiled: std::cell::OnceCell::new(),
+        }
+    }
+}
+
+impl Directory for TestDirectory {
+    fn settings(&self) -> Option<Rc<Settings>> {
+        self.settings.clone().map(Rc::new)
+    }
+
+    fn has_virtual_host(&self, domain: &[u8]) -> bool {
+        self.virtual_hosts.iter().any(|known| known.as_bytes() == domain)
+    }
+
+    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Option<Rc<str>> {
+        let mut routes = HashMap::from([(self.api.base_path.as_bytes(), self.api.id.as_str())]);
+        if let Some(base_path) = &self.api.default_base_path {
+            routes.insert(base_path.as_bytes(), &self.api.id);
+        }
+        let on_this_host = virtual_host == self.api.virtual_host.as_bytes();
+        routes.get(base_path).filter(|_| on_this_host).map(|id| Rc::from(*id))
+    }
+
+    fn api(&self, _: &[u8], id: &str) -> Result<Option<Rc<CompiledApi>>, Unreadable> {
+        if self.unreadable {
+            return Err(Unreadable);
+        }
+        let api = self.compiled.get_or_init(|| Rc::new(CompiledApi::compile(self.api.clone()).unwrap()));
+        Ok((id == self.api.id).then(|| Rc::clone(api)))
+    }
+
+    fn issuer(&self, iss: &str) -> Result<Option<Rc<CompiledIssuer>>, Unreadable> {
+        Ok((iss == self.issuer.iss()).then(|| Rc::clone(&self.issuer)))
+    }
+
+    fn tokens(&self) -> &TokenCache {
+        &self.tokens
+    }
+
+    fn verifier(&self) -> &dyn SignatureVerifier {
+        &SignatureIsKeyId
+    }
+}
+
+/// A signature is good when it is the id of the key that is said to have made it.
+struct SignatureIsKeyId;
+
+impl SignatureVerifier for SignatureIsKeyId {
+    fn verify(&self, _: &VerificationKey, _: Algorithm, token: &Jws) -> Verdict {
+        match &token.header.kid {
+            Some(kid) if kid.as_bytes() == token.signature => Verdict::Valid,
+            _ => Verdict::Invalid,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Golden files and properties of the codec.
+//!
+//! The files under `golden/` were written by an earlier build and must stay readable: when a format changes, add files,
+//! never replace them. `TOLLGATE_WRITE_GOLDEN=1 cargo test -p tollgate-model` writes those that do not exist yet.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Algorithm, Api, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings};
+use crate::{Slot, Table, keys};
+
+fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/wire/golden").join(name);
+    if !path.exists() && std::env::var_os("TOLLGATE_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, written).unwrap();
+    }
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn backend(cluster: &str) -> Backend {
+    Backend {
+        cluster: cluster.to_owned(),
+        base_path: "/v2".to_owned(),
+        timeout_ms: Some(1500),
+        retry: Some(Retry { count: 2, status_codes: vec![502, 504] }),
+    }
+}
+
+fn api() -> Api {
+    let operation = |method: &str, security| Operation { method: method.to_owned(), security };
+    Api {
+        id: "111".to_owned(),
+        name: "Pizza".to_owned(),
+        version: "1.0.0".to_owned(),
+        organization: "carbon.super".to_owned(),
+        virtual_host: "localhost".to_owned(),
+        base_path: "/pizza/1.0.0".to_owned(),
+        default_base_path: Some("/pizza".to_owned()),
+        life_cycle: LifeCycle::Published,
+        authorization_header: Some("x-token".to_owned()),
+        production: Some(backend("prod")),
+        sandbox: None,
+        resources: vec![Resource {
+            template: "/menu/{id}".to_owned(),
+            production: None,
+            sandbox: Some(backend("sand")),
+            operations: vec![
+                operation("GET", Security::Unsecured),
+                operation("PUT", Security::OAuth2 { scopes: vec!["write".to_owned()] }),
+            ],
+        }],
+    }
+}
+
+fn issuer() -> Issuer {
+    let jwk = Jwk { kty: "RSA".to_owned(), kid: Some("k".to_owned()), n: Some("AQ".to_owned()), ..Jwk::default() };
+    Issuer {
+        name: "Resident Key Manager".to_owned(),
+        issuer: "https://localhost:9443/oauth2/token".to_owned(),
+        algorithms: vec![Algorithm::RS256],
+        keys: JwkSet { keys: vec![jwk] },
+        refreshable: true,
+        consumer_key_claim: Some("azp".to_owned()),
+        scopes_claim: None,
+    }
+}
+
+/// Encodes one entry as the only one of its shard.
+fn shard(table: Table, key: &[u8], value: &impl serde::Serialize) -> Vec<u8> {
+    let value = serde_json::to_vec(value).unwrap();
+    let entry = Entry { needs: 1, key, value: &value };
+    Shard { slot: table.slot(key), entries: vec![entry] }.encode().unwrap()
+}
+
+/// The golden shard holds exactly this value, and today's build writes exactly the golden bytes.
+#[track_caller]
+fn check<T>(name: &str, table: Table, key: &[u8], value: &T)
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let written = shard(table, key, value);
+    let golden = golden(name, &written);
+    let read = Shard::decode(&golden).unwrap();
+    assert_eq!(read.slot, table.slot(key));
+    assert_eq!(serde_json::from_slice::<T>(read.get(key).unwrap().value).unwrap(), *value);
+    assert_eq!(written, golden, "{name} would be written differently");
+}
+
+#[test]
+fn golden_shards() {
+    check("settings.v1.bin", Table::Settings, b"", &Settings::default());
+    check("api.v1.bin", Table::Api, &keys::api("localhost", "111"), &api());
+    check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
+    check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
+}
+
+#[test]
+fn golden_feed_and_index() {
+    let settings = shard(Table::Settings, b"", &Settings::default());
+    let frame =
+        FeedFrame { reset: true, more: false, cursor: Cursor { epoch: 7, revision: 3 }, shards: vec![&settings] };
+    let bytes = golden("feed.v1.bin", &frame.encode().unwrap());
+    assert_eq!(FeedFrame::decode(&bytes).unwrap(), frame);
+
+    let mut index = Index { cursor: frame.cursor, ..Index::default() };
+    index.set(Table::Settings.slot(b""), checksum(&settings));
+    let bytes = golden("index.v1.bin", &index.encode());
+    assert_eq!(Index::decode(&bytes).unwrap(), index);
+}
+
+#[test]
+fn damaged_shards_are_refused() {
+    let good = shard(Table::Api, b"a", &api());
+    for position in 0..good.len() {
+        let mut damaged = good.clone();
+        damaged[position] ^= 1;
+        assert!(Shard::decode(&damaged).is_err(), "byte {position}");
+        assert!(Shard::decode(&good[..position]).is_err(), "cut at {position}");
+    }
+    assert!(Shard::decode(&[good.as_slice(), b"x"].concat()).is_err());
+}
+
+#[test]
+fn a_newer_format_is_reported_as_one() {
+    let mut newer = shard(Table::Api, b"a", &api());
+    newer[4] = 2;
+    assert_eq!(Shard::decode(&newer), Err(WireError::Format { found: 2 }));
+}
+
+#[test]
+fn keys_must_ascend() {
+    let entry = |key| Entry { needs: 1, key, value: b"" };
+    let slot = Table::Settings.slot(b"");
+    for keys in [[&b"b"[..], b"a"], [b"a", b"a"]] {
+        assert_eq!(Shard { slot, entries: keys.map(entry).into() }.encode(), Err(WireError::Order));
+    }
+}
+
+#[test]
+fn frames_are_bounded() {
+    let large = vec![0; MAX_FRAME];
+    let frame = FeedFrame { reset: false, more: false, cursor: Cursor::default(), shards: vec![&large] };
+    assert_eq!(frame.encode(), Err(WireError::TooLarge("frame")));
+    assert_eq!(FeedFrame::decode(&vec![0; MAX_FRAME + 1]), Err(WireError::TooLarge("frame")));
+}
+
+#[test]
+fn an_index_tells_what_changed() {
+    let (slot, other) = (Table::Api.slot(b"a"), Table::Route.slot(b"b"));
+    let (mut before, mut after) = (Index::default(), Index::default());
+    before.set(slot, 1);
+    after.set(slot, 1);
+    assert_eq!(before.changed(&after).count(), 0);
+    after.set(other, 2);
+    assert_eq!(before.changed(&after).collect::<Vec<Slot>>(), [other]);
+}
+
+#[test]
+fn cursors() {
+    for (text, cursor) in [
+        ("0.0", Some(Cursor::default())),
+        ("18446744073709551615.2", Some(Cursor { epoch: u64::MAX, revision: 2 })),
+        ("1", None),
+        ("1.", None),
+        ("1.2.3", None),
+        ("-1.2", None),
+    ] {
+        assert_eq!(text.parse().ok(), cursor, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn shards_round_trip(mut pairs: std::collections::BTreeMap<Vec<u8>, (u16, Vec<u8>)>) {
+        pairs.retain(|key, _| key.len() < 1000);
+        let entries: Vec<Entry> = pairs.iter().map(|(key, (needs, value))| Entry { needs: *needs, key, value }).collect();
+        let shard = Shard { slot: Table::Api.slot(b"x"), entries };
+        let bytes = shard.encode().unwrap();
+        let read = Shard::decode(&bytes).unwrap();
+        prop_assert_eq!(&read, &shard);
+        for (key, (_, value)) in &pairs {
+            prop_assert_eq!(read.get(key).map(|entry| entry.value), Some(value.as_slice()));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_or_an_error(bytes: Vec<u8>) {
+        prop_assert!(Shard::decode(&bytes).is_err());
+        let _ = (FeedFrame::decode(&bytes), Index::decode(&bytes));
+    }
+
+    #[test]
+    fn cursors_round_trip(epoch: u64, revision: u64) {
+        let cursor = Cursor { epoch, revision };
+        prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
+}

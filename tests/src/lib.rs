@@ -1,1 +1,29 @@
-//! Placeholder while the workspace is laid out.
+//! Starts real gateways for tests and demonstrations: the adapter and Envoy as processes, a recording backend, and clients.
+//!
+//! Everything listens on 127.0.0.1, on ports of its own and with folders of its own, so that any number of gateways run
+//! side by side. Whatever was started is stopped when its owner is dropped. Nothing here waits for a fixed time: it polls
+//! until the outcome is there ([`eventually`]) and gives up with the reason.
+//!
+//! This crate must never be a dependency of what is shipped, and never look inside the processes it starts: it sees what
+//! a user sees.
+
+pub mod adapter;
+pub mod backend;
+pub mod envoy;
+mod eventually;
+pub mod gateway;
+pub mod http;
+pub mod issuer;
+pub mod locate;
+pub mod ports;
+pub mod process;
+pub mod project;
+mod server;
+pub mod token;
+pub mod traffic;
+
+pub use backend::Backend;
+pub use envoy::Envoy;
+pub use eventually::{PATIENCE, eventually, within};
+pub use gateway::{Gateway, Settings};
+pub use project::ApiProject;

@@ -1,0 +1,23 @@
+//! The end-to-end suite: real Envoy, the real adapter, the real module, and only what a user can see.
+//!
+//! Each file holds the tests of one promise. That no VM fails is checked after every one of them, when its gateway is
+//! dropped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test reports by panicking"
+)]
+
+mod apis;
+mod changes;
+mod configuration;
+mod hostile;
+mod issuers;
+mod outages;
+mod refusals;
+mod requests;
+mod system;
+mod traps;

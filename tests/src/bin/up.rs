@@ -1,0 +1,107 @@
+//! `just up`: a gateway with a sample API in the foreground, on the well-known ports, until Ctrl-C.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tollgate_tests::adapter::{PASSWORD, USER};
+use tollgate_tests::ports::Ports;
+use tollgate_tests::{Gateway, Settings, eventually, locate, project};
+
+const LOOK_AFTER: Duration = Duration::from_millis(250);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut interrupted = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&error),
+    };
+    let outcome = tokio::select! {
+        biased;
+        () = interrupted.wait() => Ok(()),
+        outcome = run() => outcome,
+    };
+    match outcome {
+        Ok(()) => {
+            println!("\nStopped.");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // Ctrl-C reaches the whole process group: what ended a moment before us ended because of it.
+            let stopped = tokio::time::timeout(LOOK_AFTER, interrupted.wait()).await.is_ok();
+            if stopped { ExitCode::SUCCESS } else { fail(&error) }
+        }
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        let on = |kind| signal(kind).context("listening for signals");
+        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let ports = Ports::standard();
+    ports.check_free()?;
+    let folder = locate::root().join(".tollgate/up");
+    println!("Starting the adapter and Envoy (logs: {}) ...", folder.display());
+    let mut gateway =
+        Gateway::with(Settings { ports: Some(ports), folder: Some(folder), ..Settings::default() }).await?;
+    gateway.adapter.deploy(project::sample("petstore", &gateway.backend.url())?).await?;
+    eventually("the sample API is served", async || {
+        gateway.all_answer("/petstore/1.0.5/health", 8, |status| status == 200).await
+    })
+    .await?;
+    print_tour(&gateway);
+    loop {
+        tokio::time::sleep(LOOK_AFTER).await;
+        gateway.adapter.check_running()?;
+        gateway.envoy.check_running()?;
+    }
+}
+
+fn print_tour(gateway: &Gateway) {
+    let ports = &gateway.ports;
+    let (http, https, rest, admin) = (ports.http, ports.https, ports.rest, ports.admin);
+    let (backend, envoy_admin) = (gateway.backend.url(), ports.envoy_admin);
+    println!(
+        "
+  Gateway        http://localhost:{http} and https://localhost:{https}
+  Sample API     /petstore/1.0.5, backed by an echo server at {backend}
+  Deploy         https://localhost:{rest}/api/mgw/adapter/0.1 (apictl mg; user {USER}, password {PASSWORD})
+  Status         http://localhost:{admin}/status
+  Envoy's admin  http://localhost:{envoy_admin}
+
+Get a token:
+
+  TOKEN=$(curl -sk -u {USER}:{PASSWORD} https://localhost:{https}/testkey)
+
+Try:
+
+  curl -i -H \"Authorization: Bearer $TOKEN\" http://localhost:{http}/petstore/1.0.5/pet/1    # 200, from the backend
+  curl -i http://localhost:{http}/petstore/1.0.5/pet/1                                      # 401, no credentials
+  curl -i -H \"Authorization: Bearer $TOKEN\" http://localhost:{http}/petstore/1.0.5/nothing  # 404, no such resource
+
+Ctrl-C stops everything.
+"
+    );
+}

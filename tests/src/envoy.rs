@@ -1,0 +1,146 @@
+//! Envoy as a process, started from the bootstrap that the adapter prints.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::locate;
+use crate::ports::{Ports, local};
+use crate::process::Process;
+
+/// What Envoy writes when a VM traps.
+const TRAP_MARKS: [&str; 2] = ["Uncaught RuntimeError", "panicked at"];
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    bootstrap: PathBuf,
+    folder: PathBuf,
+    admin: u16,
+    workers: u8,
+    process: Process,
+}
+
+impl Envoy {
+    /// Writes the bootstrap into `folder` and starts Envoy. `state` is where the adapter keeps its certificates.
+    ///
+    /// # Errors
+    /// When one of the two programs fails.
+    pub fn start(folder: &Path, state: &Path, ports: &Ports, environment: &str, workers: u8) -> Result<Self> {
+        Self::with_bootstrap(folder, &bootstrap_text(state, ports, environment)?, ports.envoy_admin, workers)
+    }
+
+    /// Starts Envoy with any bootstrap, whose admin interface is on the port `admin`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_bootstrap(folder: &Path, text: &str, admin: u16, workers: u8) -> Result<Self> {
+        let bootstrap = folder.join("bootstrap.yaml");
+        std::fs::write(&bootstrap, text).with_context(|| format!("writing {}", bootstrap.display()))?;
+        let process = run(&bootstrap, folder, workers)?;
+        Ok(Self { bootstrap, folder: folder.to_owned(), admin, workers, process })
+    }
+
+    /// The file it was started with.
+    #[must_use]
+    pub fn bootstrap(&self) -> &Path {
+        &self.bootstrap
+    }
+
+    /// `kill -9`, and a new process with the same bootstrap.
+    ///
+    /// # Errors
+    /// When it cannot be killed or started.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = run(&self.bootstrap, &self.folder, self.workers)?;
+        Ok(())
+    }
+
+    /// The counters and gauges whose name contains `filter`.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub fn stats(&self, filter: &str) -> Result<Vec<(String, u64)>> {
+        // Blocking, so that it can be asked while a gateway is dropped; the answer takes about a millisecond.
+        let timeout = Some(Duration::from_secs(5));
+        let mut stream = TcpStream::connect(local(self.admin)).context("connecting to the admin interface of Envoy")?;
+        stream.set_read_timeout(timeout).context("setting a timeout")?;
+        let request = format!("GET /stats?filter={filter} HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).context("asking Envoy for its stats")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("reading Envoy's stats")?;
+        let line = |line: &str| {
+            let (name, value) = line.trim().split_once(": ")?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        let (_, body) = answer.split_once("\r\n\r\n").context("Envoy's stats have no body")?;
+        Ok(body.lines().filter_map(line).collect())
+    }
+
+    /// Every sign of a VM that failed, since the first start.
+    ///
+    /// # Errors
+    /// When Envoy cannot be asked.
+    pub fn vm_failures(&self) -> Result<Vec<String>> {
+        let log = std::fs::read(self.log()).context("reading Envoy's log")?;
+        let log = String::from_utf8_lossy(&log).into_owned();
+        let marked = log.lines().filter(|line| TRAP_MARKS.iter().any(|mark| line.contains(mark)));
+        let mut failures: Vec<String> = marked.map(str::to_owned).collect();
+        let reloads = self.stats("vm_reload")?.into_iter().filter(|(_, count)| *count > 0);
+        failures.extend(reloads.map(|(name, count)| format!("{name} is {count}")));
+        Ok(failures)
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
+    /// An error if it is not running.
+    ///
+    /// # Errors
+    /// With the end of its log.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.check_running()
+    }
+}
+
+/// What `adapter bootstrap` prints for a gateway on these ports.
+///
+/// # Errors
+/// When the adapter refuses.
+pub fn bootstrap_text(state: &Path, ports: &Ports, environment: &str) -> Result<String> {
+    let certificates = state.join("certificates");
+    let Output { status, stdout, stderr } = Command::new(locate::adapter()?)
+        .arg("bootstrap")
+        .env("ROUTER_ADMIN_HOST", "127.0.0.1")
+        .env("ROUTER_ADMIN_PORT", ports.envoy_admin.to_string())
+        .env("ROUTER_LABEL", environment)
+        .env("ROUTER_PRIVATE_KEY_PATH", certificates.join("router.key"))
+        .env("ROUTER_PUBLIC_CERT_PATH", certificates.join("router.pem"))
+        .env("ADAPTER_HOST", "127.0.0.1")
+        .env("ADAPTER_PORT", ports.xds.to_string())
+        .env("ADAPTER_CA_CERT_PATH", certificates.join("ca.pem"))
+        .env("ENFORCER_HOST", "127.0.0.1")
+        .env("ENFORCER_PORT", ports.feed.to_string())
+        .env("TOLLGATE_PUBLIC_PORT", ports.public.to_string())
+        .env("HOSTNAME", format!("test-{}", ports.http))
+        .output()
+        .context("running `adapter bootstrap`")?;
+    ensure!(status.success(), "`adapter bootstrap` failed ({status}): {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).context("the bootstrap is not text")
+}
+
+fn run(bootstrap: &Path, folder: &Path, workers: u8) -> Result<Process> {
+    let mut command = Command::new(locate::envoy()?);
+    // Without hot restart there is no base id, and so nothing that two Envoys of one machine could share.
+    command.arg("--config-path").arg(bootstrap).arg("--disable-hot-restart");
+    command.arg("--concurrency").arg(workers.to_string()).arg("--log-level").arg("info").current_dir(folder);
+    Process::spawn("Envoy", &mut command, &folder.join("envoy.log"))
+}

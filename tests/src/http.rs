@@ -1,0 +1,120 @@
+//! Clients: one that behaves, and one that sends any bytes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::header::HeaderMap;
+use reqwest::{RequestBuilder, StatusCode, Version};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::ports::local;
+
+/// Longer than anything that is answered at all; a request that hangs is a failure to report, not to wait for.
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_RAW_RESPONSE: u64 = 1024 * 1024;
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: StatusCode,
+    /// HTTP version spoken.
+    pub version: Version,
+    /// Response headers.
+    pub headers: HeaderMap,
+    /// Body, as text.
+    pub body: String,
+}
+
+impl Answer {
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn of(request: RequestBuilder) -> Result<Self> {
+        let response = request.send().await?;
+        let (status, version, headers) = (response.status(), response.version(), response.headers().clone());
+        let body = response.text().await.context("reading the body of the answer")?;
+        Ok(Self { status, version, headers, body })
+    }
+
+    /// The body as JSON; null when it is something else.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// The text of a header; `None` when it is absent or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A client that takes any certificate, follows no redirect, and finds `localhost` at 127.0.0.1. `kept_connections` of 0
+/// opens one for every request, so that requests reach every worker of Envoy.
+///
+/// # Errors
+/// Never, in fact.
+pub fn client(kept_connections: usize) -> Result<reqwest::Client> {
+    // A second call finds a provider installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .resolve("localhost", local(0).into())
+        .pool_max_idle_per_host(kept_connections)
+        .timeout(TIMEOUT)
+        .no_proxy()
+        .build()
+        .context("making an HTTP client")
+}
+
+/// What came back for raw bytes. A gateway may also just hang up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// Status code of the first response; `None` when the connection was closed without one.
+    pub status: Option<u16>,
+    /// Everything received.
+    pub text: String,
+}
+
+/// Sends `bytes` over a connection of its own and reads until the other side closes it.
+///
+/// # Errors
+/// When there is no connection, or neither an answer nor a close in time.
+pub async fn send_raw(port: u16, bytes: &[u8]) -> Result<RawAnswer> {
+    let stream = TcpStream::connect(local(port)).await.context("connecting")?;
+    let (read, mut write) = stream.into_split();
+    let mut received = Vec::new();
+    let mut read = read.take(MAX_RAW_RESPONSE);
+    let exchange = async {
+        // The gateway may answer and close while we still write, and a reset then is no failure of the exchange:
+        // what was received until then counts.
+        let (_, _) = tokio::join!(write.write_all(bytes), read.read_to_end(&mut received));
+    };
+    tokio::time::timeout(TIMEOUT, exchange).await.context("neither answered nor closed")?;
+    let text = String::from_utf8_lossy(&received).into_owned();
+    let status = text.split_once(' ').and_then(|(_, rest)| rest.get(..3)?.parse().ok());
+    Ok(RawAnswer { status, text })
+}
+
+/// A request head, with `connection: close` so that the gateway ends the exchange. Nothing is escaped or checked.
+#[must_use]
+pub fn raw_request(method: &str, target: &[u8], headers: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut request = Vec::new();
+    request.extend_from_slice(method.as_bytes());
+    request.push(b' ');
+    request.extend_from_slice(target);
+    request.extend_from_slice(b" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request.extend_from_slice(name.as_bytes());
+        request.extend_from_slice(b": ");
+        request.extend_from_slice(value);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    request
+}

@@ -1,0 +1,61 @@
+//! Finds the programs and modules that are put to the test. What is missing is an error that says how to get it; nothing
+//! is ever skipped.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// The adapter: `TOLLGATE_ADAPTER`, or the one that `cargo build` makes.
+///
+/// # Errors
+/// When there is none.
+pub fn adapter() -> Result<PathBuf> {
+    file("adapter", "TOLLGATE_ADAPTER", &root().join("target/debug/adapter"), "./just build")
+}
+
+/// The enforcer module: `TOLLGATE_WASM`, or the one that `./just wasm` makes.
+///
+/// # Errors
+/// When there is none.
+pub fn module() -> Result<PathBuf> {
+    file("enforcer module", "TOLLGATE_WASM", &root().join("target/wasm/enforcer.wasm"), "./just wasm")
+}
+
+/// The enforcer module built with `trap-injection`: `TOLLGATE_TRAP_WASM`, or the one that `./just wasm-trap` makes.
+///
+/// # Errors
+/// When there is none.
+pub fn trap_module() -> Result<PathBuf> {
+    let usual = root().join("target/wasm/enforcer-trap.wasm");
+    file("enforcer module with trap injection", "TOLLGATE_TRAP_WASM", &usual, "./just wasm-trap")
+}
+
+/// Envoy: `ENVOY`, or the first `envoy` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn envoy() -> Result<PathBuf> {
+    if std::env::var_os("ENVOY").is_none() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join("envoy")).find(|file| file.is_file())
+        {
+            return Ok(found);
+        }
+    }
+    file("Envoy", "ENVOY", Path::new("envoy"), "./just envoy")
+}
+
+/// The repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn file(what: &str, variable: &str, usual: &Path, recipe: &str) -> Result<PathBuf> {
+    let path = std::env::var_os(variable).map_or_else(|| usual.to_owned(), PathBuf::from);
+    if !path.is_file() {
+        bail!("the {what} is not at {}. Run `{recipe}`, or set {variable} to where it is", path.display());
+    }
+    Ok(path)
+}

@@ -1,0 +1,94 @@
+//! A child process with a log file, killed when dropped.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A running (or crashed) program.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with both outputs appended to `log`. The child stays in our process group, so that Ctrl-C in a
+    /// terminal reaches it too.
+    ///
+    /// # Errors
+    /// When the program or its log cannot be opened.
+    pub fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("opening the log {}", log.display()))?;
+        let errors: File = output.try_clone().context("sharing the log between both outputs")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("starting {name} ({})", command.get_program().display()))?;
+        Ok(Self { name, child, log: log.to_owned() })
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill().with_context(|| format!("killing {}", self.name))?;
+        self.child.wait().with_context(|| format!("waiting for {}", self.name))?;
+        Ok(())
+    }
+
+    /// Its status, if it has ended.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("looking after {}", self.name))
+    }
+
+    /// An error that shows the end of the log, if the process has ended.
+    ///
+    /// # Errors
+    /// When it has.
+    pub fn check_running(&mut self) -> Result<()> {
+        match self.ended()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}): {}", self.name, tail(&self.log, 5)),
+        }
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing is left to do about a process that cannot be killed, and the drop may happen during a panic.
+        let _ = self.kill();
+    }
+}
+
+/// The last lines of a log; says so when there is none.
+#[must_use]
+pub fn tail(log: &Path, lines: usize) -> String {
+    match std::fs::read(log) {
+        Err(error) => format!("(no log at {}: {error})", log.display()),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let mut last: Vec<&str> = text.lines().rev().take(lines).collect();
+            last.reverse();
+            last.join("\n")
+        }
+    }
+}

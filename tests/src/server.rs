@@ -1,0 +1,88 @@
+//! The HTTP server under every peer the tests play: it hands requests to a function and stops when dropped.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::ports::local;
+
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// A server on a port of its own, HTTP/1.1 and HTTP/2 without TLS.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts to listen; `answer` is called for every request.
+    pub(crate) async fn start<A>(answer: A) -> Result<Self>
+    where
+        A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
+    {
+        let listener = TcpListener::bind(local(0)).await.context("listening for a peer of the test")?;
+        let address = listener.local_addr().context("asking for the port")?;
+        Ok(Self { address, accepting: tokio::spawn(accept(listener, answer)) })
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept<A>(listener: TcpListener, answer: A)
+where
+    A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
+{
+    // Aborted with this task, and so with the server.
+    let mut connections = JoinSet::new();
+    loop {
+        // Out of file descriptors, say: the client sees it, and that is what the test reports.
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        connections.spawn(serve(stream, answer.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve<A>(stream: TcpStream, answer: A)
+where
+    A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
+{
+    let service = service_fn(move |request| respond(request, answer.clone()));
+    // A connection that ends early is the client's affair.
+    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn respond<A>(request: Request<Incoming>, answer: A) -> Result<Response<Full<Bytes>>, Infallible>
+where
+    A: Fn(Request<Bytes>) -> Response<Bytes>,
+{
+    let (head, body) = request.into_parts();
+    let response = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => answer(Request::from_parts(head, body.to_bytes())),
+        Err(error) => {
+            let mut response = Response::new(Bytes::from(error.to_string()));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+    };
+    Ok(response.map(Full::new))
+}

@@ -32,9 +32,9 @@ lint:
 fuzz target='all' seconds='60':
     @toolchain/fuzz '{{ target }}' '{{ seconds }}'
 
-# Throughput of Envoy alone, with its own jwt_authn, and with the enforcer, as ratios
-bench: wasm build
-    @TOLLGATE_WRK="$(toolchain/wrk)" toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin bench
+# Throughput of Envoy alone, with its own jwt_authn, and with the enforcer, as ratios: `just bench [rounds] [seconds]`
+bench *arguments: wasm build
+    @TOLLGATE_WRK="$(toolchain/wrk)" toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin bench -- {{ arguments }}
 
 # The adapter
 build:

@@ -104,7 +104,8 @@ fn golden_feed_and_index() {
     let bytes = golden("feed.v1.bin", &frame.encode().unwrap());
     assert_eq!(FeedFrame::decode(&bytes).unwrap(), frame);
 
-    let mut index = Index { cursor: frame.cursor, ..Index::default() };
+    let mut index = Index::default();
+    index.cursor = frame.cursor;
     index.set(Table::Settings.slot(b""), checksum(&settings));
     let bytes = golden("index.v1.bin", &index.encode());
     assert_eq!(Index::decode(&bytes).unwrap(), index);

@@ -53,12 +53,12 @@ mod tests {
         let before = writer.current();
         writer.clone().update(|world| {
             world.environments.insert("Default".to_owned(), "localhost".to_owned());
-            world.settings.soap_faults = true;
+            world.settings.forward_authorization = true;
         });
         assert!(seen.has_changed().unwrap());
         let after = Arc::clone(&seen.borrow_and_update());
         assert!(before.environments.is_empty());
         assert_eq!(after.environments.len(), 1);
-        assert!(after.settings.soap_faults);
+        assert!(after.settings.forward_authorization);
     }
 }

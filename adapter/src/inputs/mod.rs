@@ -1,0 +1,3 @@
+//! How APIs arrive: API projects, read by [`project`]. Must never import `outputs`.
+
+pub mod project;

@@ -1,0 +1,100 @@
+//! A checked API before it is put on a virtual host: everything a [`Deployment`] needs but the host's name.
+
+use std::collections::BTreeSet;
+
+use tollgate_model::{Api, Backend, Resource};
+
+use super::definition::ResourcePlan;
+use super::names;
+use super::upstream::Upstream;
+use crate::model::{Cluster, Deployment};
+
+/// An API that can be deployed on any virtual host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blueprint {
+    /// The API without host, backends and resources.
+    pub api: Api,
+    /// `HTTP`.
+    pub api_type: String,
+    /// Whether backends speak HTTP/2.
+    pub http2: bool,
+    /// Production backend.
+    pub production: Option<Upstream>,
+    /// Sandbox backend.
+    pub sandbox: Option<Upstream>,
+    /// Resources.
+    pub resources: Vec<ResourcePlan>,
+}
+
+const PRODUCTION: &str = "clusterProd";
+const SANDBOX: &str = "clusterSand";
+
+impl Blueprint {
+    /// The API on that host, in these environments.
+    #[must_use]
+    pub fn on(&self, virtual_host: &str, environments: BTreeSet<String>) -> Deployment {
+        let mut clusters = Clusters { blueprint: self, virtual_host, list: Vec::new() };
+        let (production, sandbox) = clusters.pair(self.production.as_ref(), self.sandbox.as_ref(), None);
+        let resources = self
+            .resources
+            .iter()
+            .map(|plan| {
+                let own = names::resource_id(&plan.template);
+                let (production, sandbox) = clusters.pair(plan.production.as_ref(), plan.sandbox.as_ref(), Some(&own));
+                Resource { template: plan.template.clone(), production, sandbox, operations: plan.operations.clone() }
+            })
+            .collect();
+        let clusters = clusters.list;
+        let api = Api { virtual_host: virtual_host.to_owned(), production, sandbox, resources, ..self.api.clone() };
+        Deployment { context: api.base_path.clone(), api, api_type: self.api_type.clone(), environments, clusters }
+    }
+}
+
+struct Clusters<'b> {
+    blueprint: &'b Blueprint,
+    virtual_host: &'b str,
+    list: Vec<Cluster>,
+}
+
+impl Clusters<'_> {
+    /// Backends of one level. Sandbox shares production's cluster when both have the same addresses.
+    fn pair(
+        &mut self,
+        production: Option<&Upstream>,
+        sandbox: Option<&Upstream>,
+        resource: Option<&str>,
+    ) -> (Option<Backend>, Option<Backend>) {
+        let first = production.map(|upstream| self.backend(upstream, PRODUCTION, resource));
+        let second = sandbox.map(|upstream| match (&first, production) {
+            (Some(first), Some(production)) if production.endpoints == upstream.endpoints => {
+                backend(first.cluster.clone(), upstream)
+            }
+            _ => self.backend(upstream, SANDBOX, resource),
+        });
+        (first, second)
+    }
+
+    fn backend(&mut self, upstream: &Upstream, prefix: &str, resource: Option<&str>) -> Backend {
+        let api = &self.blueprint.api;
+        let title = api.name.replace(' ', "");
+        let mut name = format!("{}_{prefix}_{}_{title}{}", api.organization, self.virtual_host, api.version);
+        if let Some(resource) = resource {
+            name.push_str(&format!("_{resource}0"));
+        }
+        self.list.push(Cluster {
+            name: name.clone(),
+            endpoints: upstream.endpoints.clone(),
+            http2: self.blueprint.http2,
+        });
+        backend(name, upstream)
+    }
+}
+
+fn backend(cluster: String, upstream: &Upstream) -> Backend {
+    Backend {
+        cluster,
+        base_path: upstream.base_path.clone(),
+        timeout_ms: upstream.tuning.timeout_ms,
+        retry: upstream.tuning.retry.clone(),
+    }
+}

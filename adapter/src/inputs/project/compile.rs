@@ -1,0 +1,230 @@
+//! Project files to a [`Blueprint`]: which file says what, and who wins when several do. All problems are reported at
+//! once, and any error refuses the whole project.
+//!
+//! Later wins: api.yaml, then `servers` of the definition, then its vendor extensions. Title, version, id and the
+//! authorization header are always those of api.yaml, where it has them.
+
+use tollgate_model::{Api, LifeCycle, Security};
+
+use super::blueprint::Blueprint;
+use super::definition::{self, Definition, Frame};
+use super::document::{Node, parse};
+use super::environments::{self, Targets};
+use super::files::ProjectFiles;
+use super::metadata::{self, Metadata};
+use super::names;
+use super::options::CompileOptions;
+use super::unsupported::refuse_file;
+use super::upstream::{Tuning, Upstream};
+use crate::model::Problems;
+
+const METADATA: [&str; 2] = ["api.yaml", "api.json"];
+const DEFINITIONS: [&str; 3] = ["Definitions/swagger.yaml", "Definitions/swagger.yml", "Definitions/swagger.json"];
+const ENVIRONMENTS: [&str; 2] = ["deployment_environments.yaml", "deployment_environments.json"];
+
+/// A project that may be deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// The API.
+    pub blueprint: Blueprint,
+    /// Where the project asks to be deployed.
+    pub targets: Targets,
+    /// What is worth knowing about it.
+    pub warnings: Problems,
+}
+
+/// Reads and checks a project.
+///
+/// # Errors
+/// All problems of the project, at least one of them an error.
+pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compiled, Problems> {
+    let mut problems = Problems::new();
+    check_files(files, &mut problems);
+    let metadata = read_metadata(files, options, &mut problems);
+    let targets = read_targets(files, options, &mut problems);
+    let blueprint = metadata.map(|metadata| {
+        let frame = Frame {
+            version: &metadata.version,
+            oauth2: metadata.oauth2,
+            servers: metadata.life_cycle != LifeCycle::Prototyped,
+        };
+        let definition = read_definition(files, frame, options, &mut problems);
+        merge(metadata, definition, &mut problems)
+    });
+    match blueprint {
+        Some(blueprint) if !problems.has_errors() => Ok(Compiled { blueprint, targets, warnings: problems }),
+        _ => Err(problems),
+    }
+}
+
+fn read_metadata(files: &ProjectFiles, options: &CompileOptions, problems: &mut Problems) -> Option<Metadata> {
+    let Some((file, bytes)) = files.one_of(&METADATA, problems) else {
+        problems.error(
+            ("api.yaml", ""),
+            "could not find api.yaml or api.json",
+            "it describes the API",
+            "put it at the top of the project",
+        );
+        return None;
+    };
+    let document = parse(file, bytes, problems)?;
+    metadata::read(&Node::root(file, &document), options, problems)
+}
+
+fn read_definition(
+    files: &ProjectFiles,
+    frame: Frame<'_>,
+    options: &CompileOptions,
+    problems: &mut Problems,
+) -> Definition {
+    let Some((file, bytes)) = files.one_of(&DEFINITIONS, problems) else {
+        problems.error(
+            ("Definitions/swagger.yaml", ""),
+            "the project has no OpenAPI definition",
+            "it lists the resources of the API",
+            "add Definitions/swagger.yaml",
+        );
+        return Definition::default();
+    };
+    match parse(file, bytes, problems) {
+        Some(document) => definition::read(&Node::root(file, &document), frame, options, problems),
+        None => Definition::default(),
+    }
+}
+
+fn read_targets(files: &ProjectFiles, options: &CompileOptions, problems: &mut Problems) -> Targets {
+    let Some((file, bytes)) = files.one_of(&ENVIRONMENTS, problems) else {
+        return environments::default(options, problems);
+    };
+    match parse(file, bytes, problems) {
+        Some(document) => environments::read(&Node::root(file, &document), options, problems),
+        None => Targets::new(),
+    }
+}
+
+/// Files that would have to be enforced and cannot be.
+fn check_files(files: &ProjectFiles, problems: &mut Problems) {
+    for path in files.paths() {
+        let certificate = [".crt", ".pem"].iter().any(|extension| path.ends_with(extension));
+        let what = match path.split_once('/') {
+            Some(("Endpoint-certificates", _)) if certificate => "a certificate of a backend or an interceptor",
+            Some(("Client-certificates", _)) if certificate => "a client certificate",
+            Some(("Definitions", name)) if name.starts_with("asyncapi.") => "an AsyncAPI definition",
+            Some(("Definitions", name)) if name.ends_with(".graphql") => "a GraphQL schema",
+            _ => continue,
+        };
+        refuse_file(path, what, problems);
+    }
+}
+
+/// Scopes of API Manager's operations are read from the definition; one that only api.yaml names would be lost.
+fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Problems) {
+    for (pointer, method, target) in &metadata.scoped {
+        let resource = definition.resources.iter().find(|resource| resource.template == *target);
+        let operation = resource.and_then(|resource| resource.operations.iter().find(|one| one.method == *method));
+        let lost = match operation.map(|operation| &operation.security) {
+            Some(Security::OAuth2 { scopes }) => scopes.is_empty(),
+            Some(Security::Unsecured) => true,
+            None => false,
+        };
+        if lost {
+            problems.error(
+                ("api.yaml", pointer),
+                format!("the scopes of {method} {target} are missing in the definition"),
+                "scopes are read from the definition, so these would not be asked for",
+                "add them to the operation's security in the definition",
+            );
+        }
+    }
+}
+
+fn merge(metadata: Metadata, definition: Definition, problems: &mut Problems) -> Blueprint {
+    check_scopes(&metadata, &definition, problems);
+    let (production, sandbox) = backends(&metadata, &definition);
+    let base_path = match definition.base_path {
+        Some(path) => path,
+        None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {
+            problems.error(
+                ("api.yaml", "/data/context"),
+                format!("the base path {:?} {what}", metadata.base_path),
+                "no request could be matched with it",
+                "write a context such as /name",
+            );
+            String::new()
+        }),
+    };
+    let prototyped = metadata.life_cycle == LifeCycle::Prototyped;
+    check_backends(production.as_ref(), sandbox.as_ref(), prototyped, problems);
+    let default_base_path =
+        if metadata.default_version { names::without_version(&base_path, &metadata.version) } else { None };
+    let api = Api {
+        id: metadata.id,
+        name: metadata.name,
+        version: metadata.version,
+        organization: metadata.organization,
+        virtual_host: String::new(),
+        base_path,
+        default_base_path,
+        life_cycle: metadata.life_cycle,
+        authorization_header: metadata.authorization_header.or(definition.authorization_header),
+        production: None,
+        sandbox: None,
+        resources: Vec::new(),
+    };
+    Blueprint {
+        api,
+        api_type: "HTTP".to_owned(),
+        http2: definition.http2,
+        production,
+        sandbox: sandbox.filter(|_| !prototyped),
+        resources: definition.resources,
+    }
+}
+
+/// Who names the backends. `servers` replace both sides of api.yaml; extensions replace what they name, and one that names
+/// the sandbox only drops a production backend that came from `servers`.
+fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, Option<Upstream>) {
+    let only_sandbox_named = definition.production.is_none() && definition.sandbox.is_some();
+    let (mut production, mut sandbox) = match &definition.servers {
+        Some(_) if only_sandbox_named => (None, None),
+        Some(servers) => (Some(servers.clone()), None),
+        None => (metadata.production.clone(), metadata.sandbox.clone()),
+    };
+    if let Some(named) = &definition.production {
+        production = Some(named.clone());
+    }
+    if let Some(named) = &definition.sandbox {
+        sandbox = Some(named.clone());
+    }
+    (tuned(production, metadata.production.as_ref()), tuned(sandbox, metadata.sandbox.as_ref()))
+}
+
+fn tuned(upstream: Option<Upstream>, metadata: Option<&Upstream>) -> Option<Upstream> {
+    let rest = metadata.map(|upstream| upstream.tuning.clone()).unwrap_or_else(Tuning::default);
+    upstream.map(|upstream| Upstream { tuning: upstream.tuning.clone().or(&rest), ..upstream })
+}
+
+fn check_backends(
+    production: Option<&Upstream>,
+    sandbox: Option<&Upstream>,
+    prototyped: bool,
+    problems: &mut Problems,
+) {
+    let fix = "name one in endpointConfig of api.yaml or in x-wso2-production-endpoints";
+    if production.is_none() && prototyped {
+        let why = "a prototype is served without tokens, to production only";
+        problems.error(("api.yaml", "/data/endpointConfig"), "there is no production endpoint", why, fix);
+    } else if production.is_none() && sandbox.is_none() && !problems.has_errors() {
+        let why = "requests could not be sent anywhere";
+        problems.error(
+            ("api.yaml", "/data/endpointConfig"),
+            "there is neither a production nor a sandbox endpoint",
+            why,
+            fix,
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;

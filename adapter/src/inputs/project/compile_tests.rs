@@ -1,0 +1,192 @@
+//! Whole projects, and who wins when several files speak.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tollgate_model::Security;
+
+use super::*;
+use crate::inputs::project::directory;
+use crate::model::Deployment;
+
+fn project(data: &Value, definition: &Value, more: &[(&str, Value)]) -> ProjectFiles {
+    let mut api = json!({"name": "Pets", "version": "1.0.0", "context": "/pets",
+        "endpointConfig": {"production_endpoints": {"url": "http://from-api-yaml/x", "config": {"actionDuration": "3000"}}}});
+    merge_into(&mut api, data);
+    let mut oas = json!({"openapi": "3.0.1", "paths": {"/pet": {"get": {}}}});
+    merge_into(&mut oas, definition);
+    let mut files = ProjectFiles::default();
+    files.insert("api.json", json!({"type": "api", "data": api}).to_string().into_bytes()).unwrap();
+    files.insert("Definitions/swagger.json", oas.to_string().into_bytes()).unwrap();
+    for (path, document) in more {
+        files.insert(path, document.to_string().into_bytes()).unwrap();
+    }
+    files
+}
+
+fn merge_into(target: &mut Value, change: &Value) {
+    for (key, value) in change.as_object().unwrap() {
+        target[key] = value.clone();
+    }
+}
+
+#[track_caller]
+fn deployed(files: &ProjectFiles) -> Deployment {
+    let compiled = compile(files, &CompileOptions::default()).unwrap();
+    compiled.blueprint.on("localhost", BTreeSet::from(["Default".to_owned()]))
+}
+
+#[track_caller]
+fn refused(files: &ProjectFiles, expected: &[&str]) {
+    let problems = compile(files, &CompileOptions::default()).unwrap_err();
+    let text: Vec<String> = problems.errors().map(ToString::to_string).collect();
+    assert_eq!(text.len(), expected.len(), "{text:#?}");
+    for (text, part) in text.iter().zip(expected) {
+        assert!(text.contains(part), "{text:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn the_sample_project_compiles_without_a_warning() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/projects/petstore");
+    let files = directory::read(folder.as_ref(), folder.as_ref()).unwrap();
+    let compiled = compile(&files, &CompileOptions::default()).unwrap();
+    assert_eq!(compiled.warnings, Problems::new());
+    let (host, environments) = compiled.targets.first_key_value().unwrap();
+    let deployment = compiled.blueprint.on(host, environments.clone());
+    assert_eq!(deployment.api.base_path, "/petstore/1.0.5");
+    assert_eq!(deployment.api.virtual_host, "localhost");
+    let production = deployment.api.production.as_ref().unwrap();
+    assert_eq!(production.cluster, "carbon.super_clusterProd_localhost_SwaggerPetstore1.0.5");
+    assert_eq!(production.base_path, "/v2");
+    assert_eq!(deployment.clusters.len(), 1);
+    assert_eq!(deployment.clusters[0].name, production.cluster);
+    let security = |template: &str, method: &str| {
+        let resource = deployment.api.resources.iter().find(|resource| resource.template == template).unwrap();
+        resource.operations.iter().find(|operation| operation.method == method).unwrap().security.clone()
+    };
+    assert_eq!(security("/health", "GET"), Security::Unsecured);
+    assert_eq!(security("/pet/{petId}", "GET"), Security::OAuth2 { scopes: vec![] });
+    assert_eq!(security("/admin/*", "GET"), Security::OAuth2 { scopes: vec!["admin:read".to_owned()] });
+    assert_eq!(security("/store/order/{orderId}", "DELETE"), Security::OAuth2 { scopes: vec![] });
+    assert_eq!(deployment.api.resources.len(), 6);
+}
+
+#[test]
+fn later_sources_replace_earlier_ones() {
+    let servers = json!([{"url": "http://from-servers/v9"}]);
+    let production = json!({"urls": ["http://from-extension/y"]});
+    let sandbox = json!({"urls": ["http://sandbox/z"]});
+    let with_sandbox = json!({"endpointConfig": {"production_endpoints": {"url": "http://from-api-yaml/x"}, "sandbox_endpoints": {"url": "http://sandbox-of-api-yaml"}}});
+    for (data, definition, base_path, production, sandbox) in [
+        (json!({}), json!({}), "/pets/1.0.0", Some("from-api-yaml"), None),
+        (with_sandbox.clone(), json!({}), "/pets/1.0.0", Some("from-api-yaml"), Some("sandbox-of-api-yaml")),
+        (with_sandbox.clone(), json!({"servers": servers}), "/v9", Some("from-servers"), None),
+        (
+            with_sandbox,
+            json!({"servers": [{"url": "/"}]}),
+            "/pets/1.0.0",
+            Some("from-api-yaml"),
+            Some("sandbox-of-api-yaml"),
+        ),
+        (
+            json!({}),
+            json!({"servers": servers, "x-wso2-basePath": "/b", "x-wso2-production-endpoints": production}),
+            "/b",
+            Some("from-extension"),
+            None,
+        ),
+        (json!({}), json!({"servers": servers, "x-wso2-sandbox-endpoints": sandbox}), "/v9", None, Some("sandbox")),
+        (
+            json!({}),
+            json!({"x-wso2-sandbox-endpoints": sandbox}),
+            "/pets/1.0.0",
+            Some("from-api-yaml"),
+            Some("sandbox"),
+        ),
+        (
+            json!({"lifeCycleStatus": "PROTOTYPED"}),
+            json!({"servers": servers, "x-wso2-sandbox-endpoints": sandbox}),
+            "/pets/1.0.0",
+            Some("from-api-yaml"),
+            None,
+        ),
+    ] {
+        let deployment = deployed(&project(&data, &definition, &[]));
+        let host = |backend: &Option<tollgate_model::Backend>| {
+            let cluster = backend.as_ref().map(|backend| backend.cluster.clone())?;
+            deployment
+                .clusters
+                .iter()
+                .find(|candidate| candidate.name == cluster)
+                .map(|found| found.endpoints[0].host.clone())
+        };
+        assert_eq!(deployment.api.base_path, base_path, "{definition}");
+        assert_eq!(host(&deployment.api.production).as_deref(), production, "{definition}");
+        assert_eq!(host(&deployment.api.sandbox).as_deref(), sandbox, "{definition}");
+    }
+}
+
+#[test]
+fn api_yaml_fills_in_the_timeout_that_the_extension_leaves_open() {
+    for (advanced, expected) in [(json!({}), 3000), (json!({"timeoutInMillis": 50}), 50)] {
+        let endpoints = json!({"urls": ["http://from-extension/y"], "advanceEndpointConfig": advanced});
+        let deployment = deployed(&project(&json!({}), &json!({"x-wso2-production-endpoints": endpoints}), &[]));
+        assert_eq!(deployment.api.production.unwrap().timeout_ms, Some(expected));
+    }
+}
+
+#[test]
+fn clusters_are_shared_only_by_equal_addresses() {
+    let sides = |production: &str, sandbox: &str| {
+        let config = json!({"endpointConfig": {"production_endpoints": {"url": production}, "sandbox_endpoints": {"url": sandbox}}});
+        deployed(&project(&config, &json!({}), &[]))
+    };
+    let same = sides("http://host/a", "http://host/b");
+    assert_eq!(same.clusters.len(), 1);
+    assert_eq!(same.api.sandbox.unwrap().base_path, "/b");
+    assert_eq!(sides("http://host/a", "http://host:81/a").clusters.len(), 2);
+    let paths = json!({"paths": {"/a": {"get": {}, "x-wso2-production-endpoints": {"urls": ["http://own"]}}, "/b": {"get": {}}}});
+    let own = deployed(&project(&json!({}), &paths, &[]));
+    let names: BTreeSet<&str> = own.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    assert_eq!(names.len(), 2);
+    assert_eq!(own.api.resources[1].production, None);
+}
+
+#[test]
+fn the_default_version_is_reachable_without_its_version() {
+    for (default, expected) in [(true, Some("/pets")), (false, None)] {
+        let deployment = deployed(&project(&json!({"isDefaultVersion": default}), &json!({}), &[]));
+        assert_eq!(deployment.api.default_base_path.as_deref(), expected);
+    }
+}
+
+#[test]
+fn projects_are_refused_as_a_whole() {
+    refused(&ProjectFiles::default(), &["could not find api.yaml"]);
+    let nothing = json!({});
+    refused(&project(&json!({"endpointConfig": {}}), &nothing, &[]), &["neither a production nor a sandbox"]);
+    refused(&project(&json!({"context": "/{version}"}), &nothing, &[]), &["base path"]);
+    refused(&project(&json!({"context": "/"}), &json!({"x-wso2-basePath": "/"}), &[]), &["would take every path"]);
+    refused(&project(&nothing, &nothing, &[("api.yaml", nothing.clone())]), &["also has", "no data"]);
+    refused(&project(&nothing, &nothing, &[("Client-certificates/a.crt", nothing.clone())]), &["client certificate"]);
+    refused(
+        &project(&nothing, &nothing, &[("Endpoint-certificates/a.pem", nothing.clone())]),
+        &["certificate of a backend"],
+    );
+    refused(
+        &project(
+            &json!({"name": null, "type": "SOAP"}),
+            &json!({"paths": {"x": {}}}),
+            &[("deployment_environments.json", json!([]))],
+        ),
+        &["SOAP", "no name", "begin with /"],
+    );
+    let scoped = json!({"operations": [{"target": "/pet", "verb": "GET", "scopes": ["write"]}]});
+    refused(&project(&scoped, &nothing, &[]), &["scopes of GET /pet"]);
+    let both = json!({"security": [{"default": ["write"]}], "components": {"securitySchemes": {"default": {"type": "oauth2"}}}});
+    deployed(&project(&scoped, &both, &[]));
+    let sandbox_only =
+        json!({"lifeCycleStatus": "PROTOTYPED", "endpointConfig": {"sandbox_endpoints": {"url": "http://aa"}}});
+    refused(&project(&sandbox_only, &nothing, &[]), &["no production endpoint"]);
+}

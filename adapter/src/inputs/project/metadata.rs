@@ -1,0 +1,382 @@
+//! `api.yaml`: what the API is called, where it stands in its life cycle, and what it says of backends and security.
+
+use tollgate_model::LifeCycle;
+
+use super::document::Node;
+use super::endpoints::from_metadata;
+use super::names;
+use super::options::CompileOptions;
+use super::unsupported::{did_you_mean, refuse, warn_unlimited};
+use super::upstream::Upstream;
+use crate::model::Problems;
+
+/// What `api.yaml` says. Fields that could not be read hold placeholders, and an error was reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// `data.id`, or computed.
+    pub id: String,
+    /// `data.name`.
+    pub name: String,
+    /// `data.version`.
+    pub version: String,
+    /// Owner.
+    pub organization: String,
+    /// `context/version`.
+    pub base_path: String,
+    /// State in the life cycle; prototyped endpoints count as that.
+    pub life_cycle: LifeCycle,
+    /// Header of the access token, in lower case.
+    pub authorization_header: Option<String>,
+    /// Whether the version may be left out of the path.
+    pub default_version: bool,
+    /// Whether `securityScheme` lists `oauth2`, which then replaces the schemes of the definition.
+    pub oauth2: bool,
+    /// Operations that ask for scopes: JSON pointer, method, path template.
+    pub scoped: Vec<(String, String, String)>,
+    /// Production backend.
+    pub production: Option<Upstream>,
+    /// Sandbox backend.
+    pub sandbox: Option<Upstream>,
+}
+
+/// Reads the document. `None` when there is no `data` at all.
+pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Option<Metadata> {
+    if let Some(kind) = root.get("type") {
+        let text = kind.text(problems);
+        if text.is_some_and(|text| text != "api") {
+            kind.error(
+                problems,
+                "the document does not describe an API",
+                "its type is not api",
+                "use an API project made by apictl",
+            );
+        }
+    }
+    let Some(data) = root.get("data").filter(|data| data.value().is_object()) else {
+        root.error(problems, "there is no data object", "it describes the API", "use an API project made by apictl");
+        return None;
+    };
+    check_type(&data, problems);
+    check_implementation(&data, problems);
+    check_policies(&data, problems);
+    let name = required(&data, "name", names::name, problems);
+    let version = required(&data, "version", names::version, problems);
+    let context = required(&data, "context", |text| Ok(text.trim_end_matches('/')), problems);
+    let config = data.get("endpointConfig");
+    let life_cycle = life_cycle(&data, config.as_ref(), problems);
+    if let Some(config) = &config {
+        check_endpoint_config(config, problems);
+    }
+    let side = |side: &str, problems: &mut Problems| {
+        config.as_ref().and_then(|config| from_metadata(config, side, options, problems))
+    };
+    let id = optional(&data, "id", names::token, problems).or_else(|| optional(&data, "Id", names::token, problems));
+    Some(Metadata {
+        id: id.map_or_else(|| names::api_id(name, version), str::to_owned),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        organization: optional(&data, "organizationId", names::token, problems)
+            .map_or_else(|| options.organization.clone(), str::to_owned),
+        base_path: format!("{context}/{version}"),
+        life_cycle,
+        authorization_header: optional(&data, "authorizationHeader", names::header, problems),
+        default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
+        oauth2: security_schemes(&data, problems),
+        scoped: scoped(&data, problems),
+        production: side("production", problems),
+        sandbox: side("sandbox", problems),
+    })
+}
+
+fn required<'v>(
+    data: &Node<'v>,
+    key: &str,
+    check: impl Fn(&'v str) -> Result<&'v str, &'static str>,
+    problems: &mut Problems,
+) -> &'v str {
+    if data.get(key).is_none() {
+        data.error(problems, format!("there is no {key}"), "every API needs one", &format!("add data.{key}"));
+    }
+    optional(data, key, check, problems).unwrap_or_default()
+}
+
+fn optional<'v, T>(
+    data: &Node<'v>,
+    key: &str,
+    check: impl Fn(&'v str) -> Result<T, &'static str>,
+    problems: &mut Problems,
+) -> Option<T> {
+    let node = data.get(key)?;
+    // API Manager writes an empty text where nothing was entered.
+    let text = node.text(problems).filter(|text| !text.is_empty())?;
+    match check(text) {
+        Ok(value) => Some(value),
+        Err(what) => {
+            node.error(
+                problems,
+                format!("{key} {what}"),
+                "it becomes a part of paths, headers and look-up keys",
+                "choose another one",
+            );
+            None
+        }
+    }
+}
+
+fn check_type(data: &Node<'_>, problems: &mut Problems) {
+    let Some(node) = data.get("type") else { return };
+    match node.text(problems).map(str::to_ascii_uppercase).as_deref() {
+        None | Some("HTTP" | "") => {}
+        Some(kind @ ("WS" | "GRAPHQL" | "SOAP")) => refuse(&node, &format!("the API type {kind}"), problems),
+        Some(kind) => node.error(
+            problems,
+            format!("{kind} is no type of API that a gateway serves"),
+            "only HTTP APIs can be deployed",
+            "deploy an API of type HTTP",
+        ),
+    }
+}
+
+fn check_implementation(data: &Node<'_>, problems: &mut Problems) {
+    let Some(node) = data.get("endpointImplementationType") else { return };
+    match node.text(problems).map(str::to_ascii_uppercase).as_deref() {
+        None | Some("ENDPOINT" | "TEMPLATE" | "") => {}
+        Some("MOCKED_OAS") => refuse(&node, "a mocked implementation (MOCKED_OAS)", problems),
+        Some("INLINE") => node.error(
+            problems,
+            "inline scripts are never run by a gateway",
+            "the API would have no backend",
+            "set endpointImplementationType to ENDPOINT and name a backend",
+        ),
+        Some(other) => node.error(problems, format!("{other} is no known implementation type"), "", "write ENDPOINT"),
+    }
+}
+
+/// Policies on operations or on the whole API, scopes that only api.yaml names, and limits.
+fn check_policies(data: &Node<'_>, problems: &mut Problems) {
+    if let Some(tier) = data.get("apiThrottlingPolicy").filter(|tier| tier.value() != "") {
+        warn_unlimited(&tier, "the tier of apiThrottlingPolicy", problems);
+    }
+    if let Some(cors) = data.get("corsConfiguration") {
+        if cors.get("corsConfigurationEnabled").is_some_and(|on| on.value() == true) {
+            cors.warn(problems, "corsConfiguration is not applied", "this release does not support it yet", "");
+        }
+    }
+    let mut lists = vec![];
+    lists.extend(data.get("apiPolicies"));
+    let mut limited = false;
+    for operation in data.get("operations").map(|list| list.items(problems)).unwrap_or_default() {
+        lists.extend(operation.get("operationPolicies"));
+        limited |=
+            operation.get("throttlingPolicy").is_some_and(|tier| tier.value() != "Unlimited" && tier.value() != "");
+    }
+    if limited {
+        data.warn(
+            problems,
+            "throttlingPolicy of operations is not applied",
+            "this release does not limit requests yet",
+            "",
+        );
+    }
+    for policies in lists {
+        for (flow, list) in policies.members(problems) {
+            if list.value().as_array().is_some_and(|list| !list.is_empty()) {
+                refuse(&list, &format!("a policy of the {flow} flow"), problems);
+            }
+        }
+    }
+}
+
+fn scoped(data: &Node<'_>, problems: &mut Problems) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for operation in data.get("operations").map(|list| list.items(problems)).unwrap_or_default() {
+        let Some(scopes) = operation.get("scopes") else { continue };
+        if scopes.items(problems).is_empty() {
+            continue;
+        }
+        let text = |key: &str, problems: &mut Problems| {
+            operation.get(key).and_then(|node| node.text(problems)).map(str::to_owned)
+        };
+        if let (Some(verb), Some(target)) = (text("verb", problems), text("target", problems)) {
+            found.push((scopes.at().1.to_owned(), verb.to_ascii_uppercase(), target));
+        }
+    }
+    found
+}
+
+fn check_endpoint_config(config: &Node<'_>, problems: &mut Problems) {
+    if let Some(kind) = config.get("endpoint_type") {
+        match kind.text(problems).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("http" | "address" | "load_balance" | "failover" | "") => {}
+            Some("awslambda") => refuse(&kind, "an AWS Lambda endpoint", problems),
+            Some(other) => refuse(&kind, &format!("an endpoint of type {other}"), problems),
+        }
+    }
+    let Some(security) = config.get("endpoint_security") else { return };
+    for (_, side) in security.members(problems) {
+        let on = side.get("enabled").is_some_and(|enabled| enabled.value() != false);
+        if on {
+            refuse(&side, "endpoint security", problems);
+        }
+    }
+}
+
+fn life_cycle(data: &Node<'_>, config: Option<&Node<'_>>, problems: &mut Problems) -> LifeCycle {
+    const KNOWN: [&str; 6] = ["CREATED", "PROTOTYPED", "PUBLISHED", "BLOCKED", "DEPRECATED", "RETIRED"];
+    let prototyped = config
+        .and_then(|config| config.get("implementation_status"))
+        .is_some_and(|status| status.value().as_str().is_some_and(|text| text.eq_ignore_ascii_case("prototyped")));
+    let Some(node) = data.get("lifeCycleStatus") else {
+        return if prototyped { LifeCycle::Prototyped } else { LifeCycle::Published };
+    };
+    match node.text(problems).map(str::to_ascii_uppercase).as_deref() {
+        // A blocked API stays blocked, whatever its endpoints are.
+        Some("BLOCKED") => LifeCycle::Blocked,
+        Some("PROTOTYPED") => LifeCycle::Prototyped,
+        None | Some("CREATED" | "PUBLISHED" | "DEPRECATED" | "") if prototyped => LifeCycle::Prototyped,
+        None | Some("CREATED" | "PUBLISHED" | "DEPRECATED" | "") => LifeCycle::Published,
+        Some("RETIRED") => {
+            node.error(
+                problems,
+                "the API is retired",
+                "a retired API is not served",
+                "undeploy it, or publish it again",
+            );
+            LifeCycle::Blocked
+        }
+        Some(other) => {
+            let fix = did_you_mean(other, KNOWN).unwrap_or("PUBLISHED");
+            node.error(problems, format!("{other} is no state of the life cycle"), "", &format!("write {fix}"));
+            LifeCycle::Blocked
+        }
+    }
+}
+
+fn security_schemes(data: &Node<'_>, problems: &mut Problems) -> bool {
+    let mut oauth2 = false;
+    for item in data.get("securityScheme").map(|list| list.items(problems)).unwrap_or_default() {
+        match item.text(problems) {
+            None => {}
+            Some("oauth2") => oauth2 = true,
+            // Says that a token is mandatory, which it is anyway as long as nothing else is accepted.
+            Some("oauth_basic_auth_api_key_mandatory") => {}
+            Some("basic_auth") => {
+                item.warn(
+                    problems,
+                    "basic_auth is not accepted by a gateway",
+                    "callers need an access token",
+                    "remove it",
+                );
+            }
+            Some("api_key") => refuse(&item, "api_key security", problems),
+            Some(mtls @ ("mutualssl" | "mutualssl_mandatory")) => refuse(&item, &format!("{mtls} security"), problems),
+            Some(other) => {
+                item.error(problems, format!("{other} is no known security scheme"), "", "write oauth2, or remove it");
+            }
+        }
+    }
+    oauth2
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(change: &Value) -> Value {
+        let mut data = json!({"name": "Pets", "version": "1.0.0", "context": "/pets", "type": "HTTP",
+            "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": "http://aa/x"}}});
+        for (key, value) in change.as_object().unwrap() {
+            data[key] = value.clone();
+        }
+        json!({"type": "api", "version": "v4.2.0", "data": data})
+    }
+
+    #[track_caller]
+    fn check(change: &Value, expected: &[&str]) -> Option<Metadata> {
+        let document = with(change);
+        let mut problems = Problems::new();
+        let found = read(&Node::root("api.yaml", &document), &CompileOptions::default(), &mut problems);
+        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(text.len(), expected.len(), "{change}: {text:?}");
+        for (text, part) in text.iter().zip(expected) {
+            assert!(text.contains(part), "{text:?} lacks {part:?}");
+        }
+        found
+    }
+
+    #[test]
+    fn a_plain_api_is_read() {
+        let plain = check(&json!({}), &[]).unwrap();
+        assert_eq!(plain.base_path, "/pets/1.0.0");
+        assert_eq!(plain.id, names::api_id("Pets", "1.0.0"));
+        assert_eq!(plain.organization, "carbon.super");
+        assert_eq!(plain.life_cycle, LifeCycle::Published);
+        let full = check(
+            &json!({"id": "6f-1", "organizationId": "acme", "isDefaultVersion": true, "authorizationHeader": "X-Token",
+                    "securityScheme": ["oauth2", "oauth_basic_auth_api_key_mandatory"], "lifeCycleStatus": "PROTOTYPED"}),
+            &[],
+        )
+        .unwrap();
+        assert_eq!((full.id.as_str(), full.organization.as_str()), ("6f-1", "acme"));
+        assert_eq!(full.authorization_header.as_deref(), Some("x-token"));
+        assert!(full.default_version && full.oauth2);
+        assert_eq!(full.life_cycle, LifeCycle::Prototyped);
+    }
+
+    #[test]
+    fn life_cycles() {
+        for (status, implementation, expected) in [
+            ("PUBLISHED", "", LifeCycle::Published),
+            ("CREATED", "", LifeCycle::Published),
+            ("DEPRECATED", "", LifeCycle::Published),
+            ("PUBLISHED", "prototyped", LifeCycle::Prototyped),
+            ("BLOCKED", "prototyped", LifeCycle::Blocked),
+        ] {
+            let change =
+                json!({"lifeCycleStatus": status, "endpointConfig": {"implementation_status": implementation}});
+            assert_eq!(check(&change, &[]).unwrap().life_cycle, expected, "{status} {implementation}");
+        }
+        check(&json!({"lifeCycleStatus": "RETIRED"}), &["retired"]);
+        check(&json!({"lifeCycleStatus": "PUBLISHD"}), &["write PUBLISHED"]);
+    }
+
+    #[test]
+    fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
+        for (change, expected) in [
+            (json!({"name": null, "version": null, "context": null}), &["no name", "no version", "no context"][..]),
+            (json!({"version": 1.0}), &["in quotes"]),
+            (json!({"version": "1/0"}), &["not allowed"]),
+            (json!({"id": "a\u{0}b"}), &["not allowed"]),
+            (json!({"isDefaultVersion": "true"}), &["true or false"]),
+            (json!({"type": "GRAPHQL"}), &["API type GRAPHQL cannot be used"]),
+            (json!({"type": "SSE"}), &["no type of API"]),
+            (json!({"endpointImplementationType": "MOCKED_OAS"}), &["mocked"]),
+            (json!({"endpointImplementationType": "INLINE"}), &["inline scripts"]),
+            (json!({"securityScheme": ["api_key", "mutualssl"]}), &["api_key security", "mutualssl security"]),
+            (json!({"securityScheme": ["basic_auth"]}), &["basic_auth"]),
+            (json!({"securityScheme": ["oauth"]}), &["no known security scheme"]),
+            (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),
+            (json!({"corsConfiguration": {"corsConfigurationEnabled": true}}), &["not applied"]),
+            (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &["not applied"]),
+            (
+                json!({"operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),
+                &["policy of the request flow"],
+            ),
+            (json!({"endpointConfig": {"endpoint_type": "awslambda"}}), &["AWS Lambda"]),
+            (
+                json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": true, "type": "BASIC"}}}}),
+                &["endpoint security"],
+            ),
+            (json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": false}}}}), &[]),
+        ] {
+            check(&change, expected);
+        }
+        let mut problems = Problems::new();
+        assert!(
+            read(&Node::root("api.yaml", &json!({"type": "mcp"})), &CompileOptions::default(), &mut problems).is_none()
+        );
+        assert_eq!(problems.errors().count(), 2);
+    }
+}

@@ -1,0 +1,29 @@
+//! API projects: how they are unpacked, read and checked. The same code serves the REST API, the artifacts directory and
+//! `adapter validate`. Must never store or publish anything.
+//!
+//! Life of a project: [`archive`] or [`directory`] -> [`ProjectFiles`] -> [`compile`] -> [`Blueprint`] and its
+//! [`Targets`] -> [`Blueprint::on`] -> a deployment.
+
+pub mod archive;
+mod blueprint;
+mod compile;
+mod definition;
+pub mod directory;
+mod document;
+mod endpoints;
+mod environments;
+mod files;
+mod metadata;
+pub mod names;
+mod options;
+mod security;
+mod template;
+mod unsupported;
+mod upstream;
+mod vendor;
+
+pub use blueprint::Blueprint;
+pub use compile::{Compiled, compile};
+pub use environments::Targets;
+pub use files::ProjectFiles;
+pub use options::CompileOptions;

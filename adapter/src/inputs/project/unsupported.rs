@@ -1,0 +1,67 @@
+//! Words for refusing what Choreo Connect understands and this release does not enforce yet. Ignoring such a setting
+//! would open an API that its author meant to protect, so it is always an error.
+
+use super::document::Node;
+use crate::model::Problems;
+
+const WHY: &str =
+    "this release does not support it yet, and ignoring it would serve the API differently from what it says";
+
+/// Refuses the setting at `node`.
+pub fn refuse(node: &Node<'_>, what: &str, problems: &mut Problems) {
+    node.error(
+        problems,
+        format!("{what} cannot be used"),
+        WHY,
+        "remove the setting, or keep this API on another gateway for now",
+    );
+}
+
+/// Refuses a file of the project.
+pub fn refuse_file(path: &str, what: &str, problems: &mut Problems) {
+    problems.error(
+        (path, ""),
+        format!("{what} cannot be used"),
+        WHY,
+        "remove the file, or keep this API on another gateway for now",
+    );
+}
+
+/// Warns that limits are accepted and not applied.
+pub fn warn_unlimited(node: &Node<'_>, what: &str, problems: &mut Problems) {
+    node.warn(problems, format!("{what} is not applied"), "this release does not limit requests yet", "");
+}
+
+/// Closest of `known` to `word`, if it is close enough to be meant.
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 4).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Warns of members that nothing reads.
+pub fn warn_unknown(node: &Node<'_>, known: &[&str], problems: &mut Problems) {
+    for (key, member) in node.members(problems) {
+        if !known.contains(&key) {
+            let fix = did_you_mean(key, known.iter().copied())
+                .map_or_else(|| "remove it".to_owned(), |close| format!("did you mean {close}?"));
+            member.warn(problems, format!("{key} is not known here"), "it has no effect", &fix);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_close_words_are_suggested() {
+        let known = ["x-wso2-basePath", "x-wso2-cors"];
+        assert_eq!(did_you_mean("x-wso2-basepath", known), Some("x-wso2-basePath"));
+        assert_eq!(did_you_mean("x-wso2-core", known), Some("x-wso2-cors"));
+        assert_eq!(did_you_mean("x-wso2-something-else", known), None);
+    }
+}

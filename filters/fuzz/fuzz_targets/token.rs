@@ -1,4 +1,4 @@
-//! The value of an `Authorization` header, as any client may send it.
+//! An access token, as any client may send it.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| tollgate_enforce::fuzzing::token(data));

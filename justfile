@@ -1,4 +1,5 @@
 # Every task of the project. `./just` runs these too, and needs no `just` on PATH.
+# What fails says why by itself, so most recipes need no message of just's own.
 
 # Continuous integration builds exactly what Cargo.lock says.
 locked := if env_var_or_default('CI', '') == '' { '' } else { '--locked' }
@@ -9,30 +10,37 @@ default:
     @'{{ just_executable() }}' --justfile '{{ justfile() }}' --list --unsorted
 
 # Starts the gateway with a sample API and stays in the foreground; Ctrl-C stops everything
+[no-exit-message]
 up: wasm build
     @toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin up
 
 # Starts a gateway on free ports, sends the tour of requests and checks every answer
+[no-exit-message]
 demo: wasm build
     @toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin demo
 
 # Everything that proves the project right: unit tests, end-to-end tests, and every fuzz target for some seconds
+[no-exit-message]
 test: wasm wasm-trap build && (fuzz 'all' '5')
     @toolchain/with-peers cargo test {{ locked }} --workspace
 
 # The end-to-end tests alone; arguments go to the test binary, e.g. `just e2e hostile`
+[no-exit-message]
 e2e *arguments: wasm wasm-trap build
     @toolchain/with-peers cargo test {{ locked }} --package tollgate-tests {{ arguments }}
 
 # Formatting, and clippy for this machine and for wasm with warnings denied
+[no-exit-message]
 lint:
     @toolchain/lint
 
 # Fuzzes one target, or all of them, for so many seconds each
+[no-exit-message]
 fuzz target='all' seconds='60':
     @toolchain/fuzz '{{ target }}' '{{ seconds }}'
 
 # Throughput of Envoy alone, with its own jwt_authn, and with the enforcer, as ratios: `just bench [rounds] [seconds]`
+[no-exit-message]
 bench *arguments: wasm build
     @TOLLGATE_WRK="$(toolchain/wrk)" toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin bench -- {{ arguments }}
 
@@ -41,14 +49,17 @@ build:
     @cargo build {{ locked }} --package tollgate-adapter
 
 # The filter module: target/wasm/enforcer.wasm
+[no-exit-message]
 wasm:
     @toolchain/wasm >/dev/null
 
 # The same with a way to trap it on request, for tests: target/wasm/enforcer-trap.wasm
+[no-exit-message]
 wasm-trap:
     @toolchain/wasm trap >/dev/null
 
 # Finds or installs Envoy and prints its path
+[no-exit-message]
 envoy:
     @toolchain/envoy
 

@@ -16,6 +16,14 @@ fail() {
     exit 1
 }
 
+# The absolute form of a path: what we start may run in another folder.
+absolute() {
+    case $1 in
+    /*) echo "$1" ;;
+    *) echo "$PWD/$1" ;;
+    esac
+}
+
 # Installs a PyPI package into a virtual environment of its own, once, and prints the path of the program in it.
 # python_tool REQUIREMENT PROGRAM
 python_tool() {

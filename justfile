@@ -12,22 +12,22 @@ default:
 # Starts the gateway with a sample API and stays in the foreground; Ctrl-C stops everything
 [no-exit-message]
 up: wasm build
-    @toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin up
+    @toolchain/with-peers up
 
 # Starts a gateway on free ports, sends the tour of requests and checks every answer
 [no-exit-message]
 demo: wasm build
-    @toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin demo
+    @toolchain/with-peers demo
 
 # Everything that proves the project right: unit tests, end-to-end tests, and every fuzz target for some seconds
 [no-exit-message]
 test: wasm wasm-trap build && (fuzz 'all' '5')
     @toolchain/with-peers cargo test {{ locked }} --workspace
 
-# The end-to-end tests alone; arguments go to the test binary, e.g. `just e2e hostile`
+# The end-to-end tests alone, or those whose name contains an argument: `just e2e hostile`
 [no-exit-message]
 e2e *arguments: wasm wasm-trap build
-    @toolchain/with-peers cargo test {{ locked }} --package tollgate-tests {{ arguments }}
+    @toolchain/with-peers cargo test {{ locked }} --workspace --test e2e -- {{ arguments }}
 
 # Formatting, and clippy for this machine and for wasm with warnings denied
 [no-exit-message]
@@ -42,11 +42,13 @@ fuzz target='all' seconds='60':
 # Throughput of Envoy alone, with its own jwt_authn, and with the enforcer, as ratios: `just bench [rounds] [seconds]`
 [no-exit-message]
 bench *arguments: wasm build
-    @TOLLGATE_WRK="$(toolchain/wrk)" toolchain/with-peers cargo run --quiet {{ locked }} --package tollgate-tests --bin bench -- {{ arguments }}
+    @wrk=$(toolchain/wrk) && TOLLGATE_WRK=$wrk toolchain/with-peers bench {{ arguments }}
 
-# The adapter
+# Every build is one of the whole workspace, so that all of them agree on the features of shared dependencies.
+
+# The adapter, and the programs that start gateways
 build:
-    @cargo build {{ locked }} --package tollgate-adapter
+    @cargo build {{ locked }} --workspace --bins
 
 # The filter module: target/wasm/enforcer.wasm
 [no-exit-message]

@@ -22,11 +22,8 @@ pub trait Directory {
     /// # Errors
     /// [`Unreadable`] when there is an entry but this release cannot enforce it; the API is denied.
     fn api(&self, virtual_host: &[u8], id: &str) -> Result<Option<Rc<CompiledApi>>, Unreadable>;
-    /// The issuer whose `iss` is exactly this.
-    ///
-    /// # Errors
-    /// [`Unreadable`] when the issuers cannot be read; every token is refused.
-    fn issuer(&self, iss: &str) -> Result<Option<Rc<CompiledIssuer>>, Unreadable>;
+    /// The issuer whose `iss` is exactly this. One that cannot be read is as good as unknown: its tokens are refused.
+    fn issuer(&self, iss: &str) -> Option<Rc<CompiledIssuer>>;
     /// Tokens that were verified with the issuers as they are now.
     fn tokens(&self) -> &TokenCache;
     /// Checks signatures.

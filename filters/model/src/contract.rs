@@ -16,6 +16,10 @@ pub const ENVIRONMENT_HEADER: &str = "x-tollgate-environment";
 /// Request header: which gateway asks, as `node id/instance`. The adapter matches it with the node of the xDS stream.
 pub const NODE_HEADER: &str = "x-tollgate-node";
 
+/// Request header of a feed call-out, present when the filter denies part of the snapshot because it cannot read it:
+/// a line of text for the adapter's status.
+pub const PROBLEMS_HEADER: &str = "x-tollgate-problems";
+
 /// How long the adapter holds a feed request when there is nothing to say.
 pub const FEED_WAIT_SECONDS: u64 = 20;
 

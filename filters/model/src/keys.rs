@@ -8,21 +8,21 @@ pub const MAX_BASE_PATH_SEGMENTS: usize = 16;
 
 /// Key of an API in the `api` table.
 #[must_use]
-pub fn api(virtual_host: &str, id: &str) -> Vec<u8> {
-    join(virtual_host, id)
+pub fn api(virtual_host: impl AsRef<[u8]>, id: impl AsRef<[u8]>) -> Vec<u8> {
+    join(virtual_host.as_ref(), id.as_ref())
 }
 
 /// Key of a base path in the `route` table.
 #[must_use]
-pub fn route(virtual_host: &str, base_path: &str) -> Vec<u8> {
-    join(virtual_host, base_path)
+pub fn route(virtual_host: impl AsRef<[u8]>, base_path: impl AsRef<[u8]>) -> Vec<u8> {
+    join(virtual_host.as_ref(), base_path.as_ref())
 }
 
-fn join(first: &str, second: &str) -> Vec<u8> {
+fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(first.len().saturating_add(second.len()).saturating_add(1));
-    key.extend_from_slice(first.as_bytes());
+    key.extend_from_slice(first);
     key.push(SEPARATOR);
-    key.extend_from_slice(second.as_bytes());
+    key.extend_from_slice(second);
     key
 }
 

@@ -21,8 +21,9 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 8] = [
+pub const CATALOGUE: [&Entry; 9] = [
     &AMBIGUOUS_PATH,
+    &MALFORMED,
     &NOT_FOUND,
     &UNREADABLE,
     &NOT_READY,
@@ -43,6 +44,16 @@ pub(super) const AMBIGUOUS_PATH: Entry = Entry {
               leniently it reaches another resource than read literally. Send the path in its plain form.",
 };
 
+pub(super) const MALFORMED: Entry = Entry {
+    code: "400",
+    status: 400,
+    message: "Bad Request",
+    description: "The request headers cannot be read.",
+    challenge: false,
+    details: "tollgate_400_malformed",
+    meaning: "The request has more than 1,024 headers.",
+};
+
 pub(super) const NOT_FOUND: Entry = Entry {
     code: "404",
     status: 404,
@@ -61,8 +72,8 @@ pub(super) const UNREADABLE: Entry = Entry {
     description: "Error during validating the request",
     challenge: false,
     details: "tollgate_102500_unreadable",
-    meaning: "The gateway has configuration for this API or its token issuers that it cannot read or enforce, for example \
-              because the adapter is newer than the filter. Only what is affected is denied; the log of Envoy says why.",
+    meaning: "The gateway has configuration for this API that it cannot read or enforce, for example \
+              because the adapter is newer than the filter. Only this API is denied; the log of Envoy says why.",
 };
 
 pub(super) const NOT_READY: Entry = Entry {

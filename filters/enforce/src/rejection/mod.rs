@@ -18,6 +18,8 @@ pub enum Rejection {
     NotFound,
     /// The path can be read in two ways that do not reach the same resource.
     AmbiguousPath,
+    /// The header map cannot be read.
+    Malformed,
     /// The API's life cycle state is BLOCKED.
     ApiBlocked,
     /// No snapshot has arrived yet.
@@ -68,6 +70,7 @@ impl Rejection {
         match self {
             Self::NotFound => &entries::NOT_FOUND,
             Self::AmbiguousPath => &entries::AMBIGUOUS_PATH,
+            Self::Malformed => &entries::MALFORMED,
             Self::ApiBlocked => &entries::API_BLOCKED,
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,

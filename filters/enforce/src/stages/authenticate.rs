@@ -8,7 +8,7 @@ use super::admit::Admitted;
 use crate::decide::Halt;
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::{Claims, Jws, KeyType, Verdict, VerificationKey, VerifiedToken};
-use crate::{Answer, CompiledIssuer, Cx, Header, Question, Unreadable};
+use crate::{Answer, CompiledIssuer, Cx, Header, Question};
 
 /// Longest key id that is worth a question.
 const MAX_KEY_ID: usize = 256;
@@ -75,10 +75,7 @@ fn verify(cx: &Cx, raw: &str) -> Result<Rc<VerifiedToken>, Halt> {
     let bad = |why| Rejection::InvalidCredentials(why);
     let jws = Jws::parse(raw).map_err(|_| bad(BadCredentials::NotAToken))?;
     let (iss, payload) = Claims::read(&jws.payload).map_err(|_| bad(BadCredentials::Token))?;
-    let issuer = match cx.directory.issuer(&iss) {
-        Ok(found) => found.ok_or(bad(BadCredentials::Token))?,
-        Err(Unreadable) => return Err(Rejection::Unreadable.into()),
-    };
+    let issuer = cx.directory.issuer(&iss).ok_or(bad(BadCredentials::Token))?;
     let algorithm = Algorithm::from_name(&jws.header.alg).filter(|algorithm| issuer.allows(*algorithm));
     let algorithm = algorithm.ok_or(bad(BadCredentials::Token))?;
     let verdict = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {

@@ -1,0 +1,120 @@
+//! Every single thing the filters ask of their host.
+
+use std::time::Duration;
+
+use tollgate_enforce::{Reply, Timestamp};
+
+/// Result codes of proxy-wasm that mean something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// There is no such thing.
+    NotFound,
+    /// Somebody else has written in between.
+    CasMismatch,
+    /// Anything else, with its number: the call had no effect.
+    Failed(u32),
+}
+
+/// How loud a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Worth knowing once.
+    Info,
+    /// Something is not as it should be, and served around.
+    Warn,
+    /// Something is denied because of it.
+    Error,
+}
+
+/// Names a call-out until its answer arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(pub u32);
+
+/// Names a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricId(pub u32);
+
+/// What a metric does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Has a value.
+    Gauge,
+}
+
+/// The host. No method panics, whatever the host answers.
+///
+/// Costs were measured on Envoy 1.40: a call that returns bytes takes some 0.8 µs, one that does not 0.1 to 0.2 µs.
+pub trait Abi {
+    /// The clock.
+    fn now(&self) -> Timestamp;
+    /// Writes to Envoy's log.
+    fn log(&self, level: Level, text: &str);
+    /// All headers of the current request in proxy-wasm's encoding.
+    ///
+    /// # Errors
+    /// Outside the request phase.
+    fn request_headers(&self) -> Result<Vec<u8>, Status>;
+    /// Sets a header of the current request, in place of the value it has.
+    ///
+    /// # Errors
+    /// Outside the request phase.
+    fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Status>;
+    /// Removes every value of a header of the current request.
+    ///
+    /// # Errors
+    /// Outside the request phase.
+    fn remove_header(&self, name: &str) -> Result<(), Status>;
+    /// Answers the current request.
+    ///
+    /// # Errors
+    /// When the request cannot be answered any more.
+    fn reply(&self, reply: &Reply) -> Result<(), Status>;
+    /// Lets the current request, which was paused, go on.
+    ///
+    /// # Errors
+    /// When there is nothing to go on with.
+    fn resume(&self) -> Result<(), Status>;
+    /// Calls out. The answer comes to the context that called.
+    ///
+    /// # Errors
+    /// When there is no such cluster, or it has no endpoint: no answer will come.
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Result<CallId, Status>;
+    /// Status of the call-out answer at hand.
+    fn answer_status(&self) -> Option<u16>;
+    /// Body of the call-out answer at hand.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn answer_body(&self, length: usize) -> Result<Vec<u8>, Status>;
+    /// A value of shared data and its version for [`Abi::set_shared`]; `None` when it was never written.
+    ///
+    /// # Errors
+    /// When shared data cannot be reached.
+    fn shared(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Status>;
+    /// Writes a value of shared data, if nobody has written since the given version. 0 writes in any case, and so does any
+    /// version as long as the key was never written.
+    ///
+    /// # Errors
+    /// [`Status::CasMismatch`] when somebody has.
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Status>;
+    /// Calls a function that Envoy offers by name.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] when it offers none of that name.
+    fn foreign(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status>;
+    /// A property, as text; `None` when there is none.
+    fn property(&self, path: &[&str]) -> Option<String>;
+    /// Asks to be woken every so often.
+    ///
+    /// # Errors
+    /// When the host cannot.
+    fn set_tick(&self, period: Duration) -> Result<(), Status>;
+    /// Defines a metric; `None` when the host has none.
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
+    /// Adds one to a counter.
+    fn increment(&self, metric: MetricId);
+    /// Sets a gauge.
+    fn record(&self, metric: MetricId, value: u64);
+}

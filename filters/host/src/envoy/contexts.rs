@@ -1,0 +1,84 @@
+//! The contexts through which Envoy calls in. They translate and hand on; they decide nothing.
+
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel};
+
+use super::Envoy;
+use crate::{Abi, CallId, Flow, Level, RequestFlow, Response, Worker};
+
+/// Registers the enforcer; to be called once from the module's `main!`.
+pub fn start() {
+    // Installs the panic hook, so that a trap, should there ever be one, says where.
+    proxy_wasm::set_log_level(LogLevel::Warn);
+    proxy_wasm::set_root_context(|_| Box::new(Root { worker: None }));
+}
+
+/// One plugin configuration in one VM.
+struct Root {
+    worker: Option<Rc<Worker>>,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        if let Some(worker) = &self.worker {
+            worker.on_response(CallId(token), Response { arrived: headers > 0, body });
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        // Not more than there is may be asked for; none at all is not an error to the host.
+        let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+        let configuration = configuration.ok().flatten().unwrap_or_default();
+        match Worker::configure(Rc::new(Envoy), &configuration) {
+            Ok(worker) => {
+                self.worker = Some(Rc::new(worker));
+                true
+            }
+            Err(error) => {
+                Envoy.log(Level::Error, &format!("plugin configuration refused: {error}"));
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.on_tick();
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Http { flow: self.worker.clone().map(RequestFlow::new) }))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// One request. Without a flow, which a configured root always gives it, it lets nothing pass.
+struct Http {
+    flow: Option<RequestFlow>,
+}
+
+impl Context for Http {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _trailers: usize) {
+        if let Some(flow) = &mut self.flow {
+            flow.on_response(CallId(token), Response { arrived: headers > 0, body });
+        }
+    }
+}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        match self.flow.as_mut().map(RequestFlow::on_request_headers) {
+            Some(Flow::Continue) => Action::Continue,
+            Some(Flow::Stop) | None => Action::Pause,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Envoy as the host: the [`Abi`] over the raw functions, and the contexts through which Envoy calls in.
+
+mod contexts;
+mod raw;
+
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use tollgate_enforce::{HeaderMap, Reply, Timestamp};
+
+use crate::{Abi, CallId, Level, MetricId, MetricKind, Status};
+
+pub use contexts::start;
+
+/// The host of this VM.
+#[derive(Debug, Clone, Copy)]
+struct Envoy;
+
+impl Abi for Envoy {
+    fn now(&self) -> Timestamp {
+        Timestamp(raw::now() / 1_000_000)
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        let level = match level {
+            Level::Info => 2,
+            Level::Warn => 3,
+            Level::Error => 4,
+        };
+        raw::log(level, text);
+    }
+
+    fn request_headers(&self) -> Result<Vec<u8>, Status> {
+        raw::headers(raw::REQUEST_HEADERS)
+    }
+
+    fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Status> {
+        raw::set_header(raw::REQUEST_HEADERS, name, value)
+    }
+
+    fn remove_header(&self, name: &str) -> Result<(), Status> {
+        raw::remove_header(raw::REQUEST_HEADERS, name)
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<(), Status> {
+        raw::reply(reply.status, reply.details, &reply.body, &HeaderMap::encode(&reply.headers))
+    }
+
+    fn resume(&self) -> Result<(), Status> {
+        raw::resume()
+    }
+
+    fn call(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Result<CallId, Status> {
+        // The SDK must do this one: it remembers which context is to have the answer. It knows both ways in which Envoy
+        // refuses: an unknown cluster and one without endpoints.
+        hostcalls::dispatch_http_call(cluster, headers.to_vec(), Some(body), Vec::new(), timeout)
+            .map(CallId)
+            .map_err(|status| Status::Failed(status as u32))
+    }
+
+    fn answer_status(&self) -> Option<u16> {
+        let status = raw::header(raw::CALL_RESPONSE_HEADERS, ":status").ok()?;
+        std::str::from_utf8(&status).ok()?.parse().ok()
+    }
+
+    fn answer_body(&self, length: usize) -> Result<Vec<u8>, Status> {
+        raw::buffer(raw::CALL_RESPONSE_BODY, length)
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+        match raw::shared(key) {
+            Ok(found) => Ok(Some(found)),
+            Err(Status::NotFound) => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Status> {
+        raw::set_shared(key, value, version)
+    }
+
+    fn foreign(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+        raw::foreign(name, arguments)
+    }
+
+    fn property(&self, path: &[&str]) -> Option<String> {
+        String::from_utf8(raw::property(path.join("\0").as_bytes()).ok()?).ok()
+    }
+
+    fn set_tick(&self, period: Duration) -> Result<(), Status> {
+        raw::set_tick(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn define_metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+        let kind = match kind {
+            MetricKind::Counter => 0,
+            MetricKind::Gauge => 1,
+        };
+        raw::define_metric(kind, name).ok().map(MetricId)
+    }
+
+    fn increment(&self, metric: MetricId) {
+        raw::increment(metric.0);
+    }
+
+    fn record(&self, metric: MetricId, value: u64) {
+        raw::record(metric.0, value);
+    }
+}

@@ -1,0 +1,247 @@
+//! A stateful host for tests: it holds shared data and headers, records what is asked of it, and counts the calls.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tollgate_enforce::{HeaderMap, Reply, Timestamp};
+
+use crate::{Abi, CallId, Level, MetricId, MetricKind, Status};
+
+/// A call-out under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeEnvoy {
+    pub(crate) now: Cell<u64>,
+    pub(crate) request: RefCell<Vec<(String, Vec<u8>)>>,
+    pub(crate) replies: RefCell<Vec<Reply>>,
+    pub(crate) resumed: Cell<usize>,
+    pub(crate) calls: RefCell<Vec<Call>>,
+    /// No cluster: every call-out is refused.
+    pub(crate) unreachable: Cell<bool>,
+    /// Edits of headers fail, as they do outside the request phase.
+    pub(crate) frozen: Cell<bool>,
+    /// Status and body of the answer at hand.
+    pub(crate) answer: RefCell<Option<(u16, Vec<u8>)>>,
+    /// What Envoy's `verify_signature` says; `None` when it has no such function.
+    pub(crate) signature: Cell<Option<bool>>,
+    pub(crate) lines: RefCell<Vec<String>>,
+    pub(crate) counters: RefCell<HashMap<String, u64>>,
+    shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
+    metrics: RefCell<Vec<String>>,
+    versions: Cell<u32>,
+    /// Host calls made, by name.
+    pub(crate) host_calls: RefCell<Vec<&'static str>>,
+}
+
+impl FakeEnvoy {
+    pub(crate) fn new() -> Self {
+        let envoy = Self::default();
+        envoy.now.set(1_000_000_000);
+        envoy
+    }
+
+    pub(crate) fn shared_rc() -> Rc<Self> {
+        Rc::new(Self::new())
+    }
+
+    /// Puts a request at hand.
+    pub(crate) fn begin_request(&self, headers: &[(&str, &str)]) {
+        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        self.request.replace(owned);
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let request = self.request.borrow();
+        let found = request.iter().find(|(candidate, _)| candidate == name);
+        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    }
+
+    fn count(&self, call: &'static str) {
+        self.host_calls.borrow_mut().push(call);
+    }
+}
+
+impl Abi for FakeEnvoy {
+    fn now(&self) -> Timestamp {
+        self.count("now");
+        Timestamp(self.now.get())
+    }
+
+    fn log(&self, _: Level, text: &str) {
+        self.count("log");
+        self.lines.borrow_mut().push(text.to_owned());
+    }
+
+    fn request_headers(&self) -> Result<Vec<u8>, Status> {
+        self.count("request_headers");
+        Ok(HeaderMap::encode(&self.request.borrow()))
+    }
+
+    fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Status> {
+        self.count("set_header");
+        if self.frozen.get() {
+            return Err(Status::Failed(2));
+        }
+        let mut request = self.request.borrow_mut();
+        request.retain(|(candidate, _)| candidate != name);
+        request.push((name.to_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    fn remove_header(&self, name: &str) -> Result<(), Status> {
+        self.count("remove_header");
+        self.request.borrow_mut().retain(|(candidate, _)| candidate != name);
+        Ok(())
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<(), Status> {
+        self.count("reply");
+        self.replies.borrow_mut().push(reply.clone());
+        Ok(())
+    }
+
+    fn resume(&self) -> Result<(), Status> {
+        self.count("resume");
+        self.resumed.set(self.resumed.get() + 1);
+        Ok(())
+    }
+
+    fn call(&self, _: &str, headers: &[(&str, &str)], body: &[u8], _: Duration) -> Result<CallId, Status> {
+        self.count("call");
+        if self.unreachable.get() {
+            return Err(Status::Failed(2));
+        }
+        let id = CallId(u32::try_from(self.calls.borrow().len()).unwrap() + 1);
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.calls.borrow_mut().push(Call { id, headers, body: body.to_vec() });
+        Ok(id)
+    }
+
+    fn answer_status(&self) -> Option<u16> {
+        self.count("answer_status");
+        self.answer.borrow().as_ref().map(|(status, _)| *status)
+    }
+
+    fn answer_body(&self, length: usize) -> Result<Vec<u8>, Status> {
+        self.count("answer_body");
+        let answer = self.answer.borrow();
+        let (_, body) = answer.as_ref().ok_or(Status::NotFound)?;
+        Ok(body[..length.min(body.len())].to_vec())
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
+        self.count("shared");
+        Ok(self.shared.borrow().get(key).cloned())
+    }
+
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Status> {
+        self.count("set_shared");
+        let mut shared = self.shared.borrow_mut();
+        if version != 0 && shared.get(key).is_some_and(|(_, held)| *held != version) {
+            return Err(Status::CasMismatch);
+        }
+        self.versions.set(self.versions.get() + 1);
+        shared.insert(key.to_owned(), (value.to_vec(), self.versions.get()));
+        Ok(())
+    }
+
+    fn foreign(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, Status> {
+        self.count("foreign");
+        match self.signature.get() {
+            Some(true) => Ok(vec![8, 1]),
+            Some(false) => Ok(Vec::new()),
+            None => Err(Status::NotFound),
+        }
+    }
+
+    fn property(&self, path: &[&str]) -> Option<String> {
+        self.count("property");
+        Some(path.last()?.to_string())
+    }
+
+    fn set_tick(&self, _: Duration) -> Result<(), Status> {
+        self.count("set_tick");
+        Ok(())
+    }
+
+    fn define_metric(&self, _: MetricKind, name: &str) -> Option<MetricId> {
+        self.count("define_metric");
+        self.metrics.borrow_mut().push(name.to_owned());
+        Some(MetricId(u32::try_from(self.metrics.borrow().len()).unwrap()))
+    }
+
+    fn increment(&self, metric: MetricId) {
+        self.count("increment");
+        let name = self.metrics.borrow()[metric.0 as usize - 1].clone();
+        *self.counters.borrow_mut().entry(name).or_default() += 1;
+    }
+
+    fn record(&self, _: MetricId, _: u64) {
+        self.count("record");
+    }
+}
+
+/// A snapshot for tests, and the frames that bring it.
+pub(crate) mod world {
+    use serde_json::json;
+    use tollgate_model::wire::{Cursor, Entry, FeedFrame, Shard};
+    use tollgate_model::{Table, keys};
+
+    /// `(table, key, needs, value)`.
+    pub(crate) type Row = (Table, Vec<u8>, u16, serde_json::Value);
+
+    /// Settings, an issuer with one key `k`, and an API at `/pets/1.0` of `localhost`.
+    pub(crate) fn rows() -> Vec<Row> {
+        let key = json!({"kty": "RSA", "kid": "k", "n": "g".repeat(342), "e": "AQAB"});
+        vec![
+            (Table::Settings, vec![], 1, json!({"authorizationHeader": "authorization", "clockSkewSeconds": 5})),
+            (
+                Table::Issuer,
+                b"test".to_vec(),
+                1,
+                json!({"name": "test", "issuer": "i", "algorithms": ["RS256"], "keys": {"keys": [key]}, "refreshable": true}),
+            ),
+            (Table::Api, keys::api("localhost", "pets"), 1, api("prod")),
+            (Table::VirtualHost, b"localhost".to_vec(), 1, json!({})),
+            (Table::Route, keys::route("localhost", "/pets/1.0"), 1, json!("pets")),
+        ]
+    }
+
+    pub(crate) fn api(cluster: &str) -> serde_json::Value {
+        json!({
+            "id": "pets", "name": "Pets", "version": "1.0", "organization": "o", "virtualHost": "localhost",
+            "basePath": "/pets/1.0", "lifeCycle": "PUBLISHED", "production": {"cluster": cluster, "basePath": "/v2"},
+            "resources": [
+                {"template": "/pet/{id}", "operations": [{"method": "GET", "security": {"kind": "oauth2"}}]},
+                {"template": "/open", "operations": [{"method": "GET", "security": {"kind": "unsecured"}}]},
+            ],
+        })
+    }
+
+    /// A frame with one shard a row; rows of one slot would need to share a shard, so there must be none.
+    pub(crate) fn frame(reset: bool, more: bool, revision: u64, rows: &[Row]) -> Vec<u8> {
+        let shards: Vec<Vec<u8>> = rows.iter().map(shard).collect();
+        let shards = shards.iter().map(Vec::as_slice).collect();
+        FeedFrame { reset, more, cursor: Cursor { epoch: 1, revision }, shards }.encode().unwrap()
+    }
+
+    fn shard((table, key, needs, value): &Row) -> Vec<u8> {
+        let value = serde_json::to_vec(value).unwrap();
+        let entries = vec![Entry { needs: *needs, key, value: &value }];
+        Shard { slot: table.slot(key), entries }.encode().unwrap()
+    }
+}

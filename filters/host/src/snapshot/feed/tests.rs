@@ -1,0 +1,187 @@
+//! The poll loop, seen from outside: what the adapter says, and what requests then see.
+
+use std::rc::Rc;
+
+use serde_json::json;
+use tollgate_enforce::Directory;
+use tollgate_model::{Table, keys};
+
+use crate::fake::FakeEnvoy;
+use crate::fake::world::{Row, api, frame, rows};
+use crate::{Response, Worker};
+
+const CONFIG: &[u8] = br#"{"cluster": "adapter", "environment": "Default"}"#;
+
+/// A worker that leads and has a poll under way.
+fn leader(envoy: &Rc<FakeEnvoy>) -> Worker {
+    let worker = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    for _ in 0..2 {
+        worker.on_tick();
+        envoy.now.set(envoy.now.get() + 100);
+    }
+    assert_eq!(envoy.calls.borrow().len(), 1, "the leader polls");
+    worker
+}
+
+/// Answers the last call-out; `None` for a connection that broke.
+fn answer(envoy: &FakeEnvoy, worker: &Worker, answer: Option<(u16, Vec<u8>)>) {
+    let call = envoy.calls.borrow().last().unwrap().id;
+    let response = Response { arrived: answer.is_some(), body: answer.as_ref().map_or(0, |(_, body)| body.len()) };
+    envoy.answer.replace(answer);
+    worker.on_response(call, response);
+}
+
+fn cluster(worker: &Worker) -> Option<String> {
+    let api = worker.directory.api(b"localhost", "pets").ok()??;
+    Some(format!("{api:?}").split("cluster: \"").nth(1)?.split('"').next()?.to_owned())
+}
+
+fn last_path(envoy: &FakeEnvoy) -> String {
+    envoy.calls.borrow().last().unwrap().header(":path").unwrap().to_owned()
+}
+
+#[test]
+fn a_snapshot_reaches_every_worker() {
+    let envoy = FakeEnvoy::shared_rc();
+    let leader = leader(&envoy);
+    let follower = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    assert_eq!(last_path(&envoy), "/v1/feed?since=0.0");
+    assert_eq!(envoy.calls.borrow()[0].header("x-tollgate-node"), Some("id/instanceIdentifier"));
+
+    answer(&envoy, &leader, Some((200, frame(true, false, 3, &rows()))));
+    assert_eq!(cluster(&leader).as_deref(), Some("prod"));
+    assert!(follower.directory.settings().is_none());
+    follower.on_tick();
+    assert_eq!(cluster(&follower).as_deref(), Some("prod"));
+    assert_eq!(follower.directory.route(b"localhost", b"/pets/1.0").as_deref(), Some("pets"));
+    assert!(follower.directory.has_virtual_host(b"localhost"));
+    assert_eq!(last_path(&envoy), "/v1/feed?since=1.3", "the next poll is under way");
+    assert_eq!(envoy.calls.borrow().len(), 2);
+}
+
+#[test]
+fn a_change_replaces_what_was_cached() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
+    assert_eq!(cluster(&worker).as_deref(), Some("prod"));
+    let change: Row = (Table::Api, keys::api("localhost", "pets"), 1, api("other"));
+    answer(&envoy, &worker, Some((200, frame(false, false, 2, &[change]))));
+    assert_eq!(cluster(&worker).as_deref(), Some("other"));
+    assert!(worker.directory.settings().is_some(), "the rest stays");
+}
+
+#[test]
+fn a_reset_empties_what_it_does_not_mention() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()[..2]))));
+    assert!(worker.directory.settings().is_some());
+    assert_eq!(worker.directory.route(b"localhost", b"/pets/1.0"), None);
+    assert!(!worker.directory.has_virtual_host(b"localhost"));
+    assert_eq!(cluster(&worker), None);
+}
+
+#[test]
+fn a_series_shows_when_it_is_complete() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, true, 2, &rows()[..3]))));
+    assert!(worker.directory.settings().is_none());
+    assert_eq!(last_path(&envoy), "/v1/feed?since=1.2");
+    answer(&envoy, &worker, Some((200, frame(false, false, 5, &rows()[3..]))));
+    assert!(worker.directory.settings().is_some());
+    assert_eq!(cluster(&worker).as_deref(), Some("prod"));
+}
+
+#[test]
+fn a_series_that_breaks_off_starts_again() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, true, 2, &rows()[..3]))));
+    answer(&envoy, &worker, None);
+    envoy.now.set(envoy.now.get() + 200);
+    worker.on_tick();
+    assert_eq!(last_path(&envoy), "/v1/feed?since=0.0");
+}
+
+#[test]
+fn failures_leave_the_snapshot_and_back_off() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
+    for bad in [None, Some((503, Vec::new())), Some((200, b"no frame".to_vec())), Some((404, Vec::new()))] {
+        answer(&envoy, &worker, bad);
+        let polls = envoy.calls.borrow().len();
+        worker.on_tick();
+        assert_eq!(envoy.calls.borrow().len(), polls, "polls again at once");
+        envoy.now.set(envoy.now.get() + 5_000);
+        // The lease has run out meanwhile; it is claimed and read back.
+        worker.on_tick();
+        worker.on_tick();
+        assert_eq!(envoy.calls.borrow().len(), polls + 1, "polls again after a pause");
+        assert_eq!(cluster(&worker).as_deref(), Some("prod"));
+    }
+    assert_eq!(envoy.counters.borrow()["tollgate_feed_failures_total"], 4);
+}
+
+#[test]
+fn without_a_cluster_the_poll_is_tried_again() {
+    let envoy = FakeEnvoy::shared_rc();
+    envoy.unreachable.set(true);
+    let worker = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    for _ in 0..3 {
+        worker.on_tick();
+    }
+    envoy.unreachable.set(false);
+    assert_eq!(envoy.calls.borrow().len(), 0);
+    envoy.now.set(envoy.now.get() + 1_000);
+    worker.on_tick();
+    assert_eq!(envoy.calls.borrow().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_denied_and_said() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    let mut rows = rows();
+    rows[2].2 = 2;
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows))));
+    assert!(worker.directory.api(b"localhost", "pets").is_err());
+    assert!(worker.directory.settings().is_some(), "everything else is read");
+    let said = envoy.calls.borrow().last().unwrap().header("x-tollgate-problems").unwrap().to_owned();
+    assert_eq!(said, r#"1 denied; api "localhost pets": needs schema 2, this filter knows 1"#);
+    assert_eq!(envoy.counters.borrow()["tollgate_unreadable_total"], 1);
+    assert!(envoy.lines.borrow().iter().any(|line| line.contains("needs schema 2")));
+
+    // A release that can be read takes the denial back.
+    let good: Row = (Table::Api, keys::api("localhost", "pets"), 1, api("prod"));
+    answer(&envoy, &worker, Some((200, frame(false, false, 2, &[good]))));
+    assert!(worker.directory.api(b"localhost", "pets").is_ok());
+    assert_eq!(envoy.calls.borrow().last().unwrap().header("x-tollgate-problems"), None);
+}
+
+#[test]
+fn unreadable_settings_leave_the_last_good_ones() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
+    let broken: Row = (Table::Settings, vec![], 1, json!({"authorizationHeader": 1}));
+    answer(&envoy, &worker, Some((200, frame(false, false, 2, &[broken]))));
+    assert_eq!(worker.directory.settings().unwrap().authorization_header, "authorization");
+}
+
+#[test]
+fn plugin_configuration_is_checked() {
+    for (configuration, accepted) in [
+        (&b"{\"cluster\": \"a\"}"[..], true),
+        (b"{\"cluster\": \"a\", \"authority\": \"b\", \"environment\": \"c\"}", true),
+        (b"", false),
+        (b"{}", false),
+        (b"{\"cluster\": \"a\", \"enviroment\": \"c\"}", false),
+        (b"\xff", false),
+    ] {
+        assert_eq!(Worker::configure(FakeEnvoy::shared_rc(), configuration).is_ok(), accepted);
+    }
+}

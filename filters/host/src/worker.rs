@@ -1,0 +1,145 @@
+//! One VM's memory, shared by all its requests: configuration, snapshot, leadership.
+
+use std::cell::{Cell, RefCell};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tollgate_model::contract::{
+    ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
+};
+
+use crate::metrics::Metrics;
+use crate::signature::HostVerifier;
+use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
+use crate::{Abi, CallId, Status};
+
+/// How often a VM looks at shared data. With the leader's tick it bounds how long a change takes to reach every worker.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a request waits for new keys.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// A call-out's answer, as the host announces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Response {
+    /// Whether there is an answer at all. Without one, nothing of it may be read.
+    pub arrived: bool,
+    /// Length of its body.
+    pub body: usize,
+}
+
+/// One plugin configuration in one VM.
+pub struct Worker {
+    pub(crate) abi: Rc<dyn Abi>,
+    pub(crate) directory: SnapshotDirectory,
+    pub(crate) metrics: Rc<Metrics>,
+    config: PluginConfig,
+    node: Cell<Option<String>>,
+    leadership: RefCell<Leadership>,
+    feed: RefCell<Feed>,
+}
+
+impl Worker {
+    /// Takes the plugin configuration and starts ticking. Makes no call-out and counts nothing: Envoy configures a copy
+    /// of the VM first, only to see whether it accepts.
+    ///
+    /// # Errors
+    /// When the configuration is not a [`PluginConfig`], or the host gives no ticks.
+    pub fn configure(abi: Rc<dyn Abi>, configuration: &[u8]) -> Result<Self, String> {
+        let config: PluginConfig = serde_json::from_slice(configuration).map_err(|error| {
+            format!("{error}; expected a JSON object like {{\"cluster\": \"tollgate_adapter\", \"environment\": \"Default\"}}")
+        })?;
+        abi.set_tick(TICK).map_err(|status| format!("the host gives no ticks: {status:?}"))?;
+        let metrics = Rc::new(Metrics::new(Rc::clone(&abi)));
+        let verifier = Box::new(HostVerifier::new(Rc::clone(&abi), Rc::clone(&metrics)));
+        let worker = Self {
+            directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier),
+            leadership: RefCell::new(Leadership::new(RandomState::new().build_hasher().finish())),
+            feed: RefCell::new(Feed::new(Rc::clone(&abi), Rc::clone(&metrics))),
+            node: Cell::default(),
+            metrics,
+            config,
+            abi,
+        };
+        // A VM that comes to life in a running process has a snapshot before its first request.
+        worker.directory.refresh();
+        Ok(worker)
+    }
+
+    /// Every [`TICK`]: looks for news, and if this VM leads, keeps a poll under way.
+    pub fn on_tick(&self) {
+        let now = self.abi.now();
+        self.directory.refresh();
+        if self.leadership.borrow_mut().tick(self.abi.as_ref(), now) {
+            self.poll();
+        }
+    }
+
+    /// The answer to a poll.
+    pub fn on_response(&self, call: CallId, response: Response) {
+        let mut feed = self.feed.borrow_mut();
+        // The answer is used even if the lead was lost meanwhile: what an adapter says is true whoever asked.
+        if feed.awaits(call) && feed.answered(response, self.abi.now()) {
+            self.directory.refresh();
+        }
+        drop(feed);
+        if self.leadership.borrow().leads() {
+            self.poll();
+        }
+    }
+
+    fn poll(&self) {
+        let now = self.abi.now();
+        let mut feed = self.feed.borrow_mut();
+        if let Some(poll) = feed.next(now) {
+            match self.send(&poll) {
+                Ok(call) => feed.sent(call, now),
+                Err(status) => feed.not_sent(now, status),
+            }
+        }
+    }
+
+    fn send(&self, poll: &Poll) -> Result<CallId, Status> {
+        let path = format!("{FEED_PATH}?since={}", poll.cursor);
+        let node = self.node();
+        let mut headers = self.headers("GET", &path);
+        headers.push((NODE_HEADER, &node));
+        if !poll.problems.is_empty() {
+            headers.push((PROBLEMS_HEADER, &poll.problems));
+        }
+        self.abi.call(&self.config.cluster, &headers, b"", Duration::from_millis(POLL_TIMEOUT_MS))
+    }
+
+    /// Asks the adapter for the keys of an issuer. The answer comes to the context of the request.
+    pub(crate) fn ask_for_keys(&self, issuer: &str, kid: &str) -> Result<CallId, Status> {
+        let request = KeysRequest { issuer: issuer.to_owned(), kid: kid.to_owned() };
+        let body = serde_json::to_vec(&request).map_err(|_| Status::Failed(0))?;
+        let mut headers = self.headers("POST", KEYS_PATH);
+        headers.push(("content-type", "application/json"));
+        self.abi.call(&self.config.cluster, &headers, &body, KEYS_TIMEOUT)
+    }
+
+    fn headers<'h>(&'h self, method: &'h str, path: &'h str) -> Vec<(&'h str, &'h str)> {
+        let authority = self.config.authority.as_deref().unwrap_or(&self.config.cluster);
+        vec![
+            (":method", method),
+            (":path", path),
+            (":authority", authority),
+            (ENVIRONMENT_HEADER, &self.config.environment),
+        ]
+    }
+
+    /// Which gateway this is, as `node id/instance`; asked of the host once.
+    fn node(&self) -> String {
+        let node = self.node.take().unwrap_or_else(|| {
+            let property = |path: &[&str]| self.abi.property(path).unwrap_or_default();
+            let id = property(&["xds", "node", "id"]);
+            let instance = property(&["xds", "node", "metadata", "instanceIdentifier"]);
+            let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+            format!("{id}/{instance}").chars().map(printable).collect()
+        });
+        self.node.set(Some(node.clone()));
+        node
+    }
+}

@@ -35,7 +35,7 @@ pub const VM_ID: &str = "tollgate";
 
 /// What the enforcer module uses of the proxy-wasm ABI, for Envoy's `capability_restriction_config`. Callbacks that are not
 /// listed are never called, which is worth about 40 % of a filter's overhead; host calls that are not listed fail.
-pub const CAPABILITIES: [&str; 32] = [
+pub const CAPABILITIES: [&str; 31] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
@@ -44,11 +44,10 @@ pub const CAPABILITIES: [&str; 32] = [
     "proxy_on_request_headers",
     "proxy_on_delete",
     "proxy_log",
-    "proxy_get_log_level",
     "proxy_get_buffer_bytes",
     "proxy_get_header_map_pairs",
     "proxy_replace_header_map_value",
-    "proxy_add_header_map_value",
+    "proxy_get_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_send_local_response",
     "proxy_continue_stream",

@@ -128,3 +128,39 @@ pub(super) const SCOPE_MISSING: Entry = Entry {
     details: "tollgate_900910",
     meaning: "The operation asks for scopes and the token holds none of them.",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documentation page of the catalogue.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Error codes\n\n\
+             Made from the catalogue in `filters/enforce/src/rejection/catalogue.rs`; a test keeps the two the same, and\n\
+             `TOLLGATE_WRITE_DOCS=1 cargo test -p tollgate-enforce` writes this page.\n\n\
+             The body of a refusal is JSON: `error_message`, `code`, `error_description`, in this order. Envoy's access log\n\
+             shows the details as `%RESPONSE_CODE_DETAILS%`. Refusals marked with a challenge carry `www-authenticate`.\n\n\
+             | code | status | `error_message` | details | challenge |\n|---|---|---|---|---|\n",
+        );
+        for entry in CATALOGUE {
+            let challenge = if entry.challenge { "yes" } else { "no" };
+            let Entry { code, status, message, details, .. } = entry;
+            page.push_str(&format!("| {code} | {status} | {message} | `{details}` | {challenge} |\n"));
+        }
+        for entry in CATALOGUE {
+            let Entry { status, description, details, meaning, .. } = entry;
+            page.push_str(&format!("\n## `{details}` ({status})\n\n> {description}\n\n{meaning}\n"));
+        }
+        page
+    }
+
+    #[test]
+    fn the_documentation_is_up_to_date() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/error-codes.md");
+        if std::env::var_os("TOLLGATE_WRITE_DOCS").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), page());
+    }
+}

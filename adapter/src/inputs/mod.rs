@@ -1,3 +1,4 @@
 //! How APIs arrive: API projects, read by [`project`]. Must never import `outputs`.
 
+pub mod catalog;
 pub mod project;

@@ -1,0 +1,161 @@
+//! What is deployed, and what a new deployment would collide with. Pure: no disk, no world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::store::Record;
+use crate::model::{Deployment, DeploymentKey, Problems};
+
+/// One deployment.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What lists show of it, and what the store keeps.
+    pub record: Record,
+    /// What is served; `None` when the stored project can no longer be read. It is denied then, and keeps its place.
+    pub deployment: Option<Arc<Deployment>>,
+    /// Whether the store has it. Deployments of the artifacts directory are read again at every start instead.
+    pub stored: bool,
+}
+
+/// Why a deployment cannot be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collision {
+    /// The API is there already, and overriding was not asked for.
+    Exists,
+    /// Another API has the base path.
+    BasePath(String),
+    /// Another API's clusters have the same name.
+    Cluster(String),
+}
+
+/// All deployments with the names they take.
+#[derive(Debug, Default)]
+pub struct State {
+    entries: BTreeMap<DeploymentKey, Entry>,
+    paths: BTreeMap<(String, String), DeploymentKey>,
+    clusters: BTreeMap<String, DeploymentKey>,
+}
+
+impl State {
+    /// All deployments.
+    pub fn entries(&self) -> impl Iterator<Item = (&DeploymentKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// That deployment.
+    #[must_use]
+    pub fn get(&self, key: &DeploymentKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// Whether the deployment could be added.
+    ///
+    /// # Errors
+    /// What it collides with.
+    pub fn check(&self, deployment: &Deployment, overwrite: bool) -> Result<(), Collision> {
+        let key = deployment.key();
+        if !overwrite && self.entries.contains_key(&key) {
+            return Err(Collision::Exists);
+        }
+        for path in paths(deployment) {
+            if self.paths.get(&path).is_some_and(|owner| *owner != key) {
+                return Err(Collision::BasePath(path.1));
+            }
+        }
+        let taken = |name: &String| self.clusters.get(name).is_some_and(|owner| *owner != key);
+        match deployment.clusters.iter().map(|cluster| &cluster.name).find(|name| taken(name)) {
+            Some(name) => Err(Collision::Cluster(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds or replaces a deployment.
+    pub fn put(&mut self, key: DeploymentKey, entry: Entry) {
+        self.remove(&key);
+        match &entry.deployment {
+            Some(deployment) => {
+                for path in paths(deployment) {
+                    self.paths.insert(path, key.clone());
+                }
+                for cluster in &deployment.clusters {
+                    self.clusters.insert(cluster.name.clone(), key.clone());
+                }
+            }
+            None => {
+                self.paths.insert((key.virtual_host.clone(), entry.record.context.clone()), key.clone());
+            }
+        }
+        self.entries.insert(key, entry);
+    }
+
+    /// Removes a deployment and frees its names.
+    pub fn remove(&mut self, key: &DeploymentKey) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        let mut free = vec![(key.virtual_host.clone(), entry.record.context)];
+        if let Some(deployment) = &entry.deployment {
+            free.extend(paths(deployment));
+            for cluster in &deployment.clusters {
+                if self.clusters.get(&cluster.name) == Some(key) {
+                    self.clusters.remove(&cluster.name);
+                }
+            }
+        }
+        for path in free {
+            if self.paths.get(&path) == Some(key) {
+                self.paths.remove(&path);
+            }
+        }
+    }
+
+    /// The configured environments, and those that only a deployment names, with its virtual host as their default one.
+    #[must_use]
+    pub fn environments(&self, configured: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all = configured.clone();
+        for (key, entry) in &self.entries {
+            for environment in &entry.record.environments {
+                if !all.contains_key(environment) {
+                    all.insert(environment.clone(), key.virtual_host.clone());
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Collision {
+    /// What a client or a log is told.
+    #[must_use]
+    pub fn problems(&self, deployment: &Deployment) -> Problems {
+        let (name, version, host) = (&deployment.api.name, &deployment.api.version, &deployment.api.virtual_host);
+        let mut problems = Problems::new();
+        match self {
+            Self::Exists => problems.error(
+                ("", ""),
+                format!("{name} {version} is already deployed on {host}"),
+                "deploying again would replace it",
+                "use override=true if that is meant",
+            ),
+            Self::BasePath(path) => problems.error(
+                ("", ""),
+                format!("An API exists with the same basepath {path} on {host}"),
+                "a request must belong to one API only",
+                "use another context, version or virtual host",
+            ),
+            Self::Cluster(cluster) => problems.error(
+                ("", ""),
+                format!("another API on {host} has clusters of the same name ({cluster})"),
+                "name and version are joined in it, and its requests would go to the other API's backend",
+                "choose another name",
+            ),
+        }
+        problems
+    }
+}
+
+fn paths(deployment: &Deployment) -> BTreeSet<(String, String)> {
+    let api = &deployment.api;
+    std::iter::once(&api.base_path)
+        .chain(&api.default_base_path)
+        .map(|path| (api.virtual_host.clone(), path.clone()))
+        .collect()
+}

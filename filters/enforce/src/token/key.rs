@@ -85,18 +85,26 @@ impl VerificationKey {
         Ok(Self { kid: jwk.kid.clone(), x5t: jwk.x5t.clone(), algorithm, modulus, exponent, spki })
     }
 
-    /// The key a token's header points at: by `kid`, else by `x5t`, else the only key of the issuer.
+    /// The key a token's header points at: by `kid`, else by `x5t`, else the only one it can be.
+    ///
+    /// A key without an id comes from a certificate in the configuration. As in Choreo Connect it stands for its issuer
+    /// whatever id a token names, as long as it is the only one of its kind.
     pub(crate) fn select<'k>(keys: &'k [Self], header: &JoseHeader, algorithm: Algorithm) -> Option<&'k Self> {
-        let mut fitting = keys.iter().filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
+        let fitting = || keys.iter().filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
         match (&header.kid, &header.x5t) {
-            (Some(kid), _) => fitting.find(|key| key.kid.as_ref() == Some(kid)),
-            (None, Some(x5t)) => fitting.find(|key| key.x5t.as_ref() == Some(x5t)),
-            (None, None) => {
-                let only = fitting.next();
-                if fitting.next().is_some() { None } else { only }
-            }
+            (Some(kid), _) => fitting()
+                .find(|key| key.kid.as_ref() == Some(kid))
+                .or_else(|| only(fitting().filter(|key| key.kid.is_none()))),
+            (None, Some(x5t)) => fitting().find(|key| key.x5t.as_ref() == Some(x5t)),
+            (None, None) => only(fitting()),
         }
     }
+}
+
+/// The one item there is.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next();
+    if items.next().is_some() { None } else { first }
 }
 
 /// `SEQ { SEQ { OID rsaEncryption, NULL }, BIT STRING { SEQ { INTEGER n, INTEGER e } } }`
@@ -173,6 +181,42 @@ mod tests {
         let keys = vec![jwk(256, &[3]); 70];
         let (used, left_out) = VerificationKey::compile_set(&JwkSet { keys });
         assert_eq!((used.len(), left_out.len()), (64, 6));
+    }
+
+    /// Which of the keys `(kid, x5t, alg)` a header selects, by position.
+    #[track_caller]
+    fn check(keys: &[(Option<&str>, Option<&str>, Option<&str>)], header: &str, expected: Option<usize>) {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let jwks = keys.iter().enumerate().map(|(position, (kid, x5t, alg))| Jwk {
+            kid: owned(*kid),
+            x5t: owned(*x5t),
+            alg: owned(*alg),
+            // The position is in the modulus, so that keys can be told apart.
+            ..jwk(256 + position, &[3])
+        });
+        let (keys, left_out) = VerificationKey::compile_set(&JwkSet { keys: jwks.collect() });
+        assert_eq!(left_out, []);
+        let header: JoseHeader = serde_json::from_str(header).unwrap();
+        let selected = VerificationKey::select(&keys, &header, Algorithm::RS256);
+        assert_eq!(selected.map(|key| key.modulus.len() - 256), expected, "{header:?}");
+    }
+
+    #[test]
+    fn a_header_selects_one_key() {
+        let (a, b) = ((Some("a"), Some("x"), None), (Some("b"), Some("y"), None));
+        check(&[a, b], r#"{"alg":"RS256","kid":"b"}"#, Some(1));
+        check(&[a, b], r#"{"alg":"RS256","kid":"c"}"#, None);
+        check(&[a, b], r#"{"alg":"RS256","x5t":"y"}"#, Some(1));
+        check(&[a, b], r#"{"alg":"RS256","kid":"a","x5t":"y"}"#, Some(0));
+        check(&[a, b], r#"{"alg":"RS256"}"#, None);
+        check(&[a], r#"{"alg":"RS256"}"#, Some(0));
+        let other_algorithm = (Some("a"), None, Some("RS512"));
+        check(&[other_algorithm], r#"{"alg":"RS256","kid":"a"}"#, None);
+        check(&[other_algorithm, b], r#"{"alg":"RS256"}"#, Some(1));
+        let certificate = (None, Some("z"), None);
+        check(&[certificate], r#"{"alg":"RS256","kid":"whatever"}"#, Some(0));
+        check(&[certificate, a], r#"{"alg":"RS256","kid":"whatever"}"#, Some(0));
+        check(&[certificate, certificate], r#"{"alg":"RS256","kid":"whatever"}"#, None);
     }
 
     #[test]

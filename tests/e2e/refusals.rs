@@ -8,11 +8,12 @@ use tollgate_tests::{ApiProject, Gateway, Settings, eventually, locate};
 
 use crate::apis::pets;
 
-/// Waits until the adapter's status shows `text` somewhere.
-async fn status_shows(gateway: &Gateway, text: &str) {
+/// Waits until the adapter's status shows that the gateway refused its last resources of that type, and why.
+async fn status_shows(gateway: &Gateway, kind: &str, reason: &str) {
     eventually("the status shows the refusal", async || {
-        let status = gateway.adapter.status().await?.to_string();
-        anyhow::ensure!(status.contains(text), "{text:?} is not in {status}");
+        let status = gateway.adapter.status().await?;
+        let error = status["gateways"][0]["types"][kind]["rejected"]["error"].as_str().unwrap_or_default();
+        anyhow::ensure!(error.contains(reason), "no {kind} refused because of {reason:?} in {status}");
         Ok(())
     })
     .await
@@ -31,7 +32,7 @@ async fn a_module_that_envoy_refuses_is_reported_and_the_last_good_one_stays() {
 
     gateway.reconfigure_adapter(|config| config.module = broken).await.unwrap();
 
-    status_shows(&gateway, "Unable to create Wasm").await;
+    status_shows(&gateway, "extension", "Unable to create Wasm").await;
     gateway.all_answer("/pets/1.0.0/pet/5", 16, |status| status == 401).await.unwrap();
     assert_eq!(gateway.get("/pets/1.0.0/pet/5", Some(&token)).await.unwrap().status, 200);
 }
@@ -42,7 +43,7 @@ async fn a_listener_that_envoy_cannot_open_is_reported_and_the_other_one_serves(
     let _taken = TcpListener::bind(local(ports.http)).unwrap();
     let gateway = Gateway::launch(Settings { ports: Some(ports), ..Settings::default() }).await.unwrap();
 
-    status_shows(&gateway, "Address already in use").await;
+    status_shows(&gateway, "listener", "Address already in use").await;
     eventually("the other listener serves", async || {
         let answer = gateway.client().get(gateway.secure_url("/health")).send().await?;
         anyhow::ensure!(answer.status() == StatusCode::OK, "{answer:?}");

@@ -1,11 +1,11 @@
 //! What becomes of one request: who passes, what the backend sees, and what the refused are told.
 
-use reqwest::{Method, StatusCode, Version};
+use reqwest::{ClientBuilder, Method, StatusCode, Version};
 use serde_json::json;
 use tollgate_model::Algorithm;
 use tollgate_model::contract::CLUSTER_HEADER;
 use tollgate_tests::adapter::{Keys, TokenService};
-use tollgate_tests::http::Answer;
+use tollgate_tests::http::{Answer, client_with};
 use tollgate_tests::token::{Claims, KeyPair, unsigned};
 use tollgate_tests::{Gateway, Settings};
 
@@ -149,20 +149,18 @@ async fn a_client_cannot_choose_the_cluster() {
 async fn every_listener_and_protocol_enforces() {
     let gateway = with_pets().await;
     let token = gateway.token("").await.unwrap();
-    let http1 =
-        reqwest::Client::builder().tls_danger_accept_invalid_certs(true).http1_only().no_proxy().build().unwrap();
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let http1 = client_with(ClientBuilder::http1_only).unwrap();
+    let http2 = client_with(ClientBuilder::http2_prior_knowledge).unwrap();
     let path = "/pets/1.0.0/pet/5";
-    let local = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}{path}");
     let table = [
         (gateway.client(), gateway.url(path), Version::HTTP_11),
         (gateway.client(), gateway.secure_url(path), Version::HTTP_2),
-        (&http1, local("https", gateway.ports.https), Version::HTTP_11),
-        (&http2, local("http", gateway.ports.http), Version::HTTP_2),
+        (&http1, gateway.secure_url(path), Version::HTTP_11),
+        (&http2, gateway.url(path), Version::HTTP_2),
     ];
     for (client, url, version) in table {
         for (token, status) in [(Some(&token), 200), (None, 401)] {
-            let request = client.get(&url).header("host", "localhost");
+            let request = client.get(&url);
             let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
             let answer = Answer::of(request).await.unwrap();
             assert_eq!((answer.status.as_u16(), answer.version), (status, version), "{url}: {}", answer.body);

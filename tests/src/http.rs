@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::header::HeaderMap;
-use reqwest::{RequestBuilder, StatusCode, Version};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, Version};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -53,23 +53,30 @@ impl Answer {
     }
 }
 
-/// A client that takes any certificate, follows no redirect, and finds `localhost` at 127.0.0.1. `kept_connections` of 0
-/// opens one for every request, so that requests reach every worker of Envoy.
+/// A client with settings of its own beside ours: it takes any certificate, follows no redirect, and finds
+/// `localhost` at 127.0.0.1.
 ///
 /// # Errors
-/// Never, in fact.
-pub fn client(kept_connections: usize) -> Result<reqwest::Client> {
+/// When the settings contradict each other.
+pub fn client_with(customise: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client> {
     // A second call finds a provider installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    let builder = Client::builder()
         .tls_danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
         .resolve("localhost", local(0).into())
-        .pool_max_idle_per_host(kept_connections)
         .timeout(TIMEOUT)
-        .no_proxy()
-        .build()
-        .context("making an HTTP client")
+        .no_proxy();
+    customise(builder).build().context("making an HTTP client")
+}
+
+/// A client that keeps so many connections. With 0 it opens one for every request, so that requests reach every worker of
+/// Envoy.
+///
+/// # Errors
+/// Never, in fact.
+pub fn client(kept_connections: usize) -> Result<Client> {
+    client_with(|builder| builder.pool_max_idle_per_host(kept_connections))
 }
 
 /// What came back for raw bytes. A gateway may also just hang up.

@@ -1,4 +1,5 @@
 //! How APIs arrive: API projects, read by [`project`]. Must never import `outputs`.
 
+pub mod apictl;
 pub mod catalog;
 pub mod project;

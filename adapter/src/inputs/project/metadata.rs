@@ -94,7 +94,7 @@ fn required<'v>(
     check: impl Fn(&'v str) -> Result<&'v str, &'static str>,
     problems: &mut Problems,
 ) -> &'v str {
-    if data.get(key).is_none() {
+    if data.get(key).is_none_or(|node| node.value() == "") {
         data.error(problems, format!("there is no {key}"), "every API needs one", &format!("add data.{key}"));
     }
     optional(data, key, check, problems).unwrap_or_default()

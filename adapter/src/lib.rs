@@ -3,4 +3,10 @@
 //! Arrows point inward: [`inputs`] and [`outputs`] depend on [`model`] and never on each other; [`run`] wires them.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod admin;
+pub mod certs;
+pub mod inputs;
 pub mod model;
+pub mod outputs;
+pub mod signing;
+pub mod tls;

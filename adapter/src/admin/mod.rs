@@ -1,0 +1,37 @@
+//! The administrator's window: health, readiness, status and metrics over plain HTTP on the loopback address.
+//!
+//! Must never change anything, and must never listen on an address that other machines reach.
+
+mod pages;
+pub mod status;
+
+use std::net::SocketAddr;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use status::{Counters, Counts, IssuerReport, Report, Status};
+
+use crate::outputs::OutputError;
+
+/// Serves the pages until `shutdown`. Returns the bound address and the server's task.
+///
+/// # Errors
+/// When the address is not loopback or cannot be bound.
+pub async fn spawn(
+    address: SocketAddr,
+    status: Arc<Status>,
+    shutdown: CancellationToken,
+) -> Result<(SocketAddr, JoinHandle<()>), OutputError> {
+    if !address.ip().is_loopback() {
+        return Err(OutputError::NotLoopback { address });
+    }
+    let bind = |source| OutputError::Bind { what: "admin", address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind)?;
+    let bound = listener.local_addr().map_err(bind)?;
+    let service = warp::service(pages::routes(status));
+    Ok((bound, tokio::spawn(crate::tls::serve_plain(listener, service, shutdown))))
+}

@@ -1,0 +1,153 @@
+//! The administrator's pages.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{Response, StatusCode};
+use serde_json::json;
+use warp::{Filter, Rejection};
+
+use super::status::{Report, Status};
+
+/// `/health`, `/ready`, `/status` and `/metrics`.
+pub(super) fn routes(
+    status: Arc<Status>,
+) -> impl Filter<Extract = (Response<String>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let with = move || {
+        let status = Arc::clone(&status);
+        warp::any().map(move || Arc::clone(&status))
+    };
+    let health = warp::path!("health").map(|| page(StatusCode::OK, &json!({"status": "healthy"})));
+    let ready = warp::path!("ready").and(with()).map(|status: Arc<Status>| ready(&status));
+    let all =
+        warp::path!("status").and(with()).map(|status: Arc<Status>| match serde_json::to_value(status.report()) {
+            Ok(report) => page(StatusCode::OK, &report),
+            Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": error.to_string()})),
+        });
+    let metrics = warp::path!("metrics").and(with()).map(|status: Arc<Status>| {
+        reply(StatusCode::OK, "text/plain; version=0.0.4", metrics(&status, &status.report()))
+    });
+    let pages = health.or(ready).unify().or(all).unify().or(metrics).unify();
+    warp::get().and(pages)
+}
+
+fn ready(status: &Status) -> Response<String> {
+    let gateways = status.nodes().report().into_iter().filter(|node| node.ready && node.connected);
+    let gateways: Vec<String> = gateways.map(|node| node.name).collect();
+    let (code, text) =
+        if status.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    page(code, &json!({"status": text, "gateways": gateways}))
+}
+
+/// The text format of Prometheus. A handful of numbers does not need a registry.
+fn metrics(status: &Status, report: &Report) -> String {
+    let mut text = String::new();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let gateways = |of: fn(&crate::outputs::nodes::NodeReport) -> bool| {
+        count(report.gateways.iter().filter(|node| of(node)).count())
+    };
+    let gauges = [
+        ("ready", "Whether the adapter is ready.", u64::from(report.ready)),
+        ("deployments", "Deployed APIs.", count(report.counts.deployments)),
+        ("clusters", "Envoy clusters of all environments.", count(report.counts.clusters)),
+        ("refused_projects", "Projects that were refused and not corrected since.", count(report.refused.len())),
+        ("gateways_connected", "Gateways with an open xDS stream.", gateways(|node| node.connected)),
+        (
+            "gateways_ready",
+            "Connected gateways that serve with all their data.",
+            gateways(|node| node.connected && node.ready),
+        ),
+        (
+            "gateways_rejecting",
+            "Connected gateways whose last answer was a refusal.",
+            gateways(|node| node.connected && node.types.values().any(|state| state.error().is_some())),
+        ),
+        (
+            "issuers_failing",
+            "Issuers whose keys could not be fetched last time.",
+            count(report.issuers.values().filter(|issuer| issuer.error.is_some()).count()),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        sample(&mut text, name, "gauge", help, value);
+    }
+    let counters = &status.counters;
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let counters = [
+        ("xds_responses_total", "Responses sent to gateways.", read(&counters.xds_responses)),
+        ("xds_rejections_total", "Responses that gateways refused.", read(&counters.xds_rejections)),
+        ("feed_requests_total", "Requests of filters for changes.", read(&counters.feed_requests)),
+        ("feed_bytes_total", "Bytes of changes sent to filters.", read(&counters.feed_bytes)),
+        ("key_fetches_total", "Key sets fetched from issuers.", read(&counters.key_fetches)),
+        ("key_fetch_failures_total", "Key sets that could not be fetched.", read(&counters.key_fetch_failures)),
+        ("test_keys_total", "Test keys given out.", read(&counters.test_keys)),
+        ("test_key_refusals_total", "Test keys refused for wrong credentials.", read(&counters.test_key_refusals)),
+    ];
+    for (name, help, value) in counters {
+        sample(&mut text, name, "counter", help, value);
+    }
+    text
+}
+
+fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    // Writing to a string cannot fail.
+    writeln!(text, "# HELP tollgate_{name} {help}\n# TYPE tollgate_{name} {kind}\ntollgate_{name} {value}").ok();
+}
+
+fn page(status: StatusCode, body: &serde_json::Value) -> Response<String> {
+    reply(status, "application/json", body.to_string())
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Problems;
+    use crate::outputs::xds::ResourceType;
+
+    async fn get(status: &Arc<Status>, path: &str) -> (u16, String) {
+        let response = warp::test::request().path(path).reply(&routes(Arc::clone(status))).await;
+        (response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn ready_follows_the_adapter_and_lists_ready_gateways() {
+        let status = Status::new();
+        assert_eq!(get(&status, "/health").await.0, 200);
+        assert_eq!(get(&status, "/ready").await.0, 503);
+        status.set_ready();
+        let connection = status.nodes().connect("Default/a", "Default", false);
+        for kind in ResourceType::ALL {
+            connection.acknowledged(kind, "v");
+        }
+        connection.was_ready();
+        assert_eq!(get(&status, "/ready").await, (200, r#"{"gateways":["Default/a"],"status":"ready"}"#.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn status_shows_refusals_of_gateways_and_of_projects() {
+        let status = Status::new();
+        let connection = status.nodes().connect("Default/a", "Default", true);
+        connection.sent(ResourceType::Listener, "v");
+        connection.rejected(ResourceType::Listener, "v", "cannot bind '0.0.0.0:9090'");
+        let mut problems = Problems::new();
+        problems.error(("api.yaml", "/data"), "there is no data", "", "");
+        status.refuse("petstore.zip", &problems);
+        let (_, body) = get(&status, "/status").await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let listener = &body["gateways"][0]["types"]["listener"];
+        assert_eq!(listener["rejected"]["error"], "cannot bind '0.0.0.0:9090'");
+        assert_eq!(body["refused"]["petstore.zip"][0]["what"], "there is no data");
+        status.accept("petstore.zip");
+        let (_, body) = get(&status, "/metrics").await;
+        assert!(body.contains("\ntollgate_gateways_rejecting 1\n"), "{body}");
+        assert!(body.contains("\ntollgate_refused_projects 0\n"), "{body}");
+    }
+}

@@ -1,0 +1,165 @@
+//! What the adapter knows of itself, for people and monitoring. Everybody reports here; nobody decides by it.
+//!
+//! Must never hold a secret: the page shows all of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::model::{Problem, Problems};
+use crate::outputs::nodes::{NodeReport, Nodes};
+
+/// Most refused projects that are remembered; the oldest by name goes first.
+const MAX_REFUSED: usize = 1024;
+
+/// The state of the adapter, shared by all its parts.
+#[derive(Debug, Default)]
+pub struct Status {
+    ready: AtomicBool,
+    nodes: Arc<Nodes>,
+    refused: Mutex<BTreeMap<String, Vec<Problem>>>,
+    issuers: Mutex<BTreeMap<String, IssuerReport>>,
+    counts: Mutex<Counts>,
+    /// What has happened so often.
+    pub counters: Counters,
+}
+
+/// Counters, for the metrics page.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Responses sent to gateways.
+    pub xds_responses: AtomicU64,
+    /// Responses that gateways refused.
+    pub xds_rejections: AtomicU64,
+    /// Feed requests.
+    pub feed_requests: AtomicU64,
+    /// Bytes of feed frames.
+    pub feed_bytes: AtomicU64,
+    /// Key sets fetched.
+    pub key_fetches: AtomicU64,
+    /// Key sets that could not be fetched.
+    pub key_fetch_failures: AtomicU64,
+    /// Test keys given out.
+    pub test_keys: AtomicU64,
+    /// Test keys refused.
+    pub test_key_refusals: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Deployed APIs.
+    pub deployments: usize,
+    /// Clusters of all APIs.
+    pub clusters: usize,
+    /// Configured environments.
+    pub environments: usize,
+}
+
+/// What is known of a token issuer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerReport {
+    /// `iss`.
+    pub issuer: String,
+    /// Where its keys come from.
+    pub source: String,
+    /// How many keys it has.
+    pub keys: usize,
+    /// When they were last fetched, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_fetch: Option<u64>,
+    /// Why the last fetch failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Status {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The adapter has loaded what it stores and listens everywhere.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Status::set_ready`] was called.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// The gateways.
+    #[must_use]
+    pub const fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
+    /// A project (its file, or a deployment's name) was refused.
+    pub fn refuse(&self, origin: &str, problems: &Problems) {
+        let mut refused = lock(&self.refused);
+        if refused.len() >= MAX_REFUSED && !refused.contains_key(origin) {
+            refused.pop_first();
+        }
+        refused.insert(origin.to_owned(), problems.iter().cloned().collect());
+    }
+
+    /// A project that may have been refused before is good now, or gone.
+    pub fn accept(&self, origin: &str) {
+        lock(&self.refused).remove(origin);
+    }
+
+    /// News of an issuer.
+    pub fn issuer(&self, name: &str, report: IssuerReport) {
+        lock(&self.issuers).insert(name.to_owned(), report);
+    }
+
+    /// How much there is now.
+    pub fn count(&self, counts: Counts) {
+        *lock(&self.counts) = counts;
+    }
+
+    /// Everything, for the status page.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            ready: self.is_ready(),
+            counts: *lock(&self.counts),
+            gateways: self.nodes.report(),
+            issuers: lock(&self.issuers).clone(),
+            refused: lock(&self.refused).clone(),
+        }
+    }
+}
+
+/// The status page.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Whether the adapter itself is ready.
+    pub ready: bool,
+    /// How much there is.
+    pub counts: Counts,
+    /// The gateways.
+    pub gateways: Vec<NodeReport>,
+    /// The issuers by name.
+    pub issuers: BTreeMap<String, IssuerReport>,
+    /// Refused projects and what is wrong with them.
+    pub refused: BTreeMap<String, Vec<Problem>>,
+}
+
+/// A panic elsewhere must not hide the status: every change leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

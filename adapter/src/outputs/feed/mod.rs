@@ -1,0 +1,109 @@
+//! The feed: answers the filters of a gateway with the shards that changed since they last asked.
+//!
+//! Must never answer for an environment that is not configured, and never hold an answer back once there is one.
+
+mod frame;
+mod routes;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tollgate_model::wire::{Cursor, MAX_FRAME};
+
+use self::frame::Answer;
+pub use self::routes::{FeedContext, routes};
+use self::tables::Tables;
+use crate::model::World;
+
+/// Tables of all environments, and a wake-up for whoever waits for their next change.
+#[derive(Debug)]
+pub struct Feed {
+    environments: RwLock<BTreeMap<String, Environment>>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Environment {
+    /// Random, so that cursors of another process or another environment are recognised as such.
+    epoch: u64,
+    tables: Tables,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// Not configured.
+    #[error(
+        "environment {0:?} is not configured (fix: add it to adapter.vhostMapping, or give the gateway a configured label)"
+    )]
+    UnknownEnvironment(String),
+    /// The frame cannot be written.
+    #[error("the snapshot cannot be written: {0}")]
+    Encode(#[from] tollgate_model::wire::WireError),
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { environments: RwLock::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+impl Feed {
+    /// Takes over a world, and wakes up the gateways of environments that changed.
+    ///
+    /// # Errors
+    /// When the system has no randomness for the epoch of a new environment; nothing has changed then.
+    pub fn apply(&self, world: &World) -> Result<(), getrandom::Error> {
+        let mut environments = self.write();
+        for name in world.environments.keys() {
+            if !environments.contains_key(name) {
+                let epoch = getrandom::u64()?.max(1);
+                environments.insert(name.clone(), Environment { epoch, tables: Tables::default() });
+            }
+        }
+        environments.retain(|name, _| world.environments.contains_key(name));
+        let mut changed = false;
+        for (name, environment) in environments.iter_mut() {
+            changed |= environment.tables.apply(name, world);
+        }
+        drop(environments);
+        if changed {
+            self.changed.send_replace(());
+        }
+        Ok(())
+    }
+
+    /// The frame for that cursor, or `None` when there is nothing new.
+    ///
+    /// # Errors
+    /// When the environment is not configured, or the frame cannot be written.
+    pub fn answer(&self, environment: &str, since: Cursor) -> Result<Option<Bytes>, FeedError> {
+        let environments = self.read();
+        let found =
+            environments.get(environment).ok_or_else(|| FeedError::UnknownEnvironment(environment.to_owned()))?;
+        match frame::answer(&found.tables, found.epoch, since, MAX_FRAME)? {
+            Answer::Frame(bytes) => Ok(Some(bytes)),
+            Answer::Nothing => Ok(None),
+        }
+    }
+
+    /// Wakes up after every change.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// A panic elsewhere must not stop the feed: every change leaves the tables whole.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Environment>> {
+        self.environments.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Environment>> {
+        self.environments.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,134 @@
+//! The feed over HTTP: the long poll, and questions for an issuer's keys.
+//!
+//! Only gateways get here: the server asks for a client certificate. Must never answer with a key that is not published.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, NODE_HEADER};
+use tollgate_model::wire::Cursor;
+use warp::{Filter, Rejection};
+
+use super::{Feed, FeedError, frame};
+use crate::admin::{Counters, Status};
+use crate::outputs::issuers::Issuers;
+
+/// Most bytes of a question for keys.
+const MAX_QUESTION: u64 = 64 * 1024;
+/// Most characters of a gateway's name.
+const MAX_NODE: usize = 512;
+
+/// What the routes work on.
+#[derive(Debug, Clone)]
+pub struct FeedContext {
+    /// The tables.
+    pub feed: Arc<Feed>,
+    /// The issuers.
+    pub issuers: Arc<Issuers>,
+    /// Where gateways are noted.
+    pub status: Arc<Status>,
+    /// Ends every wait.
+    pub shutdown: CancellationToken,
+}
+
+/// `GET /v1/feed` and `POST /v1/keys`.
+pub fn routes(
+    context: FeedContext,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let keys_context = context.clone();
+    let feed = warp::path!("v1" / "feed")
+        .and(warp::get())
+        .and(raw_query())
+        .and(warp::header::headers_cloned())
+        .then(move |query: String, headers: HeaderMap| get_feed(context.clone(), query, headers));
+    let keys = warp::path!("v1" / "keys")
+        .and(warp::post())
+        .and(warp::body::content_length_limit(MAX_QUESTION))
+        .and(warp::body::json())
+        .then(move |question: KeysRequest| post_keys(keys_context.clone(), question));
+    feed.or(keys).unify()
+}
+
+fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
+}
+
+async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Response<Bytes> {
+    let (since, environment) = match (parse_since(&query), text_header(&headers, ENVIRONMENT_HEADER)) {
+        (Ok(since), Some(environment)) => (since, environment.to_owned()),
+        (Err(error), _) => return text(StatusCode::BAD_REQUEST, error),
+        (_, None) => return text(StatusCode::BAD_REQUEST, format!("header {ENVIRONMENT_HEADER} is missing")),
+    };
+    Counters::add(&context.status.counters.feed_requests, 1);
+    if let Some(node) = text_header(&headers, NODE_HEADER).filter(|node| node.len() <= MAX_NODE) {
+        context.status.nodes().fed(node, &environment, since, frame::is_whole(since));
+    }
+    let wait = Duration::from_secs(FEED_WAIT_SECONDS);
+    let answer = tokio::select! {
+        () = context.shutdown.cancelled() => Ok(None),
+        answer = timeout(wait, next(&context.feed, &environment, since)) => answer.unwrap_or(Ok(None)),
+    };
+    match answer {
+        Ok(Some(frame)) => {
+            let size = u64::try_from(frame.len()).unwrap_or(u64::MAX);
+            Counters::add(&context.status.counters.feed_bytes, size);
+            reply(StatusCode::OK, "application/octet-stream", frame)
+        }
+        Ok(None) => reply(StatusCode::NO_CONTENT, "application/octet-stream", Bytes::new()),
+        Err(error @ FeedError::UnknownEnvironment(_)) => text(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ FeedError::Encode(_)) => {
+            tracing::error!(environment, %error, "the feed cannot be answered");
+            text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
+    }
+}
+
+/// Waits until there is something to say. The watch is opened first, so that no change falls between look and wait.
+async fn next(feed: &Feed, environment: &str, since: Cursor) -> Result<Option<Bytes>, FeedError> {
+    let mut changed = feed.watch();
+    loop {
+        let answer = feed.answer(environment, since)?;
+        if answer.is_some() || changed.changed().await.is_err() {
+            return Ok(answer);
+        }
+    }
+}
+
+async fn post_keys(context: FeedContext, question: KeysRequest) -> Response<Bytes> {
+    match context.issuers.keys(&question.issuer, &question.kid).await {
+        None => text(StatusCode::NOT_FOUND, "there is no such issuer".to_owned()),
+        Some(keys) => match serde_json::to_vec(&keys) {
+            Ok(body) => reply(StatusCode::OK, "application/json", Bytes::from(body)),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+    }
+}
+
+fn parse_since(query: &str) -> Result<Cursor, String> {
+    let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "since");
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => value.parse().map_err(|error| format!("query parameter since: {error}")),
+        (None, _) => Err("query parameter since is missing".to_owned()),
+        (Some(_), Some(_)) => Err("query parameter since is there twice".to_owned()),
+    }
+}
+
+fn text_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+}
+
+fn text(status: StatusCode, body: String) -> Response<Bytes> {
+    reply(status, "text/plain; charset=utf-8", Bytes::from(body))
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,301 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tollgate_model::wire::{FeedFrame, Shard};
+use tollgate_model::{Api, LifeCycle, Table, keys};
+
+use super::frame::{Answer, answer};
+use super::tables::Tables;
+use super::*;
+use crate::model::Deployment;
+
+const EPOCH: u64 = 7;
+
+fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc<Deployment> {
+    let api = Api {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        version: "1.0".to_owned(),
+        organization: "carbon.super".to_owned(),
+        virtual_host: "localhost".to_owned(),
+        base_path: base_path.to_owned(),
+        default_base_path: default_base_path.map(ToOwned::to_owned),
+        life_cycle: LifeCycle::Published,
+        authorization_header: None,
+        production: None,
+        sandbox: None,
+        resources: Vec::new(),
+    };
+    Arc::new(Deployment {
+        api,
+        api_type: "HTTP".to_owned(),
+        context: base_path.to_owned(),
+        environments: BTreeSet::from(["Default".to_owned()]),
+        clusters: Vec::new(),
+    })
+}
+
+fn world(deployments: &[Arc<Deployment>]) -> World {
+    let mut world = World::default();
+    world.environments.insert("Default".to_owned(), "localhost".to_owned());
+    world.deployments = deployments.iter().map(|deployment| (deployment.key(), Arc::clone(deployment))).collect();
+    world
+}
+
+/// What a gateway holds, applying frames as the leader does.
+#[derive(Default)]
+struct Gateway {
+    cursor: Cursor,
+    shards: BTreeMap<usize, Vec<u8>>,
+    frames: usize,
+}
+
+impl Gateway {
+    /// Asks until there is nothing more to come. `between` runs before every continuation of a series.
+    fn pull(&mut self, tables: &mut Tables, limit: usize, mut between: impl FnMut(&mut Tables)) -> Vec<Table> {
+        let mut order = Vec::new();
+        loop {
+            let Answer::Frame(bytes) = answer(tables, EPOCH, self.cursor, limit).unwrap() else { return order };
+            assert!(bytes.len() <= limit);
+            let frame = FeedFrame::decode(&bytes).unwrap();
+            self.frames += 1;
+            if frame.reset {
+                self.shards.clear();
+            }
+            for shard in &frame.shards {
+                let slot = Shard::decode(shard).unwrap().slot;
+                order.push(slot.table);
+                self.shards.insert(slot.position(), shard.to_vec());
+            }
+            self.cursor = frame.cursor;
+            if !frame.more {
+                return order;
+            }
+            between(tables);
+        }
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Option<String> {
+        let shard = self.shards.get(&table.slot(key).position())?;
+        let shard = Shard::decode(shard).unwrap();
+        shard.get(key).map(|entry| String::from_utf8(entry.value.to_vec()).unwrap())
+    }
+
+    fn route(&self, path: &str) -> Option<String> {
+        self.get(Table::Route, &keys::route("localhost", path))
+    }
+}
+
+fn whole(tables: &mut Tables) -> Gateway {
+    let mut gateway = Gateway::default();
+    gateway.pull(tables, MAX_FRAME, |_| ());
+    gateway
+}
+
+fn tables(world: &World) -> Tables {
+    let mut tables = Tables::default();
+    tables.apply("Default", world);
+    tables
+}
+
+#[test]
+fn a_new_gateway_gets_everything_in_the_order_of_reference() {
+    let mut tables = tables(&world(&[deployment("a", "/a/1.0", Some("/a"))]));
+    let mut gateway = Gateway::default();
+    let order = gateway.pull(&mut tables, MAX_FRAME, |_| ());
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!(gateway.route("/a/1.0").as_deref(), Some("\"a\""));
+    assert_eq!(gateway.route("/a").as_deref(), Some("\"a\""));
+    assert_eq!(gateway.get(Table::VirtualHost, b"localhost").as_deref(), Some("{}"));
+    let settings = gateway.get(Table::Settings, b"").unwrap();
+    assert_eq!(serde_json::from_str::<tollgate_model::Settings>(&settings).unwrap(), World::default().settings);
+    let api = gateway.get(Table::Api, &keys::api("localhost", "a")).unwrap();
+    assert_eq!(serde_json::from_str::<Api>(&api).unwrap().base_path, "/a/1.0");
+    assert_eq!(answer(&tables, EPOCH, gateway.cursor, MAX_FRAME).unwrap(), Answer::Nothing);
+}
+
+#[test]
+fn the_same_world_again_is_no_change() {
+    let mut tables = tables(&world(&[deployment("a", "/a", None)]));
+    let revision = tables.revision();
+    assert!(!tables.apply("Default", &world(&[deployment("a", "/a", None)])), "equal, though not the same pointer");
+    assert_eq!(tables.revision(), revision);
+}
+
+#[test]
+fn an_environment_sees_only_its_own() {
+    let mut world = world(&[deployment("a", "/a", None)]);
+    world.environments.insert("Other".to_owned(), "other.example".to_owned());
+    let mut tables = Tables::default();
+    tables.apply("Other", &world);
+    let gateway = whole(&mut tables);
+    assert_eq!((gateway.route("/a"), gateway.get(Table::VirtualHost, b"localhost")), (None, None));
+    assert!(gateway.get(Table::VirtualHost, b"other.example").is_some());
+}
+
+#[test]
+fn a_path_of_its_own_goes_before_a_default_version_and_survives_it() {
+    let (own, default) = (deployment("z", "/a", None), deployment("a", "/a/2.0", Some("/a")));
+    let both = world(&[Arc::clone(&own), Arc::clone(&default)]);
+    let mut tables = tables(&both);
+    assert_eq!(whole(&mut tables).route("/a").as_deref(), Some("\"z\""));
+    tables.apply("Default", &world(&[default]));
+    assert_eq!(whole(&mut tables).route("/a").as_deref(), Some("\"a\""));
+    tables.apply("Default", &both);
+    tables.apply("Default", &world(&[own]));
+    let gateway = whole(&mut tables);
+    assert_eq!((gateway.route("/a").as_deref(), gateway.route("/a/2.0")), (Some("\"z\""), None));
+}
+
+#[test]
+fn a_foreign_or_impossible_cursor_starts_anew() {
+    let mut tables = tables(&world(&[deployment("a", "/a", None)]));
+    let current = whole(&mut tables).cursor;
+    for cursor in [
+        Cursor::default(),
+        Cursor { epoch: EPOCH + 1, ..current },
+        Cursor { revision: u64::MAX, ..current },
+        Cursor { revision: current.revision + (1 << 16), ..current },
+    ] {
+        let Answer::Frame(bytes) = answer(&tables, EPOCH, cursor, MAX_FRAME).unwrap() else { panic!("{cursor}") };
+        let frame = FeedFrame::decode(&bytes).unwrap();
+        assert!(frame.reset && !frame.more && frame.cursor == current, "{cursor}");
+    }
+}
+
+fn many(count: usize) -> Vec<Arc<Deployment>> {
+    (0..count).map(|number| deployment(&format!("api-{number}"), &format!("/api/{number}"), None)).collect()
+}
+
+#[test]
+fn what_does_not_fit_one_frame_comes_in_several() {
+    let world = world(&many(300));
+    let mut tables = tables(&world);
+    let mut gateway = Gateway::default();
+    let order = gateway.pull(&mut tables, 8 * 1024, |_| ());
+    assert!(gateway.frames > 3 && order.is_sorted());
+    assert!((0..300).all(|number| gateway.route(&format!("/api/{number}")).is_some()));
+    assert_eq!(answer(&tables, EPOCH, gateway.cursor, MAX_FRAME).unwrap(), Answer::Nothing);
+}
+
+#[test]
+fn a_change_during_a_series_arrives_before_anything_is_shown() {
+    let mut deployments = many(300);
+    let mut tables = tables(&world(&deployments));
+    let mut gateway = Gateway::default();
+    let mut changes = 0;
+    deployments.remove(0);
+    deployments.push(deployment("late", "/late", None));
+    gateway.pull(&mut tables, 16 * 1024, |tables| {
+        changes += 1;
+        if changes == 2 {
+            tables.apply("Default", &world(&deployments));
+        }
+    });
+    assert!(gateway.route("/late").is_some());
+    assert_eq!(gateway.route("/api/0"), None);
+    assert_eq!(answer(&tables, EPOCH, gateway.cursor, MAX_FRAME).unwrap(), Answer::Nothing);
+}
+
+mod http {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+    use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, NODE_HEADER};
+
+    use super::*;
+    use crate::admin::Status;
+    use crate::model::WorldWriter;
+    use crate::outputs::issuers::{IssuerSettings, Issuers};
+
+    fn context(feed: Feed) -> FeedContext {
+        let status = Status::new();
+        let folder = std::path::Path::new("unused");
+        let settings = IssuerSettings { services: &[], test_keys: None, key_fetch_ca: None, key_cache: folder };
+        let issuers = Issuers::new(&settings, WorldWriter::new(World::default()), Arc::clone(&status)).unwrap();
+        FeedContext { feed: Arc::new(feed), issuers, status, shutdown: CancellationToken::new() }
+    }
+
+    fn with(world: &World) -> FeedContext {
+        let feed = Feed::default();
+        feed.apply(world).unwrap();
+        context(feed)
+    }
+
+    async fn get(context: &FeedContext, since: &str, environment: &str) -> (u16, Vec<u8>) {
+        let response = warp::test::request()
+            .path(&format!("/v1/feed?since={since}"))
+            .header(ENVIRONMENT_HEADER, environment)
+            .header(NODE_HEADER, "Default/a")
+            .reply(&routes(context.clone()))
+            .await;
+        (response.status().as_u16(), response.body().to_vec())
+    }
+
+    async fn current(context: &FeedContext) -> Cursor {
+        FeedFrame::decode(&get(context, "0.0", "Default").await.1).unwrap().cursor
+    }
+
+    #[tokio::test]
+    async fn bad_questions_are_told_what_is_wrong() {
+        let context = with(&world(&[]));
+        for (since, environment, status, text) in [
+            ("0.0", "Elsewhere", 404, "Elsewhere"),
+            ("now", "Default", 400, "since"),
+            ("0.0&since=0.0", "Default", 400, "twice"),
+        ] {
+            let (found, body) = get(&context, since, environment).await;
+            assert_eq!(found, status);
+            assert!(String::from_utf8(body).unwrap().contains(text));
+        }
+        let missing = warp::test::request().path("/v1/feed?since=0.0").reply(&routes(context.clone())).await;
+        assert_eq!(missing.status(), 400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_without_a_change_ends_with_nothing() {
+        let context = with(&world(&[]));
+        let since = current(&context).await.to_string();
+        let before = tokio::time::Instant::now();
+        assert_eq!(get(&context, &since, "Default").await.0, 204);
+        assert_eq!(before.elapsed().as_secs(), FEED_WAIT_SECONDS);
+        assert!(context.status.nodes().report()[0].feed_cursor.as_deref() == Some(since.as_str()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_with_the_change() {
+        let context = with(&world(&[]));
+        let since = current(&context).await.to_string();
+        let change = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            context.feed.apply(&world(&[deployment("a", "/a", None)])).unwrap();
+        };
+        let before = tokio::time::Instant::now();
+        let ((status, body), ()) = tokio::join!(get(&context, &since, "Default"), change);
+        assert_eq!((status, before.elapsed().as_secs()), (200, 3));
+        assert!(!FeedFrame::decode(&body).unwrap().reset);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_with_the_adapter() {
+        let context = with(&world(&[]));
+        let since = current(&context).await.to_string();
+        context.shutdown.cancel();
+        let before = tokio::time::Instant::now();
+        assert_eq!(get(&context, &since, "Default").await.0, 204);
+        assert_eq!(before.elapsed().as_secs(), 0);
+    }
+
+    #[tokio::test]
+    async fn keys_of_an_unknown_issuer_are_not_found() {
+        let context = with(&world(&[]));
+        let ask = |body: &'static str| {
+            let filter = routes(context.clone());
+            async move {
+                warp::test::request().method("POST").path("/v1/keys").body(body).reply(&filter).await.status().as_u16()
+            }
+        };
+        assert_eq!(ask(r#"{"issuer":"https://nobody","kid":"k"}"#).await, 404);
+        assert_eq!(ask(r#"{"issuer":7}"#).await, 400);
+    }
+}

@@ -1,0 +1,177 @@
+//! Gets a JWK set over HTTP, within bounds of time and size.
+//!
+//! Must never accept a certificate that does not verify, and never keep what is larger than a key set can be.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore};
+use tollgate_model::{Jwk, JwkSet};
+
+use crate::tls::{self, TlsError};
+
+/// Most bytes of an answer.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Most keys of a set: filters hold all of them all the time.
+const MAX_KEYS: usize = 256;
+const TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_REDIRECTS: usize = 3;
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No answer, or not over a trusted connection.
+    #[error("no answer: {}", chain(.0))]
+    Request(#[from] reqwest::Error),
+    /// Answered with something else than success.
+    #[error("answered {0}")]
+    Status(http::StatusCode),
+    /// The answer is too large.
+    #[error("the answer is larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// The answer is not a JWK set.
+    #[error("the answer is no JWK set: {0}")]
+    Json(String),
+    /// Nothing in it verifies a token.
+    #[error("the answer holds no RSA key for signatures")]
+    NoKeys,
+    /// Too many keys.
+    #[error("the answer holds more than {MAX_KEYS} keys")]
+    TooMany,
+}
+
+/// An HTTP client for key sets.
+#[derive(Debug, Clone)]
+pub struct KeyClient {
+    http: reqwest::Client,
+}
+
+impl KeyClient {
+    /// A client that trusts the system's authorities and those in `extra`.
+    ///
+    /// # Errors
+    /// When the extra authorities cannot be read, or the client cannot be made.
+    pub fn new(extra: Option<&Path>) -> Result<Self, ClientError> {
+        let mut roots = RootCertStore::empty();
+        let system = rustls_native_certs::load_native_certs();
+        for error in system.errors {
+            tracing::warn!(%error, "cannot read some of the system's trusted certificates");
+        }
+        roots.add_parsable_certificates(system.certs);
+        if let Some(path) = extra {
+            for certificate in tls::trusted_certificates(path)? {
+                roots.add(certificate).map_err(TlsError::Setup)?;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .redirect(Policy::limited(MAX_REDIRECTS))
+            .timeout(TIMEOUT)
+            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http })
+    }
+
+    /// The keys at that URL.
+    ///
+    /// # Errors
+    /// Any [`FetchError`].
+    pub async fn get(&self, url: &str) -> Result<JwkSet, FetchError> {
+        let mut response = self.http.get(url).header("accept", "application/json").send().await?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len().saturating_add(chunk.len()) > MAX_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        parse(&body)
+    }
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The extra authorities cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The library refused its settings.
+    #[error("cannot make an HTTP client: {}", chain(.0))]
+    Client(#[from] reqwest::Error),
+}
+
+/// Reads a JWK set. A key of an unknown kind is left out, as RFC 7517 §5 asks; a set without any RSA key for signatures is
+/// refused, because taking it would lock everybody out.
+pub(super) fn parse(body: &[u8]) -> Result<JwkSet, FetchError> {
+    #[derive(serde::Deserialize)]
+    struct Raw {
+        keys: Vec<serde_json::Value>,
+    }
+    let raw: Raw = serde_json::from_slice(body).map_err(|error| FetchError::Json(error.to_string()))?;
+    if raw.keys.len() > MAX_KEYS {
+        return Err(FetchError::TooMany);
+    }
+    let mut keys = Vec::new();
+    for value in raw.keys {
+        match serde_json::from_value::<Jwk>(value) {
+            Ok(key) if verifies(&key) => keys.push(key),
+            Ok(key) => tracing::debug!(kty = key.kty, kid = key.kid, "left out a key that verifies no RSA signature"),
+            Err(error) => tracing::warn!(%error, "left out a key that cannot be read"),
+        }
+    }
+    if keys.is_empty() { Err(FetchError::NoKeys) } else { Ok(JwkSet { keys }) }
+}
+
+fn verifies(key: &Jwk) -> bool {
+    key.kty == "RSA" && key.n.is_some() && key.e.is_some() && key.usage.as_deref().is_none_or(|usage| usage == "sig")
+}
+
+/// An error with its causes; reqwest hides them behind its own text.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_taken_for_the_keys_that_verify() {
+        let check = |body: &str, expected: Result<&[&str], &str>| {
+            let found = parse(body.as_bytes()).map_err(|error| error.to_string());
+            let kids =
+                found.as_ref().map(|set| set.keys.iter().filter_map(|key| key.kid.as_deref()).collect::<Vec<_>>());
+            match (kids, expected) {
+                (Ok(kids), Ok(expected)) => assert_eq!(kids, expected, "{body}"),
+                (Err(error), Err(expected)) => assert!(error.contains(expected), "{body}: {error}"),
+                (found, expected) => panic!("{body}: {found:?}, expected {expected:?}"),
+            }
+        };
+        check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"}]}"#, Ok(&["a"]));
+        check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","use":"enc"}]}"#, Err("no RSA key"));
+        check(r#"{"keys":[{"kty":"EC","kid":"b","x":"AQ"},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"}]}"#, Ok(&["a"]));
+        check(r#"{"keys":[{"kty":7},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","x5c":["…"]}]}"#, Ok(&["a"]));
+        check(r#"{"keys":[]}"#, Err("no RSA key"));
+        check(r#"{"jwks":[]}"#, Err("no JWK set"));
+        check("<html>", Err("no JWK set"));
+        check(&format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(MAX_KEYS)), Err("more than"));
+    }
+}

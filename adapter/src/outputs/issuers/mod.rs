@@ -1,0 +1,326 @@
+//! Token issuers: reads or fetches their keys, keeps them fresh, and writes them into the world.
+//!
+//! Keys of an issuer that cannot be reached stay in use. An unknown key asks for one fetch, whoever and however many ask.
+//! Must never publish fewer issuers than are configured: tokens of a missing one would be refused without a reason.
+
+mod cache;
+mod fetch;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tollgate_model::{Algorithm, Issuer, Jwk, JwkSet};
+
+use self::cache::KeyCache;
+use self::fetch::KeyClient;
+pub use self::fetch::{ClientError, FetchError};
+use super::settings::{KeySource, TokenService};
+use crate::admin::{Counters, IssuerReport, Status};
+use crate::model::WorldWriter;
+
+/// How often keys are fetched without being asked for.
+const REFRESH: Duration = Duration::from_secs(300);
+/// How soon it is tried again after a failure.
+const RETRY: Duration = Duration::from_secs(15);
+/// Between two fetches that unknown keys ask for.
+const COOL_DOWN: Duration = Duration::from_secs(5);
+/// Name of the issuer of test keys, unless a token service has the same `iss`.
+const TEST_KEYS: &str = "MGW";
+
+/// Why the issuers cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// A certificate cannot be used.
+    #[error("token service {name}: certificate {}: {reason} (fix: give a PEM file with an RSA certificate or public key)", path.display())]
+    Certificate {
+        /// Token service.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two services that cannot be told apart.
+    #[error("two token services have the same {what} {value:?} (fix: remove or change one of them)")]
+    Duplicate {
+        /// `name` or `issuer`.
+        what: &'static str,
+        /// The value they share.
+        value: String,
+    },
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// What [`Issuers::new`] needs.
+#[derive(Debug)]
+pub struct IssuerSettings<'s> {
+    /// Configured token services.
+    pub services: &'s [TokenService],
+    /// Issuer and public key of test keys.
+    pub test_keys: Option<(&'s str, &'s Jwk)>,
+    /// Further authorities for fetches over HTTPS.
+    pub key_fetch_ca: Option<&'s Path>,
+    /// Folder of kept keys.
+    pub key_cache: &'s Path,
+}
+
+/// All issuers.
+#[derive(Debug)]
+pub struct Issuers {
+    entries: Vec<Entry>,
+    client: KeyClient,
+    cache: KeyCache,
+    writer: WorldWriter,
+    status: Arc<Status>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    url: Option<String>,
+    /// Where the keys come from, for people.
+    source: String,
+    /// Keys that are always there, beside those that are fetched.
+    fixed: Vec<Jwk>,
+    current: Mutex<Arc<Issuer>>,
+    /// Held while a fetch runs, so that there is never more than one.
+    fetching: tokio::sync::Mutex<FetchState>,
+}
+
+#[derive(Debug, Default)]
+struct FetchState {
+    /// How the last fetch went, if there was one.
+    succeeded: Option<bool>,
+    /// When the last fetch began that an unknown key asked for.
+    last_question: Option<Instant>,
+}
+
+impl Issuers {
+    /// Reads certificates and kept keys, and publishes them. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used, or two services have the same name or issuer.
+    pub fn new(
+        settings: &IssuerSettings<'_>,
+        writer: WorldWriter,
+        status: Arc<Status>,
+    ) -> Result<Arc<Self>, IssuerError> {
+        let cache = KeyCache::new(settings.key_cache);
+        let mut entries = Vec::new();
+        let (mut names, mut issuers) = (BTreeSet::new(), BTreeSet::new());
+        for service in settings.services {
+            let duplicate = |what, value: &str| IssuerError::Duplicate { what, value: value.to_owned() };
+            if !names.insert(service.name.as_str()) {
+                return Err(duplicate("name", &service.name));
+            }
+            if !issuers.insert(service.issuer.as_str()) {
+                return Err(duplicate("issuer", &service.issuer));
+            }
+            let test_key = settings.test_keys.filter(|(issuer, _)| *issuer == service.issuer).map(|(_, key)| key);
+            entries.push(Entry::new(service, test_key, &cache)?);
+        }
+        if let Some((issuer, key)) = settings.test_keys.filter(|(issuer, _)| !issuers.contains(issuer)) {
+            if names.contains(TEST_KEYS) {
+                return Err(IssuerError::Duplicate { what: "name", value: TEST_KEYS.to_owned() });
+            }
+            entries.push(Entry::of_test_keys(issuer, key));
+        }
+        let issuers = Self { entries, client: KeyClient::new(settings.key_fetch_ca)?, cache, writer, status };
+        for entry in &issuers.entries {
+            issuers.report(entry, None, None);
+        }
+        issuers.publish();
+        Ok(Arc::new(issuers))
+    }
+
+    /// Fetches the keys of every issuer that has none, all at once. After it, the filters may be given the issuers.
+    pub async fn first_fetch(&self) {
+        let missing = self.entries.iter().filter(|entry| entry.url.is_some() && entry.issuer().keys.keys.is_empty());
+        join_all(missing.map(|entry| self.refresh(entry))).await;
+    }
+
+    /// Keeps the keys fresh until `shutdown`.
+    pub async fn keep_fresh(self: Arc<Self>, shutdown: CancellationToken) {
+        let loops = self.entries.iter().filter(|entry| entry.url.is_some()).map(|entry| self.keep_one_fresh(entry));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = join_all(loops) => shutdown.cancelled().await,
+        }
+    }
+
+    async fn keep_one_fresh(&self, entry: &Entry) {
+        loop {
+            let tried = entry.fetching.lock().await.succeeded;
+            let fresh = match tried {
+                Some(succeeded) => succeeded,
+                None => self.refresh(entry).await,
+            };
+            tokio::time::sleep(if fresh { REFRESH } else { RETRY }).await;
+            self.refresh(entry).await;
+        }
+    }
+
+    /// The keys of an issuer, fetched again when none of them has this `kid`; `None` when there is no such issuer.
+    pub async fn keys(&self, issuer: &str, kid: &str) -> Option<JwkSet> {
+        let entry = self.entries.iter().find(|entry| entry.issuer().issuer == issuer)?;
+        if entry.url.is_some() && !entry.has(kid) {
+            self.refetch_for(entry, kid).await;
+        }
+        Some(entry.issuer().keys.clone())
+    }
+
+    /// One fetch for all who ask at the same time, and at most one in [`COOL_DOWN`]: a `kid` comes from anybody.
+    async fn refetch_for(&self, entry: &Entry, kid: &str) {
+        let mut state = entry.fetching.lock().await;
+        let now = Instant::now();
+        let cooling = state.last_question.is_some_and(|last| now.saturating_duration_since(last) < COOL_DOWN);
+        if cooling || entry.has(kid) {
+            return;
+        }
+        state.last_question = Some(now);
+        state.succeeded = Some(self.fetch(entry).await);
+    }
+
+    /// Fetches, and says whether it went well.
+    async fn refresh(&self, entry: &Entry) -> bool {
+        let mut state = entry.fetching.lock().await;
+        let succeeded = self.fetch(entry).await;
+        state.succeeded = Some(succeeded);
+        succeeded
+    }
+
+    async fn fetch(&self, entry: &Entry) -> bool {
+        let Some(url) = entry.url.as_deref() else { return true };
+        let counters = &self.status.counters;
+        match self.client.get(url).await {
+            Ok(keys) => {
+                Counters::add(&counters.key_fetches, 1);
+                self.take(entry, url, keys);
+                true
+            }
+            Err(error) => {
+                Counters::add(&counters.key_fetch_failures, 1);
+                let known = entry.issuer().keys.keys.len();
+                tracing::warn!(url, %error, known, "cannot fetch an issuer's keys; those already known stay in use");
+                self.report(entry, None, Some(error.to_string()));
+                false
+            }
+        }
+    }
+
+    fn take(&self, entry: &Entry, url: &str, fetched: JwkSet) {
+        let before = entry.issuer();
+        if let Err(error) = self.cache.store(&before.issuer, url, &fetched) {
+            tracing::warn!(%error, "cannot keep an issuer's keys for the next start");
+        }
+        let keys = entry.with_fixed(fetched);
+        if before.keys != keys {
+            tracing::info!(issuer = before.issuer, keys = keys.keys.len(), "an issuer has new keys");
+            *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&before) });
+            self.publish();
+        }
+        self.report(entry, Some(SystemTime::now()), None);
+    }
+
+    fn publish(&self) {
+        self.writer.update(|world| world.issuers = self.entries.iter().map(Entry::issuer).collect());
+    }
+
+    fn report(&self, entry: &Entry, fetched: Option<SystemTime>, error: Option<String>) {
+        let issuer = entry.issuer();
+        let report = IssuerReport {
+            issuer: issuer.issuer.clone(),
+            source: entry.source.clone(),
+            keys: issuer.keys.keys.len(),
+            last_fetch: fetched.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
+            error,
+        };
+        self.status.issuer(&issuer.name, report);
+    }
+}
+
+impl Entry {
+    fn new(service: &TokenService, test_key: Option<&Jwk>, cache: &KeyCache) -> Result<Self, IssuerError> {
+        let mut fixed: Vec<Jwk> = test_key.into_iter().cloned().collect();
+        let (url, source, kept) = match &service.keys {
+            KeySource::Certificate(path) => {
+                let keys = source::read(path).map_err(|reason| IssuerError::Certificate {
+                    name: service.name.clone(),
+                    path: path.clone(),
+                    reason,
+                })?;
+                fixed.extend(keys.into_iter().filter(|key| !fixed.contains(key)).collect::<Vec<_>>());
+                (None, path.display().to_string(), None)
+            }
+            KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),
+        };
+        let refreshable = url.is_some();
+        let entry = Self { url, source, fixed, ..Self::of(&service.name, &service.issuer) };
+        let keys = entry.with_fixed(kept.unwrap_or_default());
+        let issuer = Issuer {
+            keys,
+            refreshable,
+            consumer_key_claim: service.consumer_key_claim.clone(),
+            ..Issuer::clone(&entry.issuer())
+        };
+        *entry.lock() = Arc::new(issuer);
+        Ok(entry)
+    }
+
+    fn of_test_keys(issuer: &str, key: &Jwk) -> Self {
+        let entry = Self { source: "test keys".to_owned(), fixed: vec![key.clone()], ..Self::of(TEST_KEYS, issuer) };
+        let keys = entry.with_fixed(JwkSet::default());
+        *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&entry.issuer()) });
+        entry
+    }
+
+    fn of(name: &str, issuer: &str) -> Self {
+        let issuer = Issuer {
+            name: name.to_owned(),
+            issuer: issuer.to_owned(),
+            algorithms: Algorithm::ALL.to_vec(),
+            keys: JwkSet::default(),
+            refreshable: false,
+            consumer_key_claim: None,
+            scopes_claim: None,
+        };
+        Self {
+            url: None,
+            source: String::new(),
+            fixed: Vec::new(),
+            current: Mutex::new(Arc::new(issuer)),
+            fetching: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn issuer(&self) -> Arc<Issuer> {
+        Arc::clone(&self.lock())
+    }
+
+    fn has(&self, kid: &str) -> bool {
+        self.issuer().keys.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    fn with_fixed(&self, mut fetched: JwkSet) -> JwkSet {
+        for key in &self.fixed {
+            if !fetched.keys.contains(key) {
+                fetched.keys.push(key.clone());
+            }
+        }
+        fetched
+    }
+
+    /// A panic elsewhere must not lose the keys: every change leaves them whole.
+    fn lock(&self) -> MutexGuard<'_, Arc<Issuer>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,202 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use warp::Filter;
+
+use super::*;
+use crate::model::World;
+
+const ISSUER: &str = "https://issuer.example";
+
+/// An issuer that can be told what to answer, and counts how often it is asked.
+#[derive(Clone)]
+struct Publisher {
+    address: SocketAddr,
+    answer: Arc<Mutex<(u16, String)>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Publisher {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Mutex::new((503, String::new())));
+        let publisher = Self { address, answer: Arc::clone(&answer), asked: Arc::default() };
+        let asked = Arc::clone(&publisher.asked);
+        let filter = warp::path!("jwks").map(move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            let (status, body) = answer.lock().unwrap().clone();
+            warp::reply::with_status(body, http::StatusCode::from_u16(status).unwrap())
+        });
+        tokio::spawn(crate::tls::serve_plain(listener, warp::service(filter), CancellationToken::new()));
+        publisher
+    }
+
+    fn publish(&self, kids: &[&str]) {
+        let keys: Vec<String> =
+            kids.iter().map(|kid| format!(r#"{{"kty":"RSA","kid":"{kid}","n":"AQ","e":"AQAB"}}"#)).collect();
+        *self.answer.lock().unwrap() = (200, format!(r#"{{"keys":[{}]}}"#, keys.join(",")));
+    }
+
+    fn fail(&self) {
+        *self.answer.lock().unwrap() = (503, String::new());
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn service(&self) -> TokenService {
+        TokenService {
+            name: "Remote".to_owned(),
+            issuer: ISSUER.to_owned(),
+            keys: KeySource::JwkSet(format!("http://{}/jwks", self.address)),
+            consumer_key_claim: Some("client_id".to_owned()),
+        }
+    }
+}
+
+struct Adapter {
+    issuers: Arc<Issuers>,
+    writer: WorldWriter,
+    status: Arc<Status>,
+}
+
+fn adapter(services: &[TokenService], cache: &TempDir) -> Adapter {
+    let writer = WorldWriter::new(World::default());
+    let status = Status::new();
+    let settings = IssuerSettings { services, test_keys: None, key_fetch_ca: None, key_cache: cache.path() };
+    let issuers = Issuers::new(&settings, writer.clone(), Arc::clone(&status)).unwrap();
+    Adapter { issuers, writer, status }
+}
+
+fn published(adapter: &Adapter) -> Vec<String> {
+    let world = adapter.writer.current();
+    world.issuers[0].keys.keys.iter().filter_map(|key| key.kid.clone()).collect()
+}
+
+#[tokio::test]
+async fn keys_are_fetched_and_published() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    publisher.publish(&["one"]);
+    let adapter = adapter(&[publisher.service()], &cache);
+    let world = adapter.writer.current();
+    assert!(world.issuers[0].refreshable && world.issuers[0].keys.keys.is_empty());
+    adapter.issuers.first_fetch().await;
+    assert_eq!(published(&adapter), ["one"]);
+    let world = adapter.writer.current();
+    assert_eq!(world.issuers[0].consumer_key_claim.as_deref(), Some("client_id"));
+    let report = &adapter.status.report().issuers["Remote"];
+    assert!(report.keys == 1 && report.last_fetch.is_some() && report.error.is_none());
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_fetched_at_once_and_a_known_one_asks_nobody() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    publisher.publish(&["one"]);
+    let adapter = adapter(&[publisher.service()], &cache);
+    adapter.issuers.first_fetch().await;
+    publisher.publish(&["one", "two"]);
+    assert_eq!(adapter.issuers.keys(ISSUER, "one").await.unwrap().keys.len(), 1);
+    assert_eq!(publisher.asked(), 1);
+    assert_eq!(adapter.issuers.keys(ISSUER, "two").await.unwrap().keys.len(), 2);
+    assert_eq!(published(&adapter), ["one", "two"]);
+    assert_eq!(publisher.asked(), 2);
+    assert_eq!(adapter.issuers.keys("https://nobody.example", "one").await, None);
+}
+
+#[tokio::test]
+async fn however_many_ask_there_is_one_fetch() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    publisher.publish(&["one"]);
+    let adapter = adapter(&[publisher.service()], &cache);
+    adapter.issuers.first_fetch().await;
+    let questions: Vec<String> = (0..50).map(|number| format!("unknown-{number}")).collect();
+    let answers = join_all(questions.iter().map(|kid| adapter.issuers.keys(ISSUER, kid))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().keys.len() == 1));
+    assert_eq!(publisher.asked(), 2);
+}
+
+#[tokio::test]
+async fn keys_stay_while_the_issuer_is_down_even_over_a_restart() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    publisher.publish(&["one"]);
+    let before = adapter(&[publisher.service()], &cache);
+    before.issuers.first_fetch().await;
+    publisher.fail();
+    assert_eq!(before.issuers.keys(ISSUER, "two").await.unwrap().keys.len(), 1);
+    let report = before.status.report().issuers["Remote"].clone();
+    assert!(report.keys == 1 && report.error.unwrap().contains("503"));
+
+    let after = adapter(&[publisher.service()], &cache);
+    assert_eq!(published(&after), ["one"]);
+    let moved = TokenService { keys: KeySource::JwkSet("http://127.0.0.1:9/other".to_owned()), ..publisher.service() };
+    assert!(published(&adapter(&[moved], &cache)).is_empty(), "keys of another URL are not trusted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_fetched_again_in_time() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    let adapter = adapter(&[publisher.service()], &cache);
+    publisher.publish(&["one"]);
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(Arc::clone(&adapter.issuers).keep_fresh(shutdown.clone()));
+    let mut worlds = adapter.writer.watch();
+    worlds.wait_for(|world| world.issuers[0].keys.keys.len() == 1).await.unwrap();
+    publisher.publish(&["one", "two"]);
+    worlds.wait_for(|world| world.issuers[0].keys.keys.len() == 2).await.unwrap();
+    shutdown.cancel();
+    task.await.unwrap();
+}
+
+#[test]
+fn the_issuer_of_test_keys_is_always_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = crate::certs::ensure(folder.path()).unwrap().token_signing;
+    let signer = crate::signing::TokenSigner::load(&files.key, &files.certificate).unwrap();
+    let check = |services: &[TokenService], expected: &[(&str, usize)]| {
+        let writer = WorldWriter::new(World::default());
+        let test_keys = Some((ISSUER, signer.jwk()));
+        let settings = IssuerSettings { services, test_keys, key_fetch_ca: None, key_cache: folder.path() };
+        Issuers::new(&settings, writer.clone(), Status::new()).unwrap();
+        let world = writer.current();
+        let found: Vec<(&str, usize)> =
+            world.issuers.iter().map(|issuer| (issuer.name.as_str(), issuer.keys.keys.len())).collect();
+        assert_eq!(found, expected);
+    };
+    let service = |name: &str, issuer: &str| TokenService {
+        name: name.to_owned(),
+        issuer: issuer.to_owned(),
+        keys: KeySource::Certificate(files.certificate.clone()),
+        consumer_key_claim: None,
+    };
+    check(&[], &[("MGW", 1)]);
+    check(&[service("Resident", "https://other")], &[("Resident", 1), ("MGW", 1)]);
+    check(&[service("Local", ISSUER)], &[("Local", 1)]);
+    let remote = KeySource::JwkSet("http://127.0.0.1:9/jwks".to_owned());
+    check(&[TokenService { keys: remote, ..service("Remote", ISSUER) }], &[("Remote", 1)]);
+}
+
+#[test]
+fn services_that_cannot_be_used_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = crate::certs::ensure(folder.path()).unwrap();
+    let service = |name: &str, issuer: &str, path: &Path| TokenService {
+        name: name.to_owned(),
+        issuer: issuer.to_owned(),
+        keys: KeySource::Certificate(path.to_owned()),
+        consumer_key_claim: None,
+    };
+    let good = &files.token_signing.certificate;
+    let check = |services: &[TokenService], expected: &str| {
+        let settings = IssuerSettings { services, test_keys: None, key_fetch_ca: None, key_cache: folder.path() };
+        let error = Issuers::new(&settings, WorldWriter::new(World::default()), Status::new()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&[service("a", "x", good), service("a", "y", good)], "same name \"a\"");
+    check(&[service("a", "x", good), service("b", "x", good)], "same issuer \"x\"");
+    check(&[service("a", "x", &files.adapter.certificate)], "not RSA");
+    check(&[service("a", "x", &folder.path().join("missing.pem"))], "missing.pem");
+}

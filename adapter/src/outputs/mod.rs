@@ -1,0 +1,150 @@
+//! What leaves the adapter: resources for Envoy, the feed for the filters, test keys for people.
+//!
+//! Outputs watch the world and never change it, but for the issuers' keys that they fetch. Must never import `inputs`.
+
+pub mod feed;
+pub mod issuers;
+pub mod nodes;
+mod public;
+mod publish;
+pub mod settings;
+pub mod xds;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use settings::OutputSettings;
+
+use self::feed::{Feed, FeedContext};
+use self::issuers::{IssuerError, IssuerSettings, Issuers};
+use self::public::PublicContext;
+use self::publish::Publisher;
+use self::xds::{Blueprint, XdsContext, XdsError};
+use crate::admin::Status;
+use crate::model::WorldWriter;
+use crate::signing::{SigningError, TokenSigner};
+use crate::tls::{self, TlsError};
+
+/// Why the outputs cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address} for {what}: {source} (fix: stop what uses it, or configure another port)")]
+    Bind {
+        /// Which server.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The administrator's pages are for the own machine only.
+    #[error("{address} is not a loopback address, so the admin pages cannot be served there (fix: use 127.0.0.1)")]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The resources for Envoy cannot be made.
+    #[error(transparent)]
+    Xds(#[from] XdsError),
+    /// The token services cannot be used.
+    #[error(transparent)]
+    Issuers(#[from] IssuerError),
+    /// The signing key cannot be used.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// No randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// The running outputs.
+#[derive(Debug)]
+pub struct Outputs {
+    /// Where xDS is served.
+    pub xds: SocketAddr,
+    /// Where the feed is served.
+    pub feed: SocketAddr,
+    /// Where test keys are served.
+    pub public: SocketAddr,
+    tasks: TaskTracker,
+}
+
+impl Outputs {
+    /// Waits until everything has ended after the shutdown.
+    pub async fn ended(self) {
+        self.tasks.wait().await;
+    }
+}
+
+/// Starts all outputs until `shutdown`.
+///
+/// Everything that is stored must be in the writer's world before: what is missing in it is taken away from the gateways.
+///
+/// # Errors
+/// When an address cannot be bound, or a file cannot be used; nothing is left running then.
+pub async fn spawn(
+    settings: OutputSettings,
+    writer: WorldWriter,
+    status: Arc<Status>,
+    shutdown: CancellationToken,
+) -> Result<Outputs, OutputError> {
+    let server_tls = tls::server_config(&settings.certificate, &settings.key, Some(&settings.client_ca))?;
+    let public_tls = tls::server_config(&settings.certificate, &settings.key, None)?;
+    let blueprint = Arc::new(Blueprint::load(settings.gateway, settings.test_keys.is_some())?);
+    let test_keys = match settings.test_keys {
+        None => None,
+        Some(keys) => {
+            let signer = TokenSigner::load(&keys.signing_key, &keys.certificate)?;
+            Some(Arc::new((keys, signer)))
+        }
+    };
+    let issuer_settings = IssuerSettings {
+        services: &settings.token_services,
+        test_keys: test_keys.as_deref().map(|(keys, signer)| (keys.issuer.as_str(), signer.jwk())),
+        key_fetch_ca: settings.key_fetch_ca.as_deref(),
+        key_cache: &settings.key_cache,
+    };
+    let issuers = Issuers::new(&issuer_settings, writer.clone(), Arc::clone(&status))?;
+    let xds_listener = bind("xDS", settings.listen.xds).await?;
+    let feed_listener = bind("the feed", settings.listen.feed).await?;
+    let public_listener = bind("test keys", settings.listen.public).await?;
+    // A gateway must not learn that an issuer has no keys only because they were not fetched yet.
+    issuers.first_fetch().await;
+
+    let feed = Arc::new(Feed::default());
+    let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
+    let xds_context = XdsContext { blueprint, clusters: publisher.clusters(), status: Arc::clone(&status) };
+    let feed_context =
+        FeedContext { feed, issuers: Arc::clone(&issuers), status: Arc::clone(&status), shutdown: shutdown.clone() };
+    let public_context = PublicContext { test_keys, status };
+
+    let (xds, xds_listener) = xds_listener;
+    let (feed, feed_listener) = feed_listener;
+    let (public, public_listener) = public_listener;
+    let tasks = TaskTracker::new();
+    tasks.spawn(publisher.run(shutdown.clone()));
+    tasks.spawn(issuers.keep_fresh(shutdown.clone()));
+    tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
+    let service = warp::service(feed::routes(feed_context));
+    tasks.spawn(tls::serve(feed_listener, server_tls, service, shutdown.clone()));
+    let service = warp::service(public::routes(public_context));
+    tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
+    tasks.close();
+    Ok(Outputs { xds, feed, public, tasks })
+}
+
+/// The address with the port the system chose, should it have been 0.
+async fn bind(what: &'static str, address: SocketAddr) -> Result<(SocketAddr, TcpListener), OutputError> {
+    let failed = |source| OutputError::Bind { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((bound, listener))
+}

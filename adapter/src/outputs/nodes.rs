@@ -1,0 +1,379 @@
+//! The gateways: what each was sent, what it took or refused, how far it is in the feed, and whether it is ready.
+//!
+//! Two sides report here: the xDS server (a stream a gateway) and the feed (a request of the gateway's filters). Must never
+//! decide what is sent; it only remembers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tollgate_model::wire::Cursor;
+
+use super::xds::ResourceType;
+
+/// Most gateways that are remembered; beyond it, the one not seen for longest is forgotten, connected ones never.
+const MAX_NODES: usize = 4096;
+
+/// All gateways that were seen.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    nodes: Mutex<Registry>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    next_stream: u64,
+    by_name: BTreeMap<String, Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    environment: String,
+    known_environment: bool,
+    stream: Option<u64>,
+    types: BTreeMap<ResourceType, TypeState>,
+    feed: Option<Cursor>,
+    holds_snapshot: bool,
+    ready: watch::Sender<bool>,
+    seen: SystemTime,
+}
+
+#[derive(Debug, Default)]
+struct TypeState {
+    /// The stream began with a version, so an earlier adapter's resources are in use.
+    held: bool,
+    sent: Option<String>,
+    acknowledged: Option<String>,
+    rejected: Option<Rejected>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Rejected {
+    version: String,
+    error: String,
+}
+
+impl Nodes {
+    /// Notes that a gateway opened a stream. `fresh` says that it holds no resources yet. The stream counts as open until
+    /// the value is dropped.
+    #[must_use]
+    pub fn connect(self: &Arc<Self>, name: &str, environment: &str, fresh: bool) -> Connection {
+        let mut registry = self.lock();
+        registry.next_stream = registry.next_stream.wrapping_add(1);
+        let stream = registry.next_stream;
+        let node = registry.node(name, environment);
+        node.stream = Some(stream);
+        node.types.clear();
+        if fresh {
+            node.feed = None;
+            node.holds_snapshot = false;
+            node.ready.send_replace(false);
+        }
+        let ready = node.ready.subscribe();
+        drop(registry);
+        self.changed.send_replace(());
+        Connection { nodes: Arc::clone(self), name: name.to_owned(), stream, ready }
+    }
+
+    /// Notes a feed request. A cursor with an epoch shows that the gateway holds a snapshot.
+    pub fn fed(&self, name: &str, environment: &str, cursor: Cursor, whole: bool) {
+        let mut registry = self.lock();
+        let node = registry.node(name, environment);
+        node.feed = Some(cursor);
+        node.holds_snapshot |= cursor.epoch != 0 && whole;
+        node.settle();
+        drop(registry);
+        self.changed.send_replace(());
+    }
+
+    /// Whether every connected gateway of the environment has answered this version of the type.
+    #[must_use]
+    pub fn settled(&self, environment: &str, kind: ResourceType, version: &str) -> bool {
+        self.lock().by_name.values().filter(|node| node.stream.is_some() && node.environment == environment).all(
+            |node| {
+                node.types.get(&kind).is_none_or(|state| {
+                    state.acknowledged.as_deref() == Some(version)
+                        || state.rejected.as_ref().is_some_and(|rejected| rejected.version == version)
+                })
+            },
+        )
+    }
+
+    /// Wakes up whenever something changed.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// What is known of every gateway.
+    #[must_use]
+    pub fn report(&self) -> Vec<NodeReport> {
+        self.lock().by_name.iter().map(|(name, node)| node.report(name)).collect()
+    }
+
+    /// A panic elsewhere must not take the registry with it: every change leaves it whole.
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    fn node(&mut self, name: &str, environment: &str) -> &mut Node {
+        if !self.by_name.contains_key(name) && self.by_name.len() >= MAX_NODES {
+            self.forget_one();
+        }
+        let node = self.by_name.entry(name.to_owned()).or_insert_with(|| Node {
+            environment: environment.to_owned(),
+            known_environment: true,
+            stream: None,
+            types: BTreeMap::new(),
+            feed: None,
+            holds_snapshot: false,
+            ready: watch::Sender::new(false),
+            seen: SystemTime::now(),
+        });
+        environment.clone_into(&mut node.environment);
+        node.seen = SystemTime::now();
+        node
+    }
+
+    fn forget_one(&mut self) {
+        let oldest = self.by_name.iter().filter(|(_, node)| node.stream.is_none()).min_by_key(|(_, node)| node.seen);
+        if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+            self.by_name.remove(&name);
+        }
+    }
+}
+
+impl Node {
+    /// Ready once and for the life of its process: later refusals leave the last good resources in use.
+    fn settle(&self) {
+        let taken =
+            |kind: &ResourceType| self.types.get(kind).is_some_and(|state| state.held || state.acknowledged.is_some());
+        let ready = *self.ready.borrow() || (self.holds_snapshot && ResourceType::ALL.iter().all(taken));
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
+    }
+
+    fn report(&self, name: &str) -> NodeReport {
+        let types = self.types.iter().map(|(kind, state)| {
+            let report = TypeReport {
+                sent: state.sent.clone(),
+                acknowledged: state.acknowledged.clone(),
+                rejected: state.rejected.clone(),
+            };
+            (kind.name(), report)
+        });
+        NodeReport {
+            name: name.to_owned(),
+            environment: self.environment.clone(),
+            known_environment: self.known_environment,
+            connected: self.stream.is_some(),
+            ready: *self.ready.borrow(),
+            types: types.collect(),
+            feed_cursor: self.feed.map(|cursor| cursor.to_string()),
+            last_seen: self.seen.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        }
+    }
+}
+
+/// An open stream of a gateway.
+#[derive(Debug)]
+pub struct Connection {
+    nodes: Arc<Nodes>,
+    name: String,
+    stream: u64,
+    ready: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Says when the gateway becomes ready.
+    #[must_use]
+    pub fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// The environment is not configured.
+    pub fn unknown_environment(&self) {
+        self.change(|node| node.known_environment = false);
+    }
+
+    /// The environment is configured.
+    pub fn known_environment(&self) {
+        self.change(|node| node.known_environment = true);
+    }
+
+    /// The stream began with resources of this type that an earlier adapter sent.
+    pub fn held(&self, kind: ResourceType) {
+        self.change(|node| node.types.entry(kind).or_default().held = true);
+    }
+
+    /// The resources it began with show that it was ready, and it still has the snapshot it was ready with.
+    pub fn was_ready(&self) {
+        self.change(|node| node.holds_snapshot = true);
+    }
+
+    /// A version was sent.
+    pub fn sent(&self, kind: ResourceType, version: &str) {
+        self.change(|node| node.types.entry(kind).or_default().sent = Some(version.to_owned()));
+    }
+
+    /// A version was taken.
+    pub fn acknowledged(&self, kind: ResourceType, version: &str) {
+        self.change(|node| {
+            let state = node.types.entry(kind).or_default();
+            state.acknowledged = Some(version.to_owned());
+            state.rejected = None;
+        });
+    }
+
+    /// A version was refused.
+    pub fn rejected(&self, kind: ResourceType, version: &str, error: &str) {
+        let rejected = Rejected { version: version.to_owned(), error: error.to_owned() };
+        self.change(|node| node.types.entry(kind).or_default().rejected = Some(rejected));
+    }
+
+    /// Changes the node unless another stream of the same gateway has taken its place.
+    fn change(&self, change: impl FnOnce(&mut Node)) {
+        let mut registry = self.nodes.lock();
+        if let Some(node) = registry.by_name.get_mut(&self.name).filter(|node| node.stream == Some(self.stream)) {
+            node.seen = SystemTime::now();
+            change(node);
+            node.settle();
+        }
+        drop(registry);
+        self.nodes.changed.send_replace(());
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.change(|node| node.stream = None);
+    }
+}
+
+/// What is known of a gateway.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeReport {
+    /// `node id/instance`.
+    pub name: String,
+    /// Its environment.
+    pub environment: String,
+    /// Whether that environment is configured.
+    pub known_environment: bool,
+    /// Whether its xDS stream is open.
+    pub connected: bool,
+    /// Whether it serves with all its data.
+    pub ready: bool,
+    /// State of every resource type it asked for.
+    pub types: BTreeMap<&'static str, TypeReport>,
+    /// What its filters showed last.
+    pub feed_cursor: Option<String>,
+    /// When it was last heard of, in seconds since 1970.
+    pub last_seen: u64,
+}
+
+/// State of a resource type at a gateway.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeReport {
+    sent: Option<String>,
+    acknowledged: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<Rejected>,
+}
+
+impl TypeReport {
+    /// Envoy's text for the version it refused last and has not replaced since.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.rejected.as_ref().map(|rejected| rejected.error.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOME: Cursor = Cursor { epoch: 7, revision: 1 };
+
+    fn ready(nodes: &Nodes) -> bool {
+        nodes.report()[0].ready
+    }
+
+    #[test]
+    fn ready_needs_every_type_and_a_snapshot() {
+        let nodes = Arc::new(Nodes::default());
+        let connection = nodes.connect("Default/a", "Default", true);
+        for kind in ResourceType::ALL {
+            connection.acknowledged(kind, "v");
+        }
+        nodes.fed("Default/a", "Default", Cursor::default(), true);
+        nodes.fed("Default/a", "Default", SOME, false);
+        assert!(!ready(&nodes), "no whole snapshot yet");
+        nodes.fed("Default/a", "Default", SOME, true);
+        assert!(ready(&nodes));
+        connection.rejected(ResourceType::Listener, "w", "port in use");
+        assert!(ready(&nodes), "the last good resources stay in use");
+        drop(nodes.connect("Default/a", "Default", true));
+        assert!(!ready(&nodes), "a restarted gateway starts anew");
+    }
+
+    #[test]
+    fn a_reconnected_gateway_that_was_ready_stays_so() {
+        let nodes = Arc::new(Nodes::default());
+        let connection = nodes.connect("Default/a", "Default", false);
+        for kind in ResourceType::ALL {
+            assert!(!ready(&nodes));
+            connection.held(kind);
+        }
+        connection.was_ready();
+        assert!(ready(&nodes));
+    }
+
+    #[test]
+    fn an_old_stream_changes_nothing_after_a_new_one() {
+        let nodes = Arc::new(Nodes::default());
+        let old = nodes.connect("Default/a", "Default", true);
+        let new = nodes.connect("Default/a", "Default", true);
+        old.rejected(ResourceType::Cluster, "v", "late");
+        drop(old);
+        let report = nodes.report();
+        assert!(report[0].connected);
+        assert!(report[0].types.is_empty());
+        drop(new);
+        assert!(!nodes.report()[0].connected);
+    }
+
+    #[test]
+    fn settled_asks_connected_gateways_of_the_environment_only() {
+        let nodes = Arc::new(Nodes::default());
+        let settled = || nodes.settled("Default", ResourceType::Cluster, "v2");
+        assert!(settled());
+        let here = nodes.connect("Default/a", "Default", true);
+        let elsewhere = nodes.connect("Other/a", "Other", true);
+        assert!(settled(), "neither asked for clusters yet");
+        here.sent(ResourceType::Cluster, "v2");
+        elsewhere.sent(ResourceType::Cluster, "v2");
+        assert!(!settled());
+        here.acknowledged(ResourceType::Cluster, "v1");
+        assert!(!settled());
+        here.rejected(ResourceType::Cluster, "v2", "no");
+        assert!(settled());
+    }
+
+    #[test]
+    fn gateways_are_not_remembered_without_bound() {
+        let nodes = Arc::new(Nodes::default());
+        let connected = nodes.connect("connected", "Default", true);
+        for number in 0..MAX_NODES + 10 {
+            nodes.fed(&format!("gone/{number}"), "Default", SOME, true);
+        }
+        assert_eq!(nodes.report().len(), MAX_NODES);
+        assert!(nodes.report().iter().any(|node| node.name == "connected"));
+        drop(connected);
+    }
+}

@@ -1,0 +1,262 @@
+//! What the outputs have to be told: plain values, already checked by whoever read the configuration.
+//!
+//! Must never read a file or the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All settings of the outputs.
+#[derive(Debug, Clone)]
+pub struct OutputSettings {
+    /// Addresses of the adapter's own servers.
+    pub listen: Listen,
+    /// PEM certificate the adapter shows.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// PEM file, or folder of PEM files, of the authorities that issue gateways' certificates.
+    pub client_ca: PathBuf,
+    /// What every gateway is made of.
+    pub gateway: Gateway,
+    /// Issuers whose tokens are accepted, besides that of the test keys.
+    pub token_services: Vec<TokenService>,
+    /// PEM file or folder with further authorities to trust when keys are fetched over HTTPS; the system's always are.
+    pub key_fetch_ca: Option<PathBuf>,
+    /// Folder that keeps fetched keys, so that a restart while an issuer is down does not lose them.
+    pub key_cache: PathBuf,
+    /// The issuer of test keys, if there is one.
+    pub test_keys: Option<TestKeys>,
+}
+
+/// Addresses of the adapter's own servers.
+#[derive(Debug, Clone, Copy)]
+pub struct Listen {
+    /// xDS (gRPC with client certificates), 18000.
+    pub xds: SocketAddr,
+    /// Feed of the filters (HTTPS with client certificates), 8081.
+    pub feed: SocketAddr,
+    /// `/testkey` and `/jwks` (HTTPS), 9001.
+    pub public: SocketAddr,
+}
+
+/// What every gateway is made of, whatever its environment.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// Plain HTTP listener; none when switched off.
+    pub http: Option<ListenerAddress>,
+    /// HTTPS listener; none when switched off.
+    pub https: Option<ListenerAddress>,
+    /// Virtual host of `/health`, `/ready`, `/testkey` and `/.wellknown/jwks`; may be `*`.
+    pub system_host: String,
+    /// Whether the connection's address is the client's, rather than what `x-forwarded-for` claims.
+    pub use_remote_address: bool,
+    /// PEM certificate of the HTTPS listener, also shown to backends that ask for one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The enforcer module.
+    pub module: PathBuf,
+    /// File of the access log (`/dev/stdout` is one); none when switched off.
+    pub access_log: Option<PathBuf>,
+    /// Most bytes a listener buffers for a connection.
+    pub connection_buffer_bytes: u32,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// Retries of requests whose API asks for them.
+    pub retry: Retry,
+    /// TLS towards backends.
+    pub upstream_tls: UpstreamTls,
+    /// How names of backends are resolved.
+    pub dns: Dns,
+    /// Health checks of clusters with several endpoints.
+    pub health_check: HealthCheck,
+}
+
+/// Where a listener of the gateway binds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerAddress {
+    /// IP address.
+    pub host: String,
+    /// Port, not 0.
+    pub port: u16,
+}
+
+/// Timeouts of a gateway; zero means none.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// Whole answer of a backend, unless the API has its own.
+    pub route: Duration,
+    /// A stream of a route without traffic.
+    pub route_idle: Duration,
+    /// Connecting to a backend.
+    pub connect: Duration,
+    /// Receiving the whole request.
+    pub request: Duration,
+    /// Receiving the request's headers.
+    pub request_headers: Duration,
+    /// A stream without traffic.
+    pub stream_idle: Duration,
+    /// A connection without streams.
+    pub connection_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            route: Duration::from_secs(60),
+            route_idle: Duration::from_secs(300),
+            connect: Duration::from_secs(20),
+            request: Duration::ZERO,
+            request_headers: Duration::ZERO,
+            stream_idle: Duration::from_secs(300),
+            connection_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How requests are retried when the enforcer asks for it by header.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    /// Pause before the first retry.
+    pub base_interval: Duration,
+    /// Answers that are tried again when the API names none.
+    pub status_codes: Vec<u16>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { base_interval: Duration::from_millis(25), status_codes: vec![504] }
+    }
+}
+
+/// TLS towards backends.
+#[derive(Debug, Clone)]
+pub struct UpstreamTls {
+    /// File of trusted authorities, on the gateway's machine.
+    pub trusted_certificates: String,
+    /// Whether a backend's certificate must name the host.
+    pub verify_host_name: bool,
+    /// Whether a backend's certificate is checked at all.
+    pub verify: bool,
+    /// Lowest protocol version.
+    pub minimum_version: TlsVersion,
+    /// Highest protocol version.
+    pub maximum_version: TlsVersion,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self {
+            trusted_certificates: "/etc/ssl/certs/ca-certificates.crt".to_owned(),
+            verify_host_name: true,
+            verify: true,
+            minimum_version: TlsVersion::V1_2,
+            maximum_version: TlsVersion::V1_3,
+        }
+    }
+}
+
+/// A TLS protocol version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.0.
+    V1_0,
+    /// TLS 1.1.
+    V1_1,
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// How names of backends are resolved.
+#[derive(Debug, Clone)]
+pub struct Dns {
+    /// How often.
+    pub refresh: Duration,
+    /// Whether the record's own time to live counts instead.
+    pub respect_ttl: bool,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { refresh: Duration::from_secs(5), respect_ttl: false }
+    }
+}
+
+/// TCP health checks of clusters with several endpoints.
+#[derive(Debug, Clone)]
+pub struct HealthCheck {
+    /// Wait for an answer.
+    pub timeout: Duration,
+    /// Between two checks.
+    pub interval: Duration,
+    /// Failures that take an endpoint out.
+    pub unhealthy_threshold: u32,
+    /// Successes that take it back.
+    pub healthy_threshold: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(10),
+            unhealthy_threshold: 2,
+            healthy_threshold: 2,
+        }
+    }
+}
+
+/// One `[[enforcer.security.tokenService]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenService {
+    /// Name of the key manager.
+    pub name: String,
+    /// Exact value of the `iss` claim.
+    pub issuer: String,
+    /// Where its keys are.
+    pub keys: KeySource,
+    /// Claim that holds the consumer key.
+    pub consumer_key_claim: Option<String>,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// PEM file of an X.509 certificate or a public key.
+    Certificate(PathBuf),
+    /// URL of a JWK set.
+    JwkSet(String),
+}
+
+/// The issuer of test keys (`[enforcer.jwtIssuer]`).
+#[derive(Debug, Clone)]
+pub struct TestKeys {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// PKCS #8 PEM of the RSA key that signs.
+    pub signing_key: PathBuf,
+    /// Certificate of its public key.
+    pub certificate: PathBuf,
+    /// How long a token is valid.
+    pub validity: Duration,
+    /// Who may have one.
+    pub users: Vec<TestUser>,
+}
+
+/// Somebody who may have test keys.
+#[derive(Clone)]
+pub struct TestUser {
+    /// Name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for TestUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestUser").field("username", &self.username).finish_non_exhaustive()
+    }
+}

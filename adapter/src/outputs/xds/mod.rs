@@ -1,0 +1,142 @@
+//! xDS for Envoy: what every gateway gets, and the stream over which it gets it.
+//!
+//! All but the clusters is made once, at start, from settings and files. Must never send one environment's clusters to
+//! another.
+
+mod clusters;
+mod kind;
+mod resources;
+mod server;
+mod session;
+#[cfg(test)]
+pub(in crate::outputs) mod tests;
+mod translate;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tollgate_model::contract::{CAPABILITIES, VM_ID};
+
+pub use clusters::{ClusterResources, Clusters};
+pub use kind::ResourceType;
+pub use resources::Resources;
+pub use server::service;
+pub use translate::Materials;
+
+use super::settings::Gateway;
+use crate::admin::Status;
+use crate::tls::{self, TlsError};
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum XdsError {
+    /// A file cannot be read.
+    #[error("cannot read {what} {}: {source} (fix: {fix})", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The module is none.
+    #[error("enforcer module {} is not a WebAssembly module (fix: build it, or correct tollgate.module)", path.display())]
+    NoModule {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The router's certificate or key cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    /// No listener.
+    #[error("both listeners are switched off (fix: set router.listenerPort or router.securedListenerPort)")]
+    NoListener,
+    /// A resource cannot be written.
+    #[error("cannot write the enforcer's configuration: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// What gateways get, whatever the APIs.
+#[derive(Debug)]
+pub struct Blueprint {
+    gateway: Gateway,
+    materials: Materials,
+    listeners: Arc<Resources>,
+    routes: [Arc<Resources>; 2],
+}
+
+impl Blueprint {
+    /// Reads the files and makes the resources.
+    ///
+    /// # Errors
+    /// When a file cannot be used.
+    pub fn load(gateway: Gateway, test_keys: bool) -> Result<Self, XdsError> {
+        if gateway.http.is_none() && gateway.https.is_none() {
+            return Err(XdsError::NoListener);
+        }
+        tls::server_config(&gateway.certificate, &gateway.key, None)?;
+        let check = "check the path and that the adapter may read it";
+        let materials = Materials {
+            certificate: read("router certificate", &gateway.certificate, check)?,
+            key: read("router key", &gateway.key, check)?,
+            module: read(
+                "enforcer module",
+                &gateway.module,
+                "build it with `./just wasm`, or correct tollgate.module",
+            )?,
+        };
+        if !materials.module.starts_with(b"\0asm") {
+            return Err(XdsError::NoModule { path: gateway.module });
+        }
+        let routes = |ready| {
+            let (name, resource) = translate::routes(&gateway, test_keys, ready);
+            Arc::new(Resources::new(vec![(name, Arc::new(resource))]))
+        };
+        let (routes, listeners) = ([routes(false), routes(true)], translate::listeners(&gateway, &materials));
+        let listeners = listeners.into_iter().map(|(name, resource)| (name, Arc::new(resource))).collect();
+        Ok(Self { routes, listeners: Arc::new(Resources::new(listeners)), gateway, materials })
+    }
+
+    /// Settings the clusters are made with.
+    #[must_use]
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// File contents the clusters are made with.
+    #[must_use]
+    pub const fn materials(&self) -> &Materials {
+        &self.materials
+    }
+
+    fn routes(&self, ready: bool) -> &Arc<Resources> {
+        let [not_ready, when_ready] = &self.routes;
+        if ready { when_ready } else { not_ready }
+    }
+
+    fn extension(&self, environment: &str) -> Result<Arc<Resources>, serde_json::Error> {
+        let (name, resource) = translate::extension(environment, &self.materials)?;
+        let parts = [environment.as_bytes(), VM_ID.as_bytes(), &self.materials.module];
+        let parts = parts.into_iter().chain(CAPABILITIES.iter().map(|name| name.as_bytes()));
+        Ok(Arc::new(Resources::made_of(name, resource, parts)))
+    }
+}
+
+/// What the gRPC service works on.
+#[derive(Debug, Clone)]
+pub struct XdsContext {
+    /// What does not change.
+    pub blueprint: Arc<Blueprint>,
+    /// What does.
+    pub clusters: watch::Receiver<Arc<ClusterResources>>,
+    /// Where gateways are noted.
+    pub status: Arc<Status>,
+}
+
+fn read(what: &'static str, path: &Path, fix: &'static str) -> Result<Vec<u8>, XdsError> {
+    std::fs::read(path).map_err(|source| XdsError::Read { what, path: path.to_owned(), source, fix })
+}

@@ -1,0 +1,150 @@
+//! Clusters of backends.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::cluster::v3 as cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::ClusterDiscoveryType;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
+use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily;
+use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
+use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
+
+use super::{Materials, address, any, duration, number, tls};
+use crate::model::{Cluster, Endpoint};
+use crate::outputs::settings::{Dns, Gateway, HealthCheck};
+
+const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/// Metadata by which an endpoint finds its transport socket.
+const SOCKET_MATCH: &str = "envoy.transport_socket_match";
+const SOCKET_KEY: &str = "tls_host";
+
+/// The resource of a cluster.
+#[must_use]
+pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any {
+    let mut resource = cluster::Cluster {
+        name: from.name.clone(),
+        connect_timeout: duration(gateway.timeouts.connect),
+        cluster_discovery_type: Some(discovery(&from.endpoints, &gateway.dns)),
+        lb_policy: cluster::cluster::LbPolicy::RoundRobin.into(),
+        load_assignment: Some(assignment(from)),
+        transport_socket_matches: sockets(from, gateway, materials),
+        typed_extension_protocol_options: HashMap::from([(PROTOCOL_OPTIONS.to_owned(), any(&protocol(from.http2)))]),
+        ..cluster::Cluster::default()
+    };
+    if from.endpoints.len() > 1 {
+        resource.health_checks.push(health_check(&gateway.health_check));
+    }
+    any(&resource)
+}
+
+/// Addresses need no resolver, and a cluster of them is ready at once. Names are resolved to all their addresses, IPv4 first.
+fn discovery(endpoints: &[Endpoint], settings: &Dns) -> ClusterDiscoveryType {
+    if endpoints.iter().all(|endpoint| tls::ip(&endpoint.host).is_some()) {
+        return ClusterDiscoveryType::Type(cluster::cluster::DiscoveryType::Static.into());
+    }
+    let dns = DnsCluster {
+        dns_refresh_rate: duration(settings.refresh),
+        respect_dns_ttl: settings.respect_ttl,
+        dns_lookup_family: DnsLookupFamily::V4Preferred.into(),
+        ..DnsCluster::default()
+    };
+    ClusterDiscoveryType::ClusterType(cluster::cluster::CustomClusterType {
+        name: "envoy.cluster.dns".to_owned(),
+        typed_config: Some(any(&dns)),
+    })
+}
+
+/// One locality a priority, without gaps: Envoy refuses priorities that skip a number.
+fn assignment(from: &Cluster) -> endpoint::ClusterLoadAssignment {
+    let mut priorities: BTreeMap<u32, Vec<endpoint::LbEndpoint>> = BTreeMap::new();
+    for one in &from.endpoints {
+        priorities.entry(one.priority).or_default().push(lb_endpoint(one));
+    }
+    let localities = (0..).zip(priorities.into_values()).map(|(priority, lb_endpoints)| {
+        endpoint::LocalityLbEndpoints { priority, lb_endpoints, ..endpoint::LocalityLbEndpoints::default() }
+    });
+    endpoint::ClusterLoadAssignment {
+        cluster_name: from.name.clone(),
+        endpoints: localities.collect(),
+        ..endpoint::ClusterLoadAssignment::default()
+    }
+}
+
+fn lb_endpoint(from: &Endpoint) -> endpoint::LbEndpoint {
+    let host = from.host.trim_matches(['[', ']']);
+    let metadata = from.tls.then(|| core::Metadata {
+        filter_metadata: HashMap::from([(SOCKET_MATCH.to_owned(), socket_criteria(&from.host))]),
+        ..core::Metadata::default()
+    });
+    let named = endpoint::Endpoint {
+        address: address(host, from.port),
+        hostname: host_header(from),
+        ..endpoint::Endpoint::default()
+    };
+    endpoint::LbEndpoint {
+        metadata,
+        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(named)),
+        ..endpoint::LbEndpoint::default()
+    }
+}
+
+/// What `auto_host_rewrite` sends: the authority of the endpoint's URL, without the port its scheme implies.
+fn host_header(from: &Endpoint) -> String {
+    let host = match tls::ip(&from.host) {
+        Some(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => from.host.clone(),
+    };
+    let implied = if from.tls { 443 } else { 80 };
+    if from.port == implied { host } else { format!("{host}:{}", from.port) }
+}
+
+/// One TLS context a host; an endpoint without TLS matches none and is spoken to in the clear.
+fn sockets(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Vec<cluster::cluster::TransportSocketMatch> {
+    let hosts: BTreeSet<&str> =
+        from.endpoints.iter().filter(|endpoint| endpoint.tls).map(|endpoint| endpoint.host.as_str()).collect();
+    hosts
+        .into_iter()
+        .map(|host| cluster::cluster::TransportSocketMatch {
+            name: host.to_owned(),
+            r#match: Some(socket_criteria(host)),
+            transport_socket: Some(tls::upstream(host, from.http2, &gateway.upstream_tls, materials)),
+        })
+        .collect()
+}
+
+fn socket_criteria(host: &str) -> Struct {
+    let host = Value { kind: Some(value::Kind::StringValue(host.to_owned())) };
+    Struct { fields: HashMap::from([(SOCKET_KEY.to_owned(), host)]) }
+}
+
+fn protocol(http2: bool) -> http::HttpProtocolOptions {
+    use http::http_protocol_options::explicit_http_config::ProtocolConfig;
+    let config = if http2 {
+        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())
+    } else {
+        ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
+    };
+    let explicit = http::http_protocol_options::ExplicitHttpConfig { protocol_config: Some(config) };
+    http::HttpProtocolOptions {
+        upstream_protocol_options: Some(http::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(
+            explicit,
+        )),
+        ..http::HttpProtocolOptions::default()
+    }
+}
+
+fn health_check(settings: &HealthCheck) -> core::HealthCheck {
+    core::HealthCheck {
+        timeout: duration(settings.timeout),
+        interval: duration(settings.interval),
+        unhealthy_threshold: number(settings.unhealthy_threshold),
+        healthy_threshold: number(settings.healthy_threshold),
+        health_checker: Some(core::health_check::HealthChecker::TcpHealthCheck(
+            core::health_check::TcpHealthCheck::default(),
+        )),
+        ..core::HealthCheck::default()
+    }
+}

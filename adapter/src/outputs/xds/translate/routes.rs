@@ -1,0 +1,146 @@
+//! The routes: the gateway's own pages on the system host, and one route for everything else.
+//!
+//! Only the gateway's own pages go without the enforcer. Every other request needs it, because without the header it sets
+//! there is no cluster to go to.
+
+use std::collections::HashMap;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher};
+use envoy_types::pb::google::protobuf::Any;
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER};
+
+use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, yes};
+use crate::outputs::settings::Gateway;
+
+const EVERY_HOST: &str = "*";
+
+/// Name and resource of the route configuration. `ready` is what `/ready` says, `test_keys` whether there is `/testkey`.
+#[must_use]
+pub fn routes(gateway: &Gateway, test_keys: bool, ready: bool) -> (String, Any) {
+    let mut own = vec![
+        page("/health", "GET", answer(200, r#"{"status": "healthy"}"#)),
+        page("/ready", "GET", if ready { answer(200, r#"{"status": "ready"}"#) } else { answer(503, NOT_READY) }),
+    ];
+    if test_keys {
+        own.push(page("/testkey", "GET|POST", to_adapter(None)));
+        own.push(page("/.wellknown/jwks", "GET", to_adapter(Some("/jwks"))));
+    }
+    own.push(to_backend(gateway));
+    let host = &gateway.system_host;
+    let virtual_hosts = if host == EVERY_HOST {
+        vec![virtual_host("system", vec![EVERY_HOST.to_owned()], own)]
+    } else {
+        vec![
+            virtual_host("system", vec![host.clone(), format!("{host}:*")], own),
+            virtual_host("apis", vec![EVERY_HOST.to_owned()], vec![to_backend(gateway)]),
+        ]
+    };
+    let configuration = route::RouteConfiguration {
+        name: ROUTES.to_owned(),
+        virtual_hosts,
+        request_headers_to_remove: vec![CLUSTER_HEADER.to_owned()],
+        ..route::RouteConfiguration::default()
+    };
+    (ROUTES.to_owned(), any(&configuration))
+}
+
+const NOT_READY: &str = r#"{"status": "not ready"}"#;
+
+fn virtual_host(name: &str, domains: Vec<String>, routes: Vec<route::Route>) -> route::VirtualHost {
+    route::VirtualHost { name: name.to_owned(), domains, routes, ..route::VirtualHost::default() }
+}
+
+/// A page of the gateway itself: exact path, only these methods, no enforcer.
+fn page(path: &str, methods: &str, action: route::route::Action) -> route::Route {
+    let regex = RegexMatcher { regex: methods.to_owned(), ..RegexMatcher::default() };
+    let pattern = string_matcher::MatchPattern::SafeRegex(regex);
+    let method = StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() };
+    let matched = route::RouteMatch {
+        path_specifier: Some(route::route_match::PathSpecifier::Path(path.to_owned())),
+        headers: vec![route::HeaderMatcher {
+            name: ":method".to_owned(),
+            header_match_specifier: Some(route::header_matcher::HeaderMatchSpecifier::StringMatch(method)),
+            ..route::HeaderMatcher::default()
+        }],
+        ..route::RouteMatch::default()
+    };
+    let without = route::FilterConfig { disabled: true, ..route::FilterConfig::default() };
+    let mut route = route::Route {
+        name: path.to_owned(),
+        r#match: Some(matched),
+        typed_per_filter_config: HashMap::from([(ENFORCER_FILTER.to_owned(), any(&without))]),
+        action: Some(action),
+        ..route::Route::default()
+    };
+    if matches!(route.action, Some(route::route::Action::DirectResponse(_))) {
+        route.response_headers_to_add.push(json_content());
+    }
+    route
+}
+
+fn json_content() -> core::HeaderValueOption {
+    core::HeaderValueOption {
+        header: Some(core::HeaderValue {
+            key: "content-type".to_owned(),
+            value: "application/json".to_owned(),
+            ..core::HeaderValue::default()
+        }),
+        append_action: core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..core::HeaderValueOption::default()
+    }
+}
+
+fn answer(status: u32, body: &str) -> route::route::Action {
+    let body = core::data_source::Specifier::InlineString(body.to_owned());
+    route::route::Action::DirectResponse(route::DirectResponseAction {
+        status,
+        body: Some(core::DataSource { specifier: Some(body), ..core::DataSource::default() }),
+        ..route::DirectResponseAction::default()
+    })
+}
+
+fn to_adapter(path: Option<&str>) -> route::route::Action {
+    route::route::Action::Route(route::RouteAction {
+        prefix_rewrite: path.unwrap_or_default().to_owned(),
+        cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(PUBLIC_CLUSTER.to_owned())),
+        ..route::RouteAction::default()
+    })
+}
+
+/// The cluster is what the enforcer says; without it there is none and the answer is 503. Timeouts and retries are those
+/// of the gateway until the enforcer's `x-envoy-*` headers say otherwise.
+fn to_backend(gateway: &Gateway) -> route::Route {
+    let interval = gateway.retry.base_interval;
+    let retry = route::RetryPolicy {
+        retry_on: "retriable-status-codes".to_owned(),
+        num_retries: number(0),
+        retriable_status_codes: gateway.retry.status_codes.iter().map(|code| u32::from(*code)).collect(),
+        retry_back_off: Some(route::retry_policy::RetryBackOff {
+            base_interval: duration(interval),
+            ..route::retry_policy::RetryBackOff::default()
+        }),
+        ..route::RetryPolicy::default()
+    };
+    let action = route::RouteAction {
+        timeout: duration(gateway.timeouts.route),
+        idle_timeout: duration(gateway.timeouts.route_idle),
+        retry_policy: Some(retry),
+        cluster_specifier: Some(route::route_action::ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned())),
+        host_rewrite_specifier: Some(route::route_action::HostRewriteSpecifier::AutoHostRewrite(
+            envoy_types::pb::google::protobuf::BoolValue { value: true },
+        )),
+        ..route::RouteAction::default()
+    };
+    route::Route {
+        name: "apis".to_owned(),
+        r#match: Some(route::RouteMatch {
+            path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".to_owned())),
+            case_sensitive: yes(),
+            ..route::RouteMatch::default()
+        }),
+        action: Some(route::route::Action::Route(action)),
+        ..route::Route::default()
+    }
+}

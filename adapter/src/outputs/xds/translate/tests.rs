@@ -1,0 +1,302 @@
+use std::path::PathBuf;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterResource;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
+use envoy_types::pb::envoy::config::listener::v3 as listener;
+use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::envoy::extensions::wasm::v3 as wasm;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::google::protobuf::{Any, StringValue};
+use prost::Message;
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig};
+
+use super::*;
+use crate::model::{Cluster, Endpoint};
+use crate::outputs::settings::{Dns, Gateway, HealthCheck, ListenerAddress, Retry, Timeouts, TlsVersion, UpstreamTls};
+
+fn gateway() -> Gateway {
+    let at = |port| Some(ListenerAddress { host: "0.0.0.0".to_owned(), port });
+    Gateway {
+        http: at(9090),
+        https: at(9095),
+        system_host: "localhost".to_owned(),
+        use_remote_address: false,
+        certificate: PathBuf::new(),
+        key: PathBuf::new(),
+        module: PathBuf::new(),
+        access_log: None,
+        connection_buffer_bytes: 1024 * 1024,
+        timeouts: Timeouts::default(),
+        retry: Retry::default(),
+        upstream_tls: UpstreamTls::default(),
+        dns: Dns::default(),
+        health_check: HealthCheck::default(),
+    }
+}
+
+fn materials() -> Materials {
+    Materials { certificate: b"CERTIFICATE".to_vec(), key: b"KEY".to_vec(), module: b"\0asm".to_vec() }
+}
+
+fn open<M: Message + Name + Default>(any: &Any) -> M {
+    assert_eq!(any.type_url, M::type_url());
+    M::decode(any.value.as_slice()).unwrap()
+}
+
+fn manager(listener: &listener::Listener) -> hcm::HttpConnectionManager {
+    let filter = &listener.filter_chains[0].filters[0];
+    let Some(listener::filter::ConfigType::TypedConfig(config)) = &filter.config_type else { panic!("{filter:?}") };
+    open(config)
+}
+
+#[test]
+fn both_listeners_share_one_manager_with_the_enforcer_first() {
+    let found = listeners(&gateway(), &materials());
+    let found: Vec<listener::Listener> = found.iter().map(|(_, any)| open(any)).collect();
+    let names: Vec<&str> = found.iter().map(|listener| listener.name.as_str()).collect();
+    assert_eq!(names, ["HTTPListener", "HTTPSListener"]);
+    let manager = manager(&found[0]);
+    assert_eq!(manager, super::tests::manager(&found[1]));
+    assert!(manager.merge_slashes && manager.strip_matching_host_port);
+    assert!(manager.normalize_path.unwrap().value);
+    let escaped = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
+    assert_eq!(manager.path_with_escaped_slashes_action, i32::from(escaped));
+
+    let [enforcer, router] = manager.http_filters.as_slice() else { panic!("two filters") };
+    let Some(hcm::http_filter::ConfigType::ConfigDiscovery(discovery)) = &enforcer.config_type else { panic!() };
+    assert_eq!((enforcer.name.as_str(), discovery.default_config.as_ref()), (ENFORCER_FILTER, None));
+    assert_eq!(discovery.type_urls, [Wasm::type_url()]);
+    assert_eq!(discovery.config_source.as_ref().unwrap().initial_fetch_timeout.unwrap().seconds, 0);
+    let Some(hcm::http_filter::ConfigType::TypedConfig(config)) = &router.config_type else { panic!() };
+    assert!(open::<Router>(config).suppress_envoy_headers);
+}
+
+#[test]
+fn https_is_tls_1_2_and_up_with_the_routers_own_certificate() {
+    let found = listeners(&gateway(), &materials());
+    let (http, https): (listener::Listener, listener::Listener) = (open(&found[0].1), open(&found[1].1));
+    assert_eq!(http.filter_chains[0].transport_socket, None);
+    let socket = https.filter_chains[0].transport_socket.clone().unwrap();
+    let Some(core::transport_socket::ConfigType::TypedConfig(config)) = socket.config_type else { panic!() };
+    let common = open::<tls::DownstreamTlsContext>(&config).common_tls_context.unwrap();
+    assert_eq!(common.alpn_protocols, ["h2", "http/1.1"]);
+    let lowest = common.tls_params.unwrap().tls_minimum_protocol_version;
+    assert_eq!(lowest, i32::from(tls::tls_parameters::TlsProtocol::TlSv12));
+    assert_eq!(common.tls_certificates[0].private_key, Some(inline(b"KEY")));
+}
+
+#[test]
+fn a_listener_can_be_switched_off() {
+    let found = listeners(&Gateway { http: None, ..gateway() }, &materials());
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["HTTPSListener"]);
+}
+
+#[test]
+fn zero_switches_a_timeout_off_and_the_access_log_is_optional() {
+    let timeouts = Timeouts { stream_idle: Duration::ZERO, ..Timeouts::default() };
+    let changed = Gateway { timeouts, access_log: Some(PathBuf::from("/dev/stdout")), ..gateway() };
+    let of = |gateway| manager(&open(&listeners(gateway, &materials())[0].1));
+    assert_eq!(of(&changed).stream_idle_timeout.unwrap().seconds, 0);
+    assert_eq!((of(&changed).access_log.len(), of(&gateway()).access_log.len()), (1, 0));
+}
+
+/// Host name, domains and route names of a route configuration.
+fn outline(any: &Any) -> Vec<(Vec<String>, Vec<String>)> {
+    let names = |routes: &[route::Route]| routes.iter().map(|route| route.name.clone()).collect();
+    let configuration: route::RouteConfiguration = open(any);
+    configuration.virtual_hosts.iter().map(|host| (host.domains.clone(), names(&host.routes))).collect()
+}
+
+#[test]
+fn system_pages_are_on_the_system_host_only() {
+    let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let pages = strings(&["/health", "/ready", "/testkey", "/.wellknown/jwks", "apis"]);
+    let (name, any) = routes(&gateway(), true, true);
+    assert_eq!(name, "default");
+    let expected = [(strings(&["localhost", "localhost:*"]), pages.clone()), (strings(&["*"]), strings(&["apis"]))];
+    assert_eq!(outline(&any), expected);
+    let (_, any) = routes(&Gateway { system_host: "*".to_owned(), ..gateway() }, true, true);
+    assert_eq!(outline(&any), [(strings(&["*"]), pages)]);
+    let (_, any) = routes(&gateway(), false, true);
+    assert_eq!(outline(&any)[0].1, ["/health", "/ready", "apis"]);
+}
+
+#[test]
+fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_cluster() {
+    let (_, any) = routes(&gateway(), true, true);
+    let configuration: route::RouteConfiguration = open(&any);
+    assert_eq!(configuration.request_headers_to_remove, [CLUSTER_HEADER]);
+    for found in configuration.virtual_hosts.iter().flat_map(|host| &host.routes) {
+        let disabled = found
+            .typed_per_filter_config
+            .get(ENFORCER_FILTER)
+            .is_some_and(|config| open::<route::FilterConfig>(config).disabled);
+        assert_eq!(disabled, found.name != "apis", "{}", found.name);
+        let path = found.r#match.as_ref().unwrap().path_specifier.as_ref();
+        let exact = matches!(path, Some(route::route_match::PathSpecifier::Path(_)));
+        assert_eq!(exact, found.name != "apis", "{}", found.name);
+        if let (false, Some(route::route::Action::Route(action))) = (disabled, &found.action) {
+            let header = route::route_action::ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned());
+            assert_eq!(action.cluster_specifier, Some(header));
+            assert_eq!(action.timeout.unwrap().seconds, 60);
+            let retry = action.retry_policy.as_ref().unwrap();
+            assert_eq!((retry.num_retries.unwrap().value, retry.retriable_status_codes.as_slice()), (0, &[504][..]));
+        }
+    }
+}
+
+#[test]
+fn ready_says_what_it_is_told() {
+    let check = |ready, status, body: &str| {
+        let (_, any) = routes(&gateway(), true, ready);
+        let page = open::<route::RouteConfiguration>(&any).virtual_hosts[0].routes[1].clone();
+        let Some(route::route::Action::DirectResponse(answer)) = page.action else { panic!() };
+        let text = core::data_source::Specifier::InlineString(body.to_owned());
+        assert_eq!((answer.status, answer.body.unwrap().specifier), (status, Some(text)));
+    };
+    check(true, 200, r#"{"status": "ready"}"#);
+    check(false, 503, r#"{"status": "not ready"}"#);
+}
+
+fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
+    Endpoint { host: host.to_owned(), port, tls, priority }
+}
+
+fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {
+    let model = Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2 };
+    open(&cluster(&model, gateway, &materials()))
+}
+
+/// Priority, address, port and host header of every endpoint.
+fn endpoints(cluster: &ClusterResource) -> Vec<(u32, String, u16, String)> {
+    let mut found = Vec::new();
+    for locality in &cluster.load_assignment.as_ref().unwrap().endpoints {
+        for one in &locality.lb_endpoints {
+            let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(named)) = &one.host_identifier else { panic!() };
+            let Some(core::address::Address::SocketAddress(socket)) = &named.address.as_ref().unwrap().address else {
+                panic!("{named:?}")
+            };
+            let Some(core::socket_address::PortSpecifier::PortValue(port)) = socket.port_specifier else { panic!() };
+            let port = u16::try_from(port).unwrap();
+            found.push((locality.priority, socket.address.clone(), port, named.hostname.clone()));
+        }
+    }
+    found
+}
+
+#[test]
+fn endpoints_keep_their_order_and_get_the_right_host() {
+    let check = |given: &[Endpoint], expected: &[(u32, &str, u16, &str)]| {
+        let found = endpoints(&translated(given, false, &gateway()));
+        let found: Vec<_> =
+            found.iter().map(|(priority, host, port, name)| (*priority, host.as_str(), *port, name.as_str())).collect();
+        assert_eq!(found, expected);
+    };
+    check(&[backend("a.example", 80, false, 0)], &[(0, "a.example", 80, "a.example")]);
+    check(&[backend("a.example", 443, true, 0)], &[(0, "a.example", 443, "a.example")]);
+    check(&[backend("a.example", 8443, true, 0)], &[(0, "a.example", 8443, "a.example:8443")]);
+    check(&[backend("[::1]", 8080, false, 0)], &[(0, "::1", 8080, "[::1]:8080")]);
+    check(&[backend("a", 80, false, 0), backend("b", 80, false, 0)], &[(0, "a", 80, "a"), (0, "b", 80, "b")]);
+    check(&[backend("a", 80, false, 0), backend("b", 80, false, 4)], &[(0, "a", 80, "a"), (1, "b", 80, "b")]);
+}
+
+#[test]
+fn addresses_are_not_resolved_and_names_are() {
+    use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+    let kind = |given: &[Endpoint]| translated(given, false, &gateway()).cluster_discovery_type.unwrap();
+    let fixed = ClusterDiscoveryType::Type(DiscoveryType::Static.into());
+    assert_eq!(kind(&[backend("127.0.0.1", 80, false, 0), backend("[::1]", 80, false, 0)]), fixed);
+    let mixed = kind(&[backend("127.0.0.1", 80, false, 0), backend("a.example", 80, false, 0)]);
+    assert!(matches!(mixed, ClusterDiscoveryType::ClusterType(_)));
+}
+
+#[test]
+fn several_endpoints_are_checked_for_health_and_one_is_not() {
+    let one = translated(&[backend("a", 80, false, 0)], false, &gateway());
+    let two = translated(&[backend("a", 80, false, 0), backend("b", 80, false, 1)], false, &gateway());
+    assert_eq!((one.health_checks.len(), two.health_checks.len()), (0, 1));
+    assert_eq!((one.connect_timeout.unwrap().seconds, one.transport_socket_matches.len()), (20, 0));
+}
+
+/// TLS contexts of a cluster by host.
+fn contexts(cluster: &ClusterResource) -> Vec<(String, tls::UpstreamTlsContext)> {
+    let of = |socket: &core::TransportSocket| {
+        let Some(core::transport_socket::ConfigType::TypedConfig(config)) = &socket.config_type else { panic!() };
+        open(config)
+    };
+    let sockets = cluster.transport_socket_matches.iter();
+    sockets.map(|matched| (matched.name.clone(), of(matched.transport_socket.as_ref().unwrap()))).collect()
+}
+
+fn validation(context: &tls::UpstreamTlsContext) -> Option<tls::CertificateValidationContext> {
+    match context.common_tls_context.clone().unwrap().validation_context_type {
+        None => None,
+        Some(tls::common_tls_context::ValidationContextType::ValidationContext(context)) => Some(context),
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_backend_must_be_who_it_is_said_to_be() {
+    let given = [backend("b.example", 443, true, 0), backend("10.0.0.1", 443, true, 0), backend("c", 80, false, 0)];
+    let cluster = translated(&given, true, &gateway());
+    let contexts = contexts(&cluster);
+    let [(address, to_address), (name, to_name)] = contexts.as_slice() else { panic!("{contexts:?}") };
+    assert_eq!((address.as_str(), to_address.sni.as_str()), ("10.0.0.1", ""));
+    assert_eq!((name.as_str(), to_name.sni.as_str()), ("b.example", "b.example"));
+    for (host, context, kind) in [
+        ("10.0.0.1", to_address, tls::subject_alt_name_matcher::SanType::IpAddress),
+        ("b.example", to_name, tls::subject_alt_name_matcher::SanType::Dns),
+    ] {
+        let validation = validation(context).unwrap();
+        let file = core::data_source::Specifier::Filename("/etc/ssl/certs/ca-certificates.crt".to_owned());
+        assert_eq!(validation.trusted_ca.unwrap().specifier, Some(file));
+        let san = &validation.match_typed_subject_alt_names[0];
+        let pattern = san.matcher.as_ref().unwrap().match_pattern.clone();
+        assert_eq!((san.san_type, pattern), (i32::from(kind), Some(MatchPattern::Exact(host.to_owned()))));
+        assert_eq!(context.common_tls_context.as_ref().unwrap().alpn_protocols, ["h2", "http/1.1"]);
+    }
+    let locality = &cluster.load_assignment.unwrap().endpoints[0];
+    let matched = locality.lb_endpoints.iter().map(|endpoint| endpoint.metadata.is_some());
+    assert_eq!(matched.collect::<Vec<_>>(), [true, true, false], "what speaks no TLS matches no TLS context");
+}
+
+#[test]
+fn verification_is_left_out_only_when_told_so() {
+    let with = |upstream_tls| {
+        let gateway = Gateway { upstream_tls, ..gateway() };
+        let cluster = translated(&[backend("a.example", 443, true, 0)], false, &gateway);
+        contexts(&cluster).remove(0).1
+    };
+    assert_eq!(validation(&with(UpstreamTls { verify: false, ..UpstreamTls::default() })), None);
+    let unnamed = with(UpstreamTls { verify_host_name: false, ..UpstreamTls::default() });
+    assert!(validation(&unnamed).unwrap().match_typed_subject_alt_names.is_empty());
+    let old = with(UpstreamTls { minimum_version: TlsVersion::V1_1, ..UpstreamTls::default() });
+    let lowest = old.common_tls_context.unwrap().tls_params.unwrap().tls_minimum_protocol_version;
+    assert_eq!(lowest, i32::from(tls::tls_parameters::TlsProtocol::TlSv11));
+}
+
+#[test]
+fn the_enforcer_is_configured_for_its_environment_and_fails_closed() {
+    let (name, any) = extension("Production", &materials()).unwrap();
+    let resource: core::TypedExtensionConfig = open(&any);
+    assert_eq!((name.as_str(), resource.name.as_str()), (ENFORCER_FILTER, ENFORCER_FILTER));
+    let plugin = open::<Wasm>(&resource.typed_config.unwrap()).config.unwrap();
+    assert_eq!(plugin.failure_policy, i32::from(wasm::FailurePolicy::FailReload));
+    let configuration: StringValue = open(&plugin.configuration.unwrap());
+    let configuration: PluginConfig = serde_json::from_str(&configuration.value).unwrap();
+    assert_eq!(
+        (configuration.cluster.as_str(), configuration.environment.as_str()),
+        ("tollgate_adapter", "Production")
+    );
+    let Some(wasm::plugin_config::Vm::VmConfig(vm)) = plugin.vm else { panic!() };
+    let allowed = vm.capability_restriction_config.unwrap().allowed_capabilities;
+    assert!(allowed.contains_key("proxy_on_request_headers") && !allowed.contains_key("proxy_on_response_headers"));
+    let Some(core::async_data_source::Specifier::Local(code)) = vm.code.unwrap().specifier else { panic!() };
+    assert_eq!(code, inline(b"\0asm"));
+}

@@ -1,0 +1,108 @@
+//! TLS contexts of listeners and clusters.
+
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+
+use super::{Materials, any, inline};
+use crate::outputs::settings::{TlsVersion, UpstreamTls};
+
+const SOCKET: &str = "envoy.transport_sockets.tls";
+const ALPN: [&str; 2] = ["h2", "http/1.1"];
+
+/// What the HTTPS listener shows its clients.
+pub(super) fn downstream(materials: &Materials) -> core::TransportSocket {
+    let parameters = tls::TlsParameters {
+        tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12.into(),
+        tls_maximum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv13.into(),
+        ..tls::TlsParameters::default()
+    };
+    let common = common(materials, parameters, &ALPN);
+    let context =
+        tls::DownstreamTlsContext { common_tls_context: Some(common), ..tls::DownstreamTlsContext::default() };
+    socket(any(&context))
+}
+
+/// How a backend is spoken to.
+pub(super) fn upstream(
+    host: &str,
+    http2: bool,
+    settings: &UpstreamTls,
+    materials: &Materials,
+) -> core::TransportSocket {
+    let parameters = tls::TlsParameters {
+        tls_minimum_protocol_version: protocol(settings.minimum_version).into(),
+        tls_maximum_protocol_version: protocol(settings.maximum_version).into(),
+        ..tls::TlsParameters::default()
+    };
+    let mut common = common(materials, parameters, if http2 { &ALPN } else { &[] });
+    if settings.verify {
+        let validation = tls::common_tls_context::ValidationContextType::ValidationContext(validation(host, settings));
+        common.validation_context_type = Some(validation);
+    }
+    let named = ip(host).is_none();
+    let context = tls::UpstreamTlsContext {
+        common_tls_context: Some(common),
+        sni: if named { host.to_owned() } else { String::new() },
+        ..tls::UpstreamTlsContext::default()
+    };
+    socket(any(&context))
+}
+
+fn validation(host: &str, settings: &UpstreamTls) -> tls::CertificateValidationContext {
+    let trusted = core::data_source::Specifier::Filename(settings.trusted_certificates.clone());
+    let mut context = tls::CertificateValidationContext {
+        trusted_ca: Some(core::DataSource { specifier: Some(trusted), ..core::DataSource::default() }),
+        ..tls::CertificateValidationContext::default()
+    };
+    if settings.verify_host_name {
+        let kind = if ip(host).is_some() {
+            tls::subject_alt_name_matcher::SanType::IpAddress
+        } else {
+            tls::subject_alt_name_matcher::SanType::Dns
+        };
+        let exact = string_matcher::MatchPattern::Exact(host.trim_matches(['[', ']']).to_owned());
+        context.match_typed_subject_alt_names.push(tls::SubjectAltNameMatcher {
+            san_type: kind.into(),
+            matcher: Some(StringMatcher { match_pattern: Some(exact), ..StringMatcher::default() }),
+            ..tls::SubjectAltNameMatcher::default()
+        });
+    }
+    context
+}
+
+/// The address in `host`, with or without the brackets of a URL.
+pub(super) fn ip(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
+}
+
+fn common(materials: &Materials, parameters: tls::TlsParameters, alpn: &[&str]) -> tls::CommonTlsContext {
+    tls::CommonTlsContext {
+        tls_params: Some(parameters),
+        tls_certificates: vec![tls::TlsCertificate {
+            certificate_chain: Some(inline(&materials.certificate)),
+            private_key: Some(inline(&materials.key)),
+            ..tls::TlsCertificate::default()
+        }],
+        alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
+        ..tls::CommonTlsContext::default()
+    }
+}
+
+fn socket(config: envoy_types::pb::google::protobuf::Any) -> core::TransportSocket {
+    core::TransportSocket {
+        name: SOCKET.to_owned(),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(config)),
+    }
+}
+
+const fn protocol(version: TlsVersion) -> tls::tls_parameters::TlsProtocol {
+    match version {
+        TlsVersion::V1_0 => tls::tls_parameters::TlsProtocol::TlSv10,
+        TlsVersion::V1_1 => tls::tls_parameters::TlsProtocol::TlSv11,
+        TlsVersion::V1_2 => tls::tls_parameters::TlsProtocol::TlSv12,
+        TlsVersion::V1_3 => tls::tls_parameters::TlsProtocol::TlSv13,
+    }
+}

@@ -4,9 +4,13 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod admin;
+pub mod bootstrap;
 pub mod certs;
+pub mod cli;
+pub mod config;
 pub mod inputs;
 pub mod model;
 pub mod outputs;
+pub mod run;
 pub mod signing;
 pub mod tls;

@@ -42,12 +42,6 @@ impl State {
         self.entries.iter()
     }
 
-    /// That deployment.
-    #[must_use]
-    pub fn get(&self, key: &DeploymentKey) -> Option<&Entry> {
-        self.entries.get(key)
-    }
-
     /// Whether the deployment could be added.
     ///
     /// # Errors

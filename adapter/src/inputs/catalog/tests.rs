@@ -186,7 +186,7 @@ async fn a_stored_project_that_no_longer_parses_is_denied_reported_and_kept() {
     let first = bench(directory.path(), CompileOptions::default());
     first.catalog.deploy(api("Pets", "1.0.0", "/pets", &[]), false).await.unwrap();
     let key = first.world.current().deployments.keys().next().unwrap().clone();
-    let record = first.catalog.state.lock().await.get(&key).unwrap().record.clone();
+    let record = first.catalog.state.lock().await.entries().next().unwrap().1.record.clone();
     let broken = store::Change::Put(key, record, Some(Bytes::from_static(b"of an older release")));
     first.catalog.store.apply(&[broken]).unwrap();
     drop(first);

@@ -52,7 +52,7 @@ fn visit(
     }
     let metadata = fs::metadata(&real).map_err(cannot)?;
     if metadata.is_file() {
-        return files.insert(relative, read_bounded(&real)?);
+        return files.insert(relative, read_bounded(&real, MAX_FILE_BYTES)?);
     }
     if !metadata.is_dir() {
         return Err("is neither a file nor a folder".to_owned());
@@ -74,13 +74,13 @@ fn visit(
     Ok(())
 }
 
-/// Reads a file of at most [`MAX_FILE_BYTES`].
+/// Reads a file, but no more than one byte beyond `limit`, which is enough to refuse it.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read ({error})");
-    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut contents = Vec::new();
     fs::File::open(path).map_err(cannot)?.take(limit).read_to_end(&mut contents).map_err(cannot)?;
     Ok(contents)

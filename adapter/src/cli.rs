@@ -1,0 +1,203 @@
+//! The command line: what can be asked of the adapter. Must hold no logic of its own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{self, Config, Environment, Reader};
+use crate::inputs::folder;
+use crate::inputs::project::{CompileOptions, compile};
+use crate::model::Problems;
+use crate::{bootstrap, run};
+
+/// Takes APIs, and feeds Envoy and its filters with them.
+#[derive(Debug, Parser)]
+#[command(name = "adapter", version)]
+struct Cli {
+    /// Form of the log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the adapter until it is told to stop. The environment variable RUST_LOG sets how much it logs.
+    Serve {
+        /// The configuration; the defaults count when none is given.
+        #[arg(long, value_name = "config.toml")]
+        config: Option<PathBuf>,
+    },
+    /// Checks an API project as a deployment would, and deploys nothing.
+    Validate {
+        /// A project folder or a zip.
+        project: PathBuf,
+        /// The configuration of the adapter it is meant for.
+        #[arg(long, value_name = "config.toml")]
+        config: Option<PathBuf>,
+        /// Form of the report.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Prints the bootstrap of a gateway; the environment fills it.
+    #[command(after_help = variables())]
+    Bootstrap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = environment();
+    let outcome = match &cli.command {
+        Command::Serve { config } => {
+            start_log(cli.log_format);
+            serve(config.as_deref(), &environment)
+        }
+        Command::Validate { project, config, output } => validate(project, config.as_deref(), *output, &environment),
+        Command::Bootstrap => {
+            bootstrap::render(&environment).map_err(|error| error.to_string()).and_then(|text| print(&text))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Nothing is left to do when even this cannot be written.
+            let _ = writeln!(std::io::stderr(), "error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Option<&Path>, environment: &Environment) -> Result<(), String> {
+    let (file, text) = read_config(config)?;
+    let (config, warnings) = Config::read(&file, &text, environment).map_err(|problems| lines(&problems))?;
+    for warning in &warnings {
+        tracing::warn!(%warning, "configuration");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start threads ({error})"))?;
+    runtime.block_on(run::serve(config)).map_err(|error| error.to_string())
+}
+
+fn validate(project: &Path, config: Option<&Path>, output: Output, environment: &Environment) -> Result<(), String> {
+    let options = match config {
+        None => CompileOptions::default(),
+        Some(_) => {
+            let (file, text) = read_config(config)?;
+            let mut reader = Reader::new(&file, &text, environment);
+            let options = config::projects(&mut reader);
+            if reader.problems.has_errors() {
+                return Err(lines(&reader.problems));
+            }
+            options
+        }
+    };
+    let compiled = folder::read(project, project).and_then(|files| compile(&files.without_top_folder(), &options));
+    let (valid, problems) = match compiled {
+        Ok(compiled) => (true, compiled.warnings),
+        Err(problems) => (false, problems),
+    };
+    match output {
+        Output::Json => {
+            let report = serde_json::json!({ "valid": valid, "problems": problems });
+            print(&format!("{report:#}\n"))?;
+        }
+        Output::Text => {
+            let line = |problem: &crate::model::Problem| {
+                let severity = match problem.severity {
+                    crate::model::Severity::Warning => "warning",
+                    crate::model::Severity::Error => "error",
+                };
+                format!("{severity}: {problem}\n")
+            };
+            print(&problems.iter().map(line).collect::<String>())?;
+        }
+    }
+    if valid { Ok(()) } else { Err(format!("{} is not a valid API project", project.display())) }
+}
+
+fn read_config(config: Option<&Path>) -> Result<(String, String), String> {
+    let Some(path) = config else { return Ok(("defaults".to_owned(), String::new())) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!("{} cannot be read ({error}); name the configuration with --config", path.display())
+    })?;
+    Ok((path.display().to_string(), text))
+}
+
+fn environment() -> Environment {
+    // A variable that is not UTF-8 cannot be named by any setting.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot write the output ({error})"))
+}
+
+fn lines(problems: &Problems) -> String {
+    problems.errors().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ")
+}
+
+fn variables() -> String {
+    let line = |(name, default, what): &(&str, bootstrap::Default, &str)| {
+        let default = match default {
+            bootstrap::Default::Value(value) => format!("default {value}"),
+            bootstrap::Default::Of(other) => format!("default that of {other}"),
+        };
+        format!("  {name}: {what}; {default}\n")
+    };
+    format!("Environment:\n{}", bootstrap::VARIABLES.iter().map(line).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_sample_project_is_valid_and_an_empty_folder_is_not() {
+        let none = Environment::new();
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/projects/petstore");
+        assert_eq!(validate(Path::new(sample), None, Output::Text, &none), Ok(()));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(validate(empty.path(), None, Output::Json, &none).is_err());
+        assert!(validate(&empty.path().join("nowhere"), None, Output::Text, &none).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! The configuration: config.toml with the keys of Choreo Connect, turned into values that mean something.
+//!
+//! All mistakes are reported at once, each with its key. Must never log a value: it may be a secret.
+
+mod adapter;
+mod duration;
+mod enforcer;
+mod reader;
+mod router;
+mod unsupported;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use tollgate_model::Settings;
+
+pub use adapter::{KeyPairPaths, Rest};
+pub use enforcer::TestKeyConfig;
+pub use reader::{Environment, Reader};
+pub use router::RouterConfig;
+
+use crate::inputs::project::CompileOptions;
+use crate::model::Problems;
+use crate::outputs::settings::{Listen, TokenService};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The REST API; none when it is switched off.
+    pub rest: Option<Rest>,
+    /// The adapter's own certificate; a development one when none is configured.
+    pub keystore: Option<KeyPairPaths>,
+    /// Authorities of gateways' certificates; the development one when none is configured.
+    pub truststore: Option<PathBuf>,
+    /// Folder below which `apis` holds projects to deploy at the start.
+    pub artifacts: Option<PathBuf>,
+    /// Folder of the store, of development certificates and of fetched keys.
+    pub state: PathBuf,
+    /// The enforcer module.
+    pub module: PathBuf,
+    /// Addresses for gateways.
+    pub listen: Listen,
+    /// Address of the admin pages.
+    pub admin: SocketAddr,
+    /// What holds for every project.
+    pub projects: CompileOptions,
+    /// What holds for every filter.
+    pub settings: Settings,
+    /// What gateways are made of.
+    pub router: RouterConfig,
+    /// Issuers whose tokens are accepted.
+    pub token_services: Vec<TokenService>,
+    /// The issuer of test keys.
+    pub test_keys: Option<TestKeyConfig>,
+}
+
+impl Config {
+    /// Reads a configuration. The problems hold warnings in any case.
+    ///
+    /// # Errors
+    /// All problems, at least one of them an error.
+    pub fn read(file: &str, text: &str, environment: &Environment) -> Result<(Self, Problems), Problems> {
+        let mut reader = Reader::new(file, text, environment);
+        unsupported::check(&mut reader);
+        let test_keys = enforcer::test_keys(&mut reader);
+        let listen = host(&mut reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
+        let port = |reader: &mut Reader<'_>, key: &str, default: u16| {
+            let port = own_port(reader, key, default);
+            SocketAddr::new(listen, port)
+        };
+        let admin = own_port(&mut reader, "tollgate.listen.admin", 6060);
+        let config = Self {
+            rest: adapter::rest(&mut reader),
+            keystore: adapter::key_pair(&mut reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
+            truststore: reader.path("adapter.truststore.location"),
+            artifacts: reader.path("adapter.artifactsDirectory"),
+            state: reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate")),
+            module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
+            listen: Listen {
+                xds: port(&mut reader, "tollgate.listen.xds", 18000),
+                feed: port(&mut reader, "enforcer.authService.port", 8081),
+                public: port(&mut reader, "tollgate.listen.public", 9001),
+            },
+            admin: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), admin),
+            projects: projects(&mut reader),
+            settings: enforcer::settings(&mut reader),
+            router: router::read(&mut reader),
+            token_services: enforcer::token_services(&mut reader, test_keys.as_ref()),
+            test_keys,
+        };
+        let problems = reader.finish();
+        if problems.has_errors() { Err(problems) } else { Ok((config, problems)) }
+    }
+}
+
+/// The part of the configuration that decides how projects are read.
+#[must_use]
+pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
+    let defaults = CompileOptions::default();
+    let seconds = reader.number("router.upstream.timeouts.maxRouteTimeoutInSeconds", 1..=86_400);
+    let retries = reader.number("router.upstream.retry.maxRetryCount", 0..=255);
+    CompileOptions {
+        virtual_hosts: adapter::virtual_hosts(reader).unwrap_or(defaults.virtual_hosts),
+        max_timeout_ms: seconds.map_or(defaults.max_timeout_ms, |seconds| seconds.saturating_mul(1000)),
+        max_retries: retries.and_then(|count| u8::try_from(count).ok()).unwrap_or(defaults.max_retries),
+        retry_status_codes: router::retry_status_codes(reader).unwrap_or(defaults.retry_status_codes),
+        organization: defaults.organization,
+    }
+}
+
+/// An IP address to bind.
+fn host(reader: &mut Reader<'_>, key: &str, default: IpAddr) -> IpAddr {
+    let Some(text) = reader.text(key) else { return default };
+    match text.parse() {
+        Ok(address) => address,
+        Err(_) if text == "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Err(_) => {
+            reader.error(key, "an IP address is expected here", "write for example 0.0.0.0 or 127.0.0.1");
+            default
+        }
+    }
+}
+
+/// A port of the adapter itself, which cannot be switched off.
+fn own_port(reader: &mut Reader<'_>, key: &str, default: u16) -> u16 {
+    match reader.port(key) {
+        None => default,
+        Some(Some(port)) => port,
+        Some(None) => {
+            reader.error(key, "this port cannot be switched off", "write a port, or remove the key");
+            default
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

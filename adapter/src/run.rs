@@ -1,0 +1,258 @@
+//! Wires inputs, model and outputs, and runs them until the process is told to stop. The only place that knows all parts.
+//!
+//! Order: certificates, store, stored deployments, the artifacts directory, outputs, admin pages, REST API, ready. What
+//! gateways are told first is therefore complete.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Status};
+use crate::certs::{self, CertError, DevelopmentCertificates};
+use crate::config::{Config, KeyPairPaths, Rest, TestKeyConfig};
+use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
+use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
+use crate::inputs::folder::{self, FolderError};
+use crate::model::{Problems, Refusals, World, WorldWriter};
+use crate::outputs::settings::{Gateway, TestKeys};
+use crate::outputs::{self, OutputError, OutputSettings};
+use crate::tls::{self, TlsError};
+
+/// Why the adapter does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No development certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored deployments cannot be read.
+    #[error(transparent)]
+    Load(#[from] DeployError),
+    /// The artifacts directory cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// An output cannot start.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The REST API's certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The REST API's signing key cannot be read.
+    #[error("{} cannot be read ({source}); correct adapter.server.tokenPrivateKeyPath, or remove it", path.display())]
+    TokenKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The REST API's signing key cannot be used.
+    #[error(transparent)]
+    TokenKey(#[from] KeyError),
+    /// A background task failed.
+    #[error("the adapter failed while starting ({0})")]
+    Task(#[from] tokio::task::JoinError),
+    /// Signals cannot be received.
+    #[error("the adapter cannot be told to stop ({0})")]
+    Signal(std::io::Error),
+}
+
+/// Runs the adapter until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Why it could not start.
+pub async fn serve(config: Config) -> Result<(), RunError> {
+    let stop = Signals::listen().map_err(RunError::Signal)?;
+    let shutdown = CancellationToken::new();
+    let running = start(config, shutdown.clone()).await;
+    let running = match running {
+        Ok(running) => running,
+        Err(error) => {
+            shutdown.cancel();
+            return Err(error);
+        }
+    };
+    stop.received().await;
+    tracing::info!("stopping");
+    shutdown.cancel();
+    running.ended().await;
+    Ok(())
+}
+
+/// All that runs.
+struct Running {
+    outputs: outputs::Outputs,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    async fn ended(self) {
+        self.outputs.ended().await;
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a server ended badly");
+            }
+        }
+    }
+}
+
+async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, RunError> {
+    let status = Status::new();
+    let refusals: Arc<dyn Refusals> = Arc::new(StatusRefusals(Arc::clone(&status)));
+    let certificates = config.state.join("certificates");
+    let development = tokio::task::spawn_blocking(move || certs::ensure(&certificates)).await??;
+    let state = config.state.clone();
+    let store = tokio::task::spawn_blocking(move || Store::open(&state)).await??;
+    let world = WorldWriter::new(World {
+        settings: config.settings.clone(),
+        environments: config.projects.virtual_hosts.clone(),
+        ..World::default()
+    });
+    let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
+    let served = catalog.load().await?;
+    tracing::info!(served, "stored deployments read");
+    if let Some(artifacts) = &config.artifacts {
+        let outcome = folder::deploy_all(artifacts, &catalog, refusals.as_ref()).await?;
+        tracing::info!(deployed = outcome.deployed, refused = outcome.refused, "artifacts directory read");
+    }
+    // Bound before anything is served, so that a busy port stops the adapter before gateways rely on it.
+    let rest = match &config.rest {
+        Some(rest) => Some(bind_rest(rest, &config, &development, Arc::clone(&catalog)).await?),
+        None => None,
+    };
+    let settings = output_settings(&config, &development);
+    let outputs = outputs::spawn(settings, world, Arc::clone(&status), shutdown.clone()).await?;
+    let (admin, admin_task) = admin::spawn(config.admin, Arc::clone(&status), shutdown.clone()).await?;
+    let mut tasks = vec![admin_task];
+    let address = rest.as_ref().map(|rest| rest.address.to_string()).unwrap_or_else(|| "off".to_owned());
+    tasks.extend(rest.map(|rest| rest.spawn(shutdown)));
+    status.set_ready();
+    tracing::info!(rest = %address, xds = %outputs.xds, feed = %outputs.feed, public = %outputs.public, %admin, "ready");
+    Ok(Running { outputs, tasks })
+}
+
+/// The REST API, bound and not served yet.
+struct BoundRest {
+    address: SocketAddr,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    api: RestApi,
+}
+
+impl BoundRest {
+    fn spawn(self, shutdown: CancellationToken) -> JoinHandle<()> {
+        let service = warp::service(self.api.routes());
+        tokio::spawn(tls::serve(self.listener, self.tls, service, shutdown))
+    }
+}
+
+async fn bind_rest(
+    rest: &Rest,
+    config: &Config,
+    development: &DevelopmentCertificates,
+    catalog: Arc<Catalog>,
+) -> Result<BoundRest, RunError> {
+    let (certificate, key) = adapter_pair(config, development);
+    let tls = tls::server_config(&certificate, &key, None)?;
+    let path = rest.token_key.clone().unwrap_or_else(|| development.token_signing.key.clone());
+    let pem = tokio::fs::read_to_string(&path).await.map_err(|source| RunError::TokenKeyFile { path, source })?;
+    let auth = Authenticator::new(rest.users.clone(), &pem, rest.token_validity.as_secs())?;
+    let failed = |source| OutputError::Bind { what: "the REST API", address: rest.address, source };
+    let listener = TcpListener::bind(rest.address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(BoundRest { address, listener, tls, api: RestApi::new(catalog, auth) })
+}
+
+fn adapter_pair(config: &Config, development: &DevelopmentCertificates) -> (PathBuf, PathBuf) {
+    pair(config.keystore.as_ref(), &development.adapter.certificate, &development.adapter.key)
+}
+
+fn pair(configured: Option<&KeyPairPaths>, certificate: &Path, key: &Path) -> (PathBuf, PathBuf) {
+    match configured {
+        Some(pair) => (pair.certificate.clone(), pair.key.clone()),
+        None => (certificate.to_path_buf(), key.to_path_buf()),
+    }
+}
+
+fn output_settings(config: &Config, development: &DevelopmentCertificates) -> OutputSettings {
+    let (certificate, key) = adapter_pair(config, development);
+    let router = config.router.clone();
+    let (router_certificate, router_key) =
+        pair(router.keystore.as_ref(), &development.router.certificate, &development.router.key);
+    OutputSettings {
+        listen: config.listen,
+        certificate,
+        key,
+        client_ca: config.truststore.clone().unwrap_or_else(|| development.ca.clone()),
+        gateway: Gateway {
+            http: router.http,
+            https: router.https,
+            system_host: router.system_host,
+            use_remote_address: router.use_remote_address,
+            certificate: router_certificate,
+            key: router_key,
+            module: config.module.clone(),
+            access_log: None,
+            connection_buffer_bytes: router.connection_buffer_bytes,
+            timeouts: router.timeouts,
+            retry: router.retry,
+            upstream_tls: router.upstream_tls,
+            dns: router.dns,
+            health_check: router.health_check,
+        },
+        token_services: config.token_services.clone(),
+        key_fetch_ca: config.truststore.clone(),
+        key_cache: config.state.join("keys"),
+        test_keys: config.test_keys.as_ref().map(|keys| test_keys(keys, development)),
+    }
+}
+
+fn test_keys(config: &TestKeyConfig, development: &DevelopmentCertificates) -> TestKeys {
+    let signing = &development.token_signing;
+    let (certificate, signing_key) = pair(config.signing.as_ref(), &signing.certificate, &signing.key);
+    TestKeys {
+        issuer: config.issuer.clone(),
+        signing_key,
+        certificate,
+        validity: config.validity,
+        users: config.users.clone(),
+    }
+}
+
+/// Inputs report to a trait, so that they know nothing of the status page.
+struct StatusRefusals(Arc<Status>);
+
+impl Refusals for StatusRefusals {
+    fn refuse(&self, origin: &str, problems: &Problems) {
+        self.0.refuse(origin, problems);
+    }
+
+    fn accept(&self, origin: &str) {
+        self.0.accept(origin);
+    }
+}
+
+/// Listens from the start, so that a signal during the start is not lost.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -124,10 +124,10 @@ pub(super) fn virtual_hosts(reader: &mut Reader<'_>) -> Option<BTreeMap<String, 
         match environment.as_deref().map(names::token) {
             Some(Ok(_)) => {}
             Some(Err(what)) => {
-                reader.error(&environment_key, &format!("the environment {what}"), "choose another name")
+                reader.error(&environment_key, &format!("the environment {what}"), "choose another name");
             }
             None => {
-                reader.error(&environment_key, "the mapping names no environment", "write environment = \"Default\"")
+                reader.error(&environment_key, "the mapping names no environment", "write environment = \"Default\"");
             }
         }
         let host = match host.as_deref().map(names::virtual_host) {

@@ -165,7 +165,6 @@ impl<'e> Reader<'e> {
     }
 
     /// A TCP port; `Some(None)` when it is switched off by 0 or an empty text.
-    #[expect(clippy::option_option, reason = "not set and switched off are different things")]
     pub fn port(&mut self, key: &str) -> Option<Option<u16>> {
         if let Some(Value::String(text)) = self.peek(key)
             && text.is_empty()

@@ -15,7 +15,7 @@ use super::metadata::{self, Metadata};
 use super::names;
 use super::options::CompileOptions;
 use super::unsupported::refuse_file;
-use super::upstream::{Tuning, Upstream};
+use super::upstream::Upstream;
 use crate::model::Problems;
 
 const METADATA: [&str; 2] = ["api.yaml", "api.json"];
@@ -200,7 +200,7 @@ fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, 
 }
 
 fn tuned(upstream: Option<Upstream>, metadata: Option<&Upstream>) -> Option<Upstream> {
-    let rest = metadata.map(|upstream| upstream.tuning.clone()).unwrap_or_else(Tuning::default);
+    let rest = metadata.map(|upstream| upstream.tuning.clone()).unwrap_or_default();
     upstream.map(|upstream| Upstream { tuning: upstream.tuning.clone().or(&rest), ..upstream })
 }
 

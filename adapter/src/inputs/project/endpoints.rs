@@ -100,7 +100,7 @@ pub fn from_servers(servers: &Node<'_>, problems: &mut Problems) -> Servers {
                 found.push((url, text));
             }
             Err(what) => {
-                url.warn(problems, format!("the server URL {what}"), "it is skipped", "correct it or remove it")
+                url.warn(problems, format!("the server URL {what}"), "it is skipped", "correct it or remove it");
             }
         }
     }

@@ -26,10 +26,10 @@ pub fn default(options: &CompileOptions, problems: &mut Problems) -> Targets {
 
 /// Reads the file.
 pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Targets {
-    if let Some(kind) = root.get("type") {
-        if kind.text(problems).is_some_and(|text| text != "deployment_environments") {
-            kind.error(problems, "the document does not list environments", "", "write type: deployment_environments");
-        }
+    if let Some(kind) = root.get("type")
+        && kind.text(problems).is_some_and(|text| text != "deployment_environments")
+    {
+        kind.error(problems, "the document does not list environments", "", "write type: deployment_environments");
     }
     let Some(data) = root.get("data") else { return default(options, problems) };
     let mut hosts: BTreeMap<String, String> = BTreeMap::new();

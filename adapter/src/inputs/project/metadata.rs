@@ -157,10 +157,10 @@ fn check_policies(data: &Node<'_>, problems: &mut Problems) {
     if let Some(tier) = data.get("apiThrottlingPolicy").filter(|tier| tier.value() != "") {
         warn_unlimited(&tier, "the tier of apiThrottlingPolicy", problems);
     }
-    if let Some(cors) = data.get("corsConfiguration") {
-        if cors.get("corsConfigurationEnabled").is_some_and(|on| on.value() == true) {
-            cors.warn(problems, "corsConfiguration is not applied", "this release does not support it yet", "");
-        }
+    if let Some(cors) = data.get("corsConfiguration")
+        && cors.get("corsConfigurationEnabled").is_some_and(|on| on.value() == true)
+    {
+        cors.warn(problems, "corsConfiguration is not applied", "this release does not support it yet", "");
     }
     let mut lists = vec![];
     lists.extend(data.get("apiPolicies"));

@@ -177,7 +177,7 @@ pub fn retry(
             {
                 Some(code) => status_codes.push(code),
                 None => {
-                    item.warn(problems, "this status code is left out", "only 401 to 598 cause a retry", "remove it")
+                    item.warn(problems, "this status code is left out", "only 401 to 598 cause a retry", "remove it");
                 }
             }
         }

@@ -37,7 +37,8 @@ impl Load {
         let output = Command::new(&self.program)
             .args(["--threads", "1", "--connections", CONNECTIONS, "--latency", "--duration"])
             .arg(format!("{}s", self.seconds))
-            .arg("--header")
+            // The virtual host of the API; wrk itself is given an address, so that it resolves nothing.
+            .args(["--header", "Host: localhost", "--header"])
             .arg(format!("Authorization: Bearer {}", self.token))
             .arg(url)
             .output()

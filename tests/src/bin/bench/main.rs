@@ -10,6 +10,7 @@ mod load;
 mod report;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
@@ -28,7 +29,17 @@ use report::{Report, Round};
 const PATH: &str = "/petstore/1.0.5/pet/1";
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |name, usual: u32| match arguments.next() {
         None => Ok(usual),

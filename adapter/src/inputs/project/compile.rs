@@ -4,6 +4,9 @@
 //! Later wins: api.yaml, then `servers` of the definition, then its vendor extensions. Title, version, id and the
 //! authorization header are always those of api.yaml, where it has them.
 
+use std::collections::BTreeSet;
+
+use tollgate_enforce::CompiledApi;
 use tollgate_model::{Api, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
@@ -51,6 +54,9 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
         let definition = read_definition(files, frame, options, &mut problems);
         merge(metadata, definition, &mut problems)
     });
+    if let Some(blueprint) = blueprint.as_ref().filter(|_| !problems.has_errors()) {
+        check_with_filter(blueprint, &mut problems);
+    }
     match blueprint {
         Some(blueprint) if !problems.has_errors() => Ok(Compiled { blueprint, targets, warnings: problems }),
         _ => Err(problems),
@@ -135,6 +141,14 @@ fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Pro
                 "add them to the operation's security in the definition",
             );
         }
+    }
+}
+
+/// The filter's own code has the last word: what it could not compile it would deny, after the deployment was answered.
+fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
+    let api = blueprint.on("localhost", BTreeSet::new()).api;
+    if let Err(tollgate_enforce::Invalid(what)) = CompiledApi::compile(api) {
+        problems.error(("Definitions", "/paths"), what, "the gateway could not serve the API", "correct that path");
     }
 }
 

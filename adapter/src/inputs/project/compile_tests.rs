@@ -182,6 +182,8 @@ fn projects_are_refused_as_a_whole() {
         ),
         &["SOAP", "no name", "begin with /"],
     );
+    let many = format!("/{}", "{a}/".repeat(40));
+    refused(&project(&nothing, &json!({"paths": {many: {"get": {}}}}), &[]), &["32 parameters"]);
     let scoped = json!({"operations": [{"target": "/pet", "verb": "GET", "scopes": ["write"]}]});
     refused(&project(&scoped, &nothing, &[]), &["scopes of GET /pet"]);
     let both = json!({"security": [{"default": ["write"]}], "components": {"securitySchemes": {"default": {"type": "oauth2"}}}});

@@ -61,6 +61,14 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
     check_policies(&data, problems);
     let name = required(&data, "name", names::name, problems);
     let version = required(&data, "version", names::version, problems);
+    if !names::can_be_undeployed(name, version) {
+        data.warn(
+            problems,
+            "apictl cannot undeploy the API by this name and version",
+            "it takes names of 3 to 255 characters without spaces, and versions of at most 15 characters",
+            "choose others",
+        );
+    }
     let context = required(&data, "context", |text| Ok(text.trim_end_matches('/')), problems);
     let config = data.get("endpointConfig");
     let life_cycle = life_cycle(&data, config.as_ref(), problems);
@@ -345,7 +353,9 @@ mod tests {
     #[test]
     fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
         for (change, expected) in [
-            (json!({"name": null, "version": null, "context": null}), &["no name", "no version", "no context"][..]),
+            (json!({"name": "P s"}), &["cannot undeploy"][..]),
+            (json!({"version": "1.0.0-SNAPSHOT-of-today"}), &["cannot undeploy"]),
+            (json!({"name": null, "version": null, "context": null}), &["no name", "no version", "no context"]),
             (json!({"version": 1.0}), &["in quotes"]),
             (json!({"version": "1/0"}), &["not allowed"]),
             (json!({"id": "a\u{0}b"}), &["not allowed"]),

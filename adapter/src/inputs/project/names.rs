@@ -30,6 +30,12 @@ pub fn version(text: &str) -> Result<&str, &'static str> {
     every(text, |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
+/// Whether the REST API takes the name and version for a removal. Those that are missing altogether are another problem.
+#[must_use]
+pub fn can_be_undeployed(name: &str, version: &str) -> bool {
+    name.is_empty() || version.is_empty() || (name.len() >= 3 && !name.contains(' ') && version.len() <= 15)
+}
+
 /// An id, an organisation or an environment: visible ASCII without separators of keys, paths and lists.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! Outputs watch the world and never change it, but for the issuers' keys that they fetch. Must never import `inputs`.
 
+mod body;
 pub mod feed;
 pub mod issuers;
 pub mod nodes;

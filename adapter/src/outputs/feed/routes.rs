@@ -16,10 +16,11 @@ use warp::{Filter, Rejection};
 
 use super::{Feed, FeedError, frame};
 use crate::admin::{Counters, Status};
+use crate::outputs::body;
 use crate::outputs::issuers::Issuers;
 
 /// Most bytes of a question for keys.
-const MAX_QUESTION: u64 = 64 * 1024;
+const MAX_QUESTION: usize = 64 * 1024;
 /// Most characters of a gateway's name.
 const MAX_NODE: usize = 512;
 
@@ -46,11 +47,15 @@ pub fn routes(
         .and(raw_query())
         .and(warp::header::headers_cloned())
         .then(move |query: String, headers: HeaderMap| get_feed(context.clone(), query, headers));
-    let keys = warp::path!("v1" / "keys")
-        .and(warp::post())
-        .and(warp::body::content_length_limit(MAX_QUESTION))
-        .and(warp::body::json())
-        .then(move |question: KeysRequest| post_keys(keys_context.clone(), question));
+    let keys = warp::path!("v1" / "keys").and(warp::post()).and(warp::body::stream()).then(move |content| {
+        let context = keys_context.clone();
+        async move {
+            match body::read(content, MAX_QUESTION).await {
+                Ok(question) => post_keys(context, &question).await,
+                Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+            }
+        }
+    });
     feed.or(keys).unify()
 }
 
@@ -80,7 +85,10 @@ async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Re
             reply(StatusCode::OK, "application/octet-stream", frame)
         }
         Ok(None) => reply(StatusCode::NO_CONTENT, "application/octet-stream", Bytes::new()),
-        Err(error @ FeedError::UnknownEnvironment(_)) => text(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ FeedError::UnknownEnvironment(_)) => {
+            tracing::warn!(%error, "a gateway's filters cannot be fed");
+            text(StatusCode::NOT_FOUND, error.to_string())
+        }
         Err(error @ FeedError::Encode(_)) => {
             tracing::error!(environment, %error, "the feed cannot be answered");
             text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -99,7 +107,11 @@ async fn next(feed: &Feed, environment: &str, since: Cursor) -> Result<Option<By
     }
 }
 
-async fn post_keys(context: FeedContext, question: KeysRequest) -> Response<Bytes> {
+async fn post_keys(context: FeedContext, question: &[u8]) -> Response<Bytes> {
+    let question: KeysRequest = match serde_json::from_slice(question) {
+        Ok(question) => question,
+        Err(error) => return text(StatusCode::BAD_REQUEST, format!("no question for keys: {error}")),
+    };
     match context.issuers.keys(&question.issuer, &question.kid).await {
         None => text(StatusCode::NOT_FOUND, "there is no such issuer".to_owned()),
         Some(keys) => match serde_json::to_vec(&keys) {

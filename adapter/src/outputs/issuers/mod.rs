@@ -4,6 +4,7 @@
 //! Must never publish fewer issuers than are configured: tokens of a missing one would be refused without a reason.
 
 mod cache;
+mod entry;
 mod fetch;
 mod source;
 #[cfg(test)]
@@ -11,18 +12,19 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tollgate_model::{Algorithm, Issuer, Jwk, JwkSet};
+use tollgate_model::{Issuer, Jwk, JwkSet};
 
 use self::cache::KeyCache;
+use self::entry::{Entry, TEST_KEYS};
 use self::fetch::KeyClient;
 pub use self::fetch::{ClientError, FetchError};
-use super::settings::{KeySource, TokenService};
+use super::settings::TokenService;
 use crate::admin::{Counters, IssuerReport, Status};
 use crate::model::WorldWriter;
 
@@ -32,8 +34,6 @@ const REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(15);
 /// Between two fetches that unknown keys ask for.
 const COOL_DOWN: Duration = Duration::from_secs(5);
-/// Name of the issuer of test keys, unless a token service has the same `iss`.
-const TEST_KEYS: &str = "MGW";
 
 /// Why the issuers cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -82,26 +82,6 @@ pub struct Issuers {
     cache: KeyCache,
     writer: WorldWriter,
     status: Arc<Status>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    url: Option<String>,
-    /// Where the keys come from, for people.
-    source: String,
-    /// Keys that are always there, beside those that are fetched.
-    fixed: Vec<Jwk>,
-    current: Mutex<Arc<Issuer>>,
-    /// Held while a fetch runs, so that there is never more than one.
-    fetching: tokio::sync::Mutex<FetchState>,
-}
-
-#[derive(Debug, Default)]
-struct FetchState {
-    /// How the last fetch went, if there was one.
-    succeeded: Option<bool>,
-    /// When the last fetch began that an unknown key asked for.
-    last_question: Option<Instant>,
 }
 
 impl Issuers {
@@ -245,82 +225,5 @@ impl Issuers {
             error,
         };
         self.status.issuer(&issuer.name, report);
-    }
-}
-
-impl Entry {
-    fn new(service: &TokenService, test_key: Option<&Jwk>, cache: &KeyCache) -> Result<Self, IssuerError> {
-        let mut fixed: Vec<Jwk> = test_key.into_iter().cloned().collect();
-        let (url, source, kept) = match &service.keys {
-            KeySource::Certificate(path) => {
-                let keys = source::read(path).map_err(|reason| IssuerError::Certificate {
-                    name: service.name.clone(),
-                    path: path.clone(),
-                    reason,
-                })?;
-                fixed.extend(keys.into_iter().filter(|key| !fixed.contains(key)).collect::<Vec<_>>());
-                (None, path.display().to_string(), None)
-            }
-            KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),
-        };
-        let refreshable = url.is_some();
-        let entry = Self { url, source, fixed, ..Self::of(&service.name, &service.issuer) };
-        let keys = entry.with_fixed(kept.unwrap_or_default());
-        let issuer = Issuer {
-            keys,
-            refreshable,
-            consumer_key_claim: service.consumer_key_claim.clone(),
-            ..Issuer::clone(&entry.issuer())
-        };
-        *entry.lock() = Arc::new(issuer);
-        Ok(entry)
-    }
-
-    fn of_test_keys(issuer: &str, key: &Jwk) -> Self {
-        let entry = Self { source: "test keys".to_owned(), fixed: vec![key.clone()], ..Self::of(TEST_KEYS, issuer) };
-        let keys = entry.with_fixed(JwkSet::default());
-        *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&entry.issuer()) });
-        entry
-    }
-
-    fn of(name: &str, issuer: &str) -> Self {
-        let issuer = Issuer {
-            name: name.to_owned(),
-            issuer: issuer.to_owned(),
-            algorithms: Algorithm::ALL.to_vec(),
-            keys: JwkSet::default(),
-            refreshable: false,
-            consumer_key_claim: None,
-            scopes_claim: None,
-        };
-        Self {
-            url: None,
-            source: String::new(),
-            fixed: Vec::new(),
-            current: Mutex::new(Arc::new(issuer)),
-            fetching: tokio::sync::Mutex::default(),
-        }
-    }
-
-    fn issuer(&self) -> Arc<Issuer> {
-        Arc::clone(&self.lock())
-    }
-
-    fn has(&self, kid: &str) -> bool {
-        self.issuer().keys.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
-    }
-
-    fn with_fixed(&self, mut fetched: JwkSet) -> JwkSet {
-        for key in &self.fixed {
-            if !fetched.keys.contains(key) {
-                fetched.keys.push(key.clone());
-            }
-        }
-        fetched
-    }
-
-    /// A panic elsewhere must not lose the keys: every change leaves them whole.
-    fn lock(&self) -> MutexGuard<'_, Arc<Issuer>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

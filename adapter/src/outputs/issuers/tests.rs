@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
@@ -7,6 +8,7 @@ use warp::Filter;
 
 use super::*;
 use crate::model::World;
+use crate::outputs::settings::KeySource;
 
 const ISSUER: &str = "https://issuer.example";
 

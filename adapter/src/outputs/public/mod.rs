@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Buf, Bytes};
-use futures_util::{Stream, TryStreamExt};
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tollgate_model::JwkSet;
 use warp::{Filter, Rejection};
 
+use super::body;
 use super::settings::{TestKeys, TestUser};
 use crate::admin::{Counters, Status};
 use crate::signing::{KeyType, TestToken, TokenSigner};
@@ -48,12 +48,12 @@ pub fn routes(
         .and(warp::header::headers_cloned())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::body::stream())
-        .then(move |headers: HeaderMap, query: String, body| {
+        .then(move |headers: HeaderMap, query: String, content| {
             let context = context.clone();
             async move {
-                match read_form(body).await {
+                match body::read(content, MAX_FORM).await {
                     Ok(form) => test_key(&context, &headers, &query, &form),
-                    Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, error),
+                    Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
                 }
             }
         });
@@ -70,24 +70,6 @@ fn json(body: Result<Bytes, String>) -> Response<Bytes> {
         Ok(body) => reply(StatusCode::OK, "application/json", body),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
-}
-
-/// Reads the body up to [`MAX_FORM`]; chunked bodies have no length to look at first.
-async fn read_form<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Vec<u8>, String> {
-    let mut body = std::pin::pin!(body);
-    let mut form = Vec::new();
-    while let Some(mut chunk) = body.try_next().await.map_err(|error| error.to_string())? {
-        if form.len().saturating_add(chunk.remaining()) > MAX_FORM {
-            return Err(format!("the body is larger than {MAX_FORM} bytes"));
-        }
-        while chunk.has_remaining() {
-            let piece = chunk.chunk();
-            form.extend_from_slice(piece);
-            let length = piece.len();
-            chunk.advance(length);
-        }
-    }
-    Ok(form)
 }
 
 fn test_key(context: &PublicContext, headers: &HeaderMap, query: &str, form: &[u8]) -> Response<Bytes> {

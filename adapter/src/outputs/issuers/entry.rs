@@ -1,0 +1,110 @@
+//! One issuer: where its keys come from, and those it has now.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+use tollgate_model::{Algorithm, Issuer, Jwk, JwkSet};
+
+use super::cache::KeyCache;
+use super::{IssuerError, source};
+use crate::outputs::settings::{KeySource, TokenService};
+
+/// Name of the issuer of test keys, unless a token service has the same `iss`.
+pub(super) const TEST_KEYS: &str = "MGW";
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) url: Option<String>,
+    /// Where the keys come from, for people.
+    pub(super) source: String,
+    /// Keys that are always there, beside those that are fetched.
+    fixed: Vec<Jwk>,
+    current: Mutex<Arc<Issuer>>,
+    /// Held while a fetch runs, so that there is never more than one.
+    pub(super) fetching: tokio::sync::Mutex<FetchState>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FetchState {
+    /// How the last fetch went, if there was one.
+    pub(super) succeeded: Option<bool>,
+    /// When the last fetch began that an unknown key asked for.
+    pub(super) last_question: Option<Instant>,
+}
+
+impl Entry {
+    pub(super) fn new(service: &TokenService, test_key: Option<&Jwk>, cache: &KeyCache) -> Result<Self, IssuerError> {
+        let mut fixed: Vec<Jwk> = test_key.into_iter().cloned().collect();
+        let (url, source, kept) = match &service.keys {
+            KeySource::Certificate(path) => {
+                let keys = source::read(path).map_err(|reason| IssuerError::Certificate {
+                    name: service.name.clone(),
+                    path: path.clone(),
+                    reason,
+                })?;
+                fixed.extend(keys.into_iter().filter(|key| !fixed.contains(key)).collect::<Vec<_>>());
+                (None, path.display().to_string(), None)
+            }
+            KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),
+        };
+        let refreshable = url.is_some();
+        let entry = Self { url, source, fixed, ..Self::of(&service.name, &service.issuer) };
+        let keys = entry.with_fixed(kept.unwrap_or_default());
+        let issuer = Issuer {
+            keys,
+            refreshable,
+            consumer_key_claim: service.consumer_key_claim.clone(),
+            ..Issuer::clone(&entry.issuer())
+        };
+        *entry.lock() = Arc::new(issuer);
+        Ok(entry)
+    }
+
+    pub(super) fn of_test_keys(issuer: &str, key: &Jwk) -> Self {
+        let entry = Self { source: "test keys".to_owned(), fixed: vec![key.clone()], ..Self::of(TEST_KEYS, issuer) };
+        let keys = entry.with_fixed(JwkSet::default());
+        *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&entry.issuer()) });
+        entry
+    }
+
+    fn of(name: &str, issuer: &str) -> Self {
+        let issuer = Issuer {
+            name: name.to_owned(),
+            issuer: issuer.to_owned(),
+            algorithms: Algorithm::ALL.to_vec(),
+            keys: JwkSet::default(),
+            refreshable: false,
+            consumer_key_claim: None,
+            scopes_claim: None,
+        };
+        Self {
+            url: None,
+            source: String::new(),
+            fixed: Vec::new(),
+            current: Mutex::new(Arc::new(issuer)),
+            fetching: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn issuer(&self) -> Arc<Issuer> {
+        Arc::clone(&self.lock())
+    }
+
+    pub(super) fn has(&self, kid: &str) -> bool {
+        self.issuer().keys.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    pub(super) fn with_fixed(&self, mut fetched: JwkSet) -> JwkSet {
+        for key in &self.fixed {
+            if !fetched.keys.contains(key) {
+                fetched.keys.push(key.clone());
+            }
+        }
+        fetched
+    }
+
+    /// A panic elsewhere must not lose the keys: every change leaves them whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Arc<Issuer>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

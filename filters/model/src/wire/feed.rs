@@ -4,8 +4,8 @@ use super::reader::{Reader, header, put_bytes};
 use super::{Cursor, MAX_FRAME, WireError};
 
 const MAGIC: &[u8; 4] = b"TGFD";
-/// A shard without entries has this many bytes, so a count can be checked against what is left before anything is read.
-const LEAST_SHARD: usize = 4 + 25;
+/// Bytes of a shard without entries, with its length in front: no frame can hold more shards than fit into what is left.
+const LEAST_SHARD: usize = 4 + (4 + 2 + 1 + 2 + 4 + 8);
 
 /// Changed shards and the cursor they lead to. Shards are opaque here: the leader copies them as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -147,6 +147,17 @@ fn frames_are_bounded() {
     assert_eq!(FeedFrame::decode(&vec![0; MAX_FRAME + 1]), Err(WireError::TooLarge("frame")));
 }
 
+/// What an undeploy sends.
+#[test]
+fn a_frame_may_hold_nothing_but_empty_shards() {
+    let empty = Shard { slot: Table::Api.slot(b"a"), entries: Vec::new() }.encode().unwrap();
+    for shards in [vec![], vec![empty.as_slice()], vec![empty.as_slice(); 3]] {
+        let frame = FeedFrame { reset: false, more: false, cursor: Cursor::default(), shards };
+        let bytes = frame.encode().unwrap();
+        assert_eq!(FeedFrame::decode(&bytes), Ok(frame));
+    }
+}
+
 #[test]
 fn an_index_tells_what_changed() {
     let (slot, other) = (Table::Api.slot(b"a"), Table::Route.slot(b"b"));

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tollgate_model::wire::{FeedFrame, Shard};
-use tollgate_model::{Api, LifeCycle, Table, keys};
+use tollgate_model::{Api, Issuer, LifeCycle, Slot, Table, keys};
 
 use super::frame::{Answer, answer};
 use super::tables::Tables;
@@ -115,6 +115,20 @@ fn a_new_gateway_gets_everything_in_the_order_of_reference() {
 }
 
 #[test]
+fn a_change_brings_only_what_it_touched() {
+    let (a, b) = (deployment("a", "/a", None), deployment("b", "/b", None));
+    let mut tables = tables(&world(&[Arc::clone(&a)]));
+    let mut gateway = whole(&mut tables);
+    assert!(tables.apply("Default", &world(&[Arc::clone(&a), Arc::clone(&b)])));
+    assert_eq!(gateway.pull(&mut tables, MAX_FRAME, |_| ()), [Table::Api, Table::Route]);
+    assert_eq!(gateway.route("/b").as_deref(), Some("\"b\""));
+    assert!(tables.apply("Default", &world(&[b])));
+    gateway.pull(&mut tables, MAX_FRAME, |_| ());
+    assert_eq!((gateway.route("/a"), gateway.get(Table::Api, &keys::api("localhost", "a"))), (None, None));
+    assert!(gateway.route("/b").is_some());
+}
+
+#[test]
 fn the_same_world_again_is_no_change() {
     let mut tables = tables(&world(&[deployment("a", "/a", None)]));
     let revision = tables.revision();
@@ -145,6 +159,30 @@ fn a_path_of_its_own_goes_before_a_default_version_and_survives_it() {
     tables.apply("Default", &world(&[own]));
     let gateway = whole(&mut tables);
     assert_eq!((gateway.route("/a").as_deref(), gateway.route("/a/2.0")), (Some("\"z\""), None));
+}
+
+#[test]
+fn issuers_come_and_go() {
+    let mut world = world(&[]);
+    let mut tables = tables(&world);
+    let mut gateway = whole(&mut tables);
+    let issuer = Issuer {
+        name: "MGW".to_owned(),
+        issuer: "https://localhost:9095/testkey".to_owned(),
+        algorithms: Vec::new(),
+        keys: tollgate_model::JwkSet::default(),
+        refreshable: false,
+        consumer_key_claim: None,
+        scopes_claim: None,
+    };
+    world.issuers = vec![Arc::new(issuer)];
+    tables.apply("Default", &world);
+    assert_eq!(gateway.pull(&mut tables, MAX_FRAME, |_| ()), [Table::Issuer]);
+    assert!(gateway.get(Table::Issuer, b"MGW").is_some());
+    world.issuers.clear();
+    tables.apply("Default", &world);
+    gateway.pull(&mut tables, MAX_FRAME, |_| ());
+    assert_eq!(gateway.get(Table::Issuer, b"MGW"), None);
 }
 
 #[test]
@@ -195,6 +233,18 @@ fn a_change_during_a_series_arrives_before_anything_is_shown() {
     assert!(gateway.route("/late").is_some());
     assert_eq!(gateway.route("/api/0"), None);
     assert_eq!(answer(&tables, EPOCH, gateway.cursor, MAX_FRAME).unwrap(), Answer::Nothing);
+}
+
+#[test]
+fn a_change_that_does_not_fit_one_frame_starts_anew() {
+    let mut tables = tables(&world(&many(300)));
+    let mut gateway = Gateway::default();
+    gateway.pull(&mut tables, MAX_FRAME, |_| ());
+    tables.apply("Default", &world(&[]));
+    let emptied = Slot::all().count();
+    let order = gateway.pull(&mut tables, 8 * 1024, |_| ());
+    assert!(order.len() <= emptied && gateway.frames > 2);
+    assert!((0..300).all(|number| gateway.route(&format!("/api/{number}")).is_none()));
 }
 
 mod http {

@@ -37,8 +37,20 @@ struct Node {
     types: BTreeMap<ResourceType, TypeState>,
     feed: Option<Cursor>,
     holds_snapshot: bool,
+    filter_problems: Option<String>,
     ready: watch::Sender<bool>,
     seen: SystemTime,
+}
+
+/// What a feed request of a gateway's filters says.
+#[derive(Debug, Clone, Default)]
+pub struct FeedPosition {
+    /// Where in the feed they are.
+    pub cursor: Cursor,
+    /// Whether they hold a whole snapshot there, and not the first part of one.
+    pub whole: bool,
+    /// What of the snapshot they cannot read and therefore deny, in their words.
+    pub problems: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -79,11 +91,15 @@ impl Nodes {
     }
 
     /// Notes a feed request. A cursor with an epoch shows that the gateway holds a snapshot.
-    pub fn fed(&self, name: &str, environment: &str, cursor: Cursor, whole: bool) {
+    pub fn fed(&self, name: &str, environment: &str, position: FeedPosition) {
         let mut registry = self.lock();
         let node = registry.node(name, environment);
-        node.feed = Some(cursor);
-        node.holds_snapshot |= cursor.epoch != 0 && whole;
+        node.feed = Some(position.cursor);
+        node.holds_snapshot |= position.cursor.epoch != 0 && position.whole;
+        if position.problems.is_some() && position.problems != node.filter_problems {
+            tracing::error!(node = name, problems = position.problems, "filters deny what they cannot read");
+        }
+        node.filter_problems = position.problems;
         node.settle();
         drop(registry);
         self.changed.send_replace(());
@@ -132,6 +148,7 @@ impl Registry {
             types: BTreeMap::new(),
             feed: None,
             holds_snapshot: false,
+            filter_problems: None,
             ready: watch::Sender::new(false),
             seen: SystemTime::now(),
         });
@@ -174,6 +191,7 @@ impl Node {
             ready: *self.ready.borrow(),
             types: types.collect(),
             feed_cursor: self.feed.map(|cursor| cursor.to_string()),
+            filter_problems: self.filter_problems.clone(),
             last_seen: self.seen.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
     }
@@ -272,6 +290,9 @@ pub struct NodeReport {
     pub types: BTreeMap<&'static str, TypeReport>,
     /// What its filters showed last.
     pub feed_cursor: Option<String>,
+    /// What of the snapshot its filters cannot read and therefore deny.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_problems: Option<String>,
     /// When it was last heard of, in seconds since 1970.
     pub last_seen: u64,
 }

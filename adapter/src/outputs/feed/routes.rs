@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, NODE_HEADER};
+use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, NODE_HEADER, PROBLEMS_HEADER};
 use tollgate_model::wire::Cursor;
 use warp::{Filter, Rejection};
 
@@ -18,6 +18,7 @@ use super::{Feed, FeedError, frame};
 use crate::admin::{Counters, Status};
 use crate::outputs::body;
 use crate::outputs::issuers::Issuers;
+use crate::outputs::nodes::FeedPosition;
 
 /// Most bytes of a question for keys.
 const MAX_QUESTION: usize = 64 * 1024;
@@ -71,7 +72,9 @@ async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Re
     };
     Counters::add(&context.status.counters.feed_requests, 1);
     if let Some(node) = text_header(&headers, NODE_HEADER).filter(|node| node.len() <= MAX_NODE) {
-        context.status.nodes().fed(node, &environment, since, frame::is_whole(since));
+        let problems = text_header(&headers, PROBLEMS_HEADER).map(ToOwned::to_owned);
+        let position = FeedPosition { cursor: since, whole: frame::is_whole(since), problems };
+        context.status.nodes().fed(node, &environment, position);
     }
     let wait = Duration::from_secs(FEED_WAIT_SECONDS);
     let answer = tokio::select! {

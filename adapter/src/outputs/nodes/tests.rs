@@ -2,6 +2,10 @@ use super::*;
 
 const SOME: Cursor = Cursor { epoch: 7, revision: 1 };
 
+fn at(cursor: Cursor, whole: bool) -> FeedPosition {
+    FeedPosition { cursor, whole, problems: None }
+}
+
 fn ready(nodes: &Nodes) -> bool {
     nodes.report()[0].ready
 }
@@ -13,10 +17,10 @@ fn ready_needs_every_type_and_a_snapshot() {
     for kind in ResourceType::ALL {
         connection.acknowledged(kind, "v");
     }
-    nodes.fed("Default/a", "Default", Cursor::default(), true);
-    nodes.fed("Default/a", "Default", SOME, false);
+    nodes.fed("Default/a", "Default", at(Cursor::default(), true));
+    nodes.fed("Default/a", "Default", at(SOME, false));
     assert!(!ready(&nodes), "no whole snapshot yet");
-    nodes.fed("Default/a", "Default", SOME, true);
+    nodes.fed("Default/a", "Default", at(SOME, true));
     assert!(ready(&nodes));
     connection.rejected(ResourceType::Listener, "w", "port in use");
     assert!(ready(&nodes), "the last good resources stay in use");
@@ -72,9 +76,20 @@ fn gateways_are_not_remembered_without_bound() {
     let nodes = Arc::new(Nodes::default());
     let connected = nodes.connect("connected", "Default", true);
     for number in 0..MAX_NODES + 10 {
-        nodes.fed(&format!("gone/{number}"), "Default", SOME, true);
+        nodes.fed(&format!("gone/{number}"), "Default", at(SOME, true));
     }
     assert_eq!(nodes.report().len(), MAX_NODES);
     assert!(nodes.report().iter().any(|node| node.name == "connected"));
     drop(connected);
+}
+
+#[test]
+fn what_filters_deny_is_shown_until_they_take_it_back() {
+    let nodes = Nodes::default();
+    let problems = |text: Option<&str>| {
+        nodes.fed("Default/a", "Default", FeedPosition { problems: text.map(str::to_owned), ..at(SOME, true) });
+        nodes.report()[0].filter_problems.clone()
+    };
+    assert_eq!(problems(Some("1 denied")).as_deref(), Some("1 denied"));
+    assert_eq!(problems(None), None);
 }

@@ -17,6 +17,7 @@ use tonic::Streaming;
 
 use super::*;
 use crate::certs;
+use crate::outputs::nodes::FeedPosition;
 use crate::outputs::settings::{Dns, HealthCheck, ListenerAddress, Retry, Timeouts, UpstreamTls};
 
 /// Settings that name real files in `folder`.
@@ -169,7 +170,8 @@ async fn a_gateway_becomes_ready_when_it_took_everything_and_its_filters_hold_th
     envoy.start().await;
     adapter.until(|node| node.types.len() == 4 && node.types["listener"].error().is_none()).await;
     assert!(!adapter.report().ready);
-    adapter.status.nodes().fed("Default/a", "Default", Cursor { epoch: 7, revision: 1 << 16 }, true);
+    let position = FeedPosition { cursor: Cursor { epoch: 7, revision: 1 << 16 }, whole: true, problems: None };
+    adapter.status.nodes().fed("Default/a", "Default", position);
     let routes = envoy.next(ResourceType::Route).await;
     assert!(says_ready(&routes) && adapter.report().ready);
 }

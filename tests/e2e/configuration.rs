@@ -80,6 +80,7 @@ fn the_module_accepts_the_plugin_configuration_of_both_manifests() -> Result<()>
         cluster: "outbound|8081||tollgate-adapter.tollgate.svc.cluster.local".to_owned(),
         authority: Some("tollgate-adapter.tollgate.svc.cluster.local".to_owned()),
         environment: "Default".to_owned(),
+        managed: false,
     };
     for (file, kind, at) in
         [("wasm-plugin.yaml", "WasmPlugin", "/spec"), ("traffic-extension.yaml", "TrafficExtension", "/spec/wasm")]

@@ -123,8 +123,13 @@ pub async fn spawn(
     let feed = Arc::new(Feed::default());
     let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
     let xds_context = XdsContext { blueprint, clusters: publisher.clusters(), status: Arc::clone(&status) };
-    let feed_context =
-        FeedContext { feed, issuers: Arc::clone(&issuers), status: Arc::clone(&status), shutdown: shutdown.clone() };
+    let feed_context = FeedContext {
+        feed,
+        issuers: Arc::clone(&issuers),
+        status: Arc::clone(&status),
+        clusters: publisher.clusters(),
+        shutdown: shutdown.clone(),
+    };
     let public_context = PublicContext { test_keys, status };
 
     let (xds, xds_listener) = xds_listener;

@@ -68,6 +68,14 @@ struct Rejected {
     error: String,
 }
 
+impl TypeState {
+    /// Whether it took or refused this version.
+    fn has_answered(&self, version: &str) -> bool {
+        self.acknowledged.as_deref() == Some(version)
+            || self.rejected.as_ref().is_some_and(|rejected| rejected.version == version)
+    }
+}
+
 impl Nodes {
     /// Notes that a gateway opened a stream. `fresh` says that it holds no resources yet. The stream counts as open until
     /// the value is dropped.
@@ -108,14 +116,20 @@ impl Nodes {
     /// Whether every connected gateway of the environment has answered this version of the type.
     #[must_use]
     pub fn settled(&self, environment: &str, kind: ResourceType, version: &str) -> bool {
-        self.lock().by_name.values().filter(|node| node.stream.is_some() && node.environment == environment).all(
-            |node| {
-                node.types.get(&kind).is_none_or(|state| {
-                    state.acknowledged.as_deref() == Some(version)
-                        || state.rejected.as_ref().is_some_and(|rejected| rejected.version == version)
-                })
-            },
-        )
+        self.lock()
+            .by_name
+            .values()
+            .filter(|node| node.stream.is_some() && node.environment == environment)
+            .all(|node| node.types.get(&kind).is_none_or(|state| state.has_answered(version)))
+    }
+
+    /// Whether this gateway is connected and has answered this version of the type.
+    #[must_use]
+    pub fn has_answered(&self, name: &str, kind: ResourceType, version: &str) -> bool {
+        let registry = self.lock();
+        let state =
+            registry.by_name.get(name).filter(|node| node.stream.is_some()).and_then(|node| node.types.get(&kind));
+        state.is_some_and(|state| state.has_answered(version))
     }
 
     /// Wakes up whenever something changed.

@@ -47,6 +47,7 @@ impl RequestFlow {
 
     /// The request's headers have arrived.
     pub fn on_request_headers(&mut self) -> Flow {
+        self.worker.have_snapshot();
         let parsed = self.worker.abi.request_headers().map(HeaderMap::parse);
         let outcome = match parsed {
             Ok(Ok(headers)) => {

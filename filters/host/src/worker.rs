@@ -6,8 +6,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tollgate_enforce::Directory;
 use tollgate_model::contract::{
-    ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
+    ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
 };
 
 use crate::metrics::Metrics;
@@ -67,6 +68,14 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Looks for the first snapshot if there is none yet, so that a worker serves from the moment the process has one and
+    /// not from its own next tick. Costs nothing once there is one.
+    pub(crate) fn have_snapshot(&self) {
+        if self.directory.settings().is_none() {
+            self.directory.refresh();
+        }
+    }
+
     /// Every [`TICK`]: looks for news, and if this VM leads, keeps a poll under way.
     pub fn on_tick(&self) {
         let now = self.abi.now();
@@ -105,6 +114,9 @@ impl Worker {
         let node = self.node();
         let mut headers = self.headers("GET", &path);
         headers.push((NODE_HEADER, &node));
+        if self.config.managed {
+            headers.push((MANAGED_HEADER, "1"));
+        }
         if !poll.problems.is_empty() {
             headers.push((PROBLEMS_HEADER, &poll.problems));
         }

@@ -16,6 +16,9 @@ pub const ENVIRONMENT_HEADER: &str = "x-tollgate-environment";
 /// Request header: which gateway asks, as `node id/instance`. The adapter matches it with the node of the xDS stream.
 pub const NODE_HEADER: &str = "x-tollgate-node";
 
+/// Request header of a feed call-out, present when [`PluginConfig::managed`] is set.
+pub const MANAGED_HEADER: &str = "x-tollgate-managed";
+
 /// Request header of a feed call-out, present when the filter denies part of the snapshot because it cannot read it:
 /// a line of text for the adapter's status.
 pub const PROBLEMS_HEADER: &str = "x-tollgate-problems";
@@ -82,6 +85,10 @@ pub struct PluginConfig {
     /// Environment (gateway label) whose APIs this gateway serves.
     #[serde(default = "default_environment")]
     pub environment: String,
+    /// Whether the gateway's clusters come from the adapter over xDS. The adapter then tells its filters of an API only
+    /// once the gateway has the API's clusters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub managed: bool,
 }
 
 fn default_environment() -> String {

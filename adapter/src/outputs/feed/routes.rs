@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, NODE_HEADER, PROBLEMS_HEADER};
+use tollgate_model::contract::{
+    ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER,
+};
 use tollgate_model::wire::Cursor;
 use warp::{Filter, Rejection};
 
@@ -19,9 +22,12 @@ use crate::admin::{Counters, Status};
 use crate::outputs::body;
 use crate::outputs::issuers::Issuers;
 use crate::outputs::nodes::FeedPosition;
+use crate::outputs::xds::{ClusterResources, ResourceType};
 
 /// Most bytes of a question for keys.
 const MAX_QUESTION: usize = 64 * 1024;
+/// How long filters are kept waiting for their gateway's clusters. Envoy looks for a lost adapter every three seconds.
+const CLUSTERS_WAIT: Duration = Duration::from_secs(5);
 /// Most characters of a gateway's name.
 const MAX_NODE: usize = 512;
 
@@ -34,6 +40,8 @@ pub struct FeedContext {
     pub issuers: Arc<Issuers>,
     /// Where gateways are noted.
     pub status: Arc<Status>,
+    /// What gateways get over xDS.
+    pub clusters: watch::Receiver<Arc<ClusterResources>>,
     /// Ends every wait.
     pub shutdown: CancellationToken,
 }
@@ -71,7 +79,8 @@ async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Re
         (_, None) => return text(StatusCode::BAD_REQUEST, format!("header {ENVIRONMENT_HEADER} is missing")),
     };
     Counters::add(&context.status.counters.feed_requests, 1);
-    if let Some(node) = text_header(&headers, NODE_HEADER).filter(|node| node.len() <= MAX_NODE) {
+    let node = text_header(&headers, NODE_HEADER).filter(|node| node.len() <= MAX_NODE);
+    if let Some(node) = node {
         let problems = text_header(&headers, PROBLEMS_HEADER).map(ToOwned::to_owned);
         let position = FeedPosition { cursor: since, whole: frame::is_whole(since), problems };
         context.status.nodes().fed(node, &environment, position);
@@ -81,6 +90,10 @@ async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Re
         () = context.shutdown.cancelled() => Ok(None),
         answer = timeout(wait, next(&context.feed, &environment, since)) => answer.unwrap_or(Ok(None)),
     };
+    if let (Ok(Some(_)), Some(node), true) = (&answer, node, headers.contains_key(MANAGED_HEADER)) {
+        // Late is better than naming a cluster that is not there, and never is worse.
+        timeout(CLUSTERS_WAIT, has_clusters(&context, node, &environment)).await.ok();
+    }
     match answer {
         Ok(Some(frame)) => {
             let size = u64::try_from(frame.len()).unwrap_or(u64::MAX);
@@ -106,6 +119,20 @@ async fn next(feed: &Feed, environment: &str, since: Cursor) -> Result<Option<By
         let answer = feed.answer(environment, since)?;
         if answer.is_some() || changed.changed().await.is_err() {
             return Ok(answer);
+        }
+    }
+}
+
+/// Waits until the gateway has answered the clusters of its environment. It may not even be connected: after a restart of
+/// the adapter, filters are often back before Envoy's own stream is.
+async fn has_clusters(context: &FeedContext, node: &str, environment: &str) {
+    let nodes = context.status.nodes();
+    let mut changed = nodes.watch();
+    loop {
+        let version = context.clusters.borrow().get(environment).map(|clusters| clusters.version().to_owned());
+        let known = version.is_none_or(|version| nodes.has_answered(node, ResourceType::Cluster, &version));
+        if known || changed.changed().await.is_err() {
+            return;
         }
     }
 }

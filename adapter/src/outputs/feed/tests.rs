@@ -251,19 +251,22 @@ mod http {
     use std::time::Duration;
 
     use tokio_util::sync::CancellationToken;
-    use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, NODE_HEADER};
+    use tollgate_model::contract::{ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, MANAGED_HEADER, NODE_HEADER};
 
     use super::*;
     use crate::admin::Status;
     use crate::model::WorldWriter;
     use crate::outputs::issuers::{IssuerSettings, Issuers};
+    use crate::outputs::xds::{ResourceType, Resources};
 
     fn context(feed: Feed) -> FeedContext {
         let status = Status::new();
         let folder = std::path::Path::new("unused");
         let settings = IssuerSettings { services: &[], test_keys: None, key_fetch_ca: None, key_cache: folder };
         let issuers = Issuers::new(&settings, WorldWriter::new(World::default()), Arc::clone(&status)).unwrap();
-        FeedContext { feed: Arc::new(feed), issuers, status, shutdown: CancellationToken::new() }
+        let clusters = BTreeMap::from([("Default".to_owned(), Arc::new(Resources::new(Vec::new())))]);
+        let (_, clusters) = watch::channel(Arc::new(clusters));
+        FeedContext { feed: Arc::new(feed), issuers, status, clusters, shutdown: CancellationToken::new() }
     }
 
     fn with(world: &World) -> FeedContext {
@@ -324,6 +327,33 @@ mod http {
         let ((status, body), ()) = tokio::join!(get(&context, &since, "Default"), change);
         assert_eq!((status, before.elapsed().as_secs()), (200, 3));
         assert!(!FeedFrame::decode(&body).unwrap().reset);
+    }
+
+    /// Asks as the filters of a gateway that gets its clusters from here, and says how long that took.
+    async fn managed(context: &FeedContext) -> u64 {
+        let before = tokio::time::Instant::now();
+        let request = warp::test::request().path("/v1/feed?since=0.0").header(ENVIRONMENT_HEADER, "Default");
+        let request = request.header(NODE_HEADER, "Default/a").header(MANAGED_HEADER, "1");
+        assert_eq!(request.reply(&routes(context.clone())).await.status(), 200);
+        before.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_managed_gateway_hears_of_apis_once_it_has_their_clusters() {
+        let context = with(&world(&[]));
+        let version = context.clusters.borrow()["Default"].version().to_owned();
+        assert_eq!(managed(&context).await, 5, "without a stream the wait is bounded");
+        let connection = context.status.nodes().connect("Default/a", "Default", true);
+        let takes_clusters = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            connection.acknowledged(ResourceType::Cluster, "older");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            connection.acknowledged(ResourceType::Cluster, &version);
+        };
+        assert_eq!(tokio::join!(managed(&context), takes_clusters).0, 3);
+        assert_eq!(managed(&context).await, 0);
+        connection.rejected(ResourceType::Cluster, &version, "no");
+        assert_eq!(managed(&context).await, 0, "a refusal is an answer too");
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,6 +94,22 @@ fn before_the_first_snapshot_nothing_passes() {
     assert_eq!((flow, envoy.replies.borrow()[0].status), (Flow::Stop, 503));
 }
 
+/// The process is ready as soon as its leader is; the others must not be late.
+#[test]
+fn a_worker_that_has_not_ticked_yet_serves_the_snapshot_of_the_process() {
+    let envoy = FakeEnvoy::shared_rc();
+    let late = Rc::new(Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
+    let leader = Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap();
+    leader.on_tick();
+    leader.on_tick();
+    let body = frame(true, false, 1, &rows());
+    let (poll, length) = (envoy.calls.borrow()[0].id, body.len());
+    envoy.answer.replace(Some((200, body)));
+    leader.on_response(poll, Response { arrived: true, body: length });
+    let (_, flow) = request(&envoy, &late, "/pets/1.0/open", "");
+    assert_eq!(flow, Flow::Continue);
+}
+
 /// Runs a request with an unknown key and gives the call-out this answer.
 fn with_new_key(answer: Option<(u16, Vec<u8>)>) -> (Rc<FakeEnvoy>, Vec<u16>) {
     let (envoy, worker) = worker();

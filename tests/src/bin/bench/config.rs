@@ -98,8 +98,12 @@ impl Setup<'_> {
     }
 
     fn enforcer(&self) -> Result<Value> {
-        let plugin =
-            PluginConfig { cluster: ADAPTER_CLUSTER.to_owned(), authority: None, environment: "Default".to_owned() };
+        let plugin = PluginConfig {
+            cluster: ADAPTER_CLUSTER.to_owned(),
+            authority: None,
+            environment: "Default".to_owned(),
+            managed: false,
+        };
         let plugin = serde_json::to_string(&plugin).context("encoding the plugin's configuration")?;
         let allowed: Map<String, Value> = CAPABILITIES.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
         Ok(json!({

@@ -20,6 +20,7 @@ pub fn extension(environment: &str, materials: &Materials) -> Result<(String, An
         cluster: FEED_CLUSTER.to_owned(),
         authority: None,
         environment: environment.to_owned(),
+        managed: true,
     })?;
     let plugin = wasm::PluginConfig {
         name: ENFORCER_FILTER.to_owned(),

@@ -96,7 +96,7 @@ async fn the_refused_are_told_why_in_the_original_words() {
 
     let refused = gateway.get("/pets/1.0.0/pet/5", None).await.unwrap();
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(refused.json(), serde_json::from_str::<serde_json::Value>(INVALID_CREDENTIALS).unwrap());
+    assert_eq!(refused.body, INVALID_CREDENTIALS);
     assert_eq!(refused.header("content-type"), Some("application/json"));
     assert_eq!(
         refused.header("www-authenticate"),
@@ -108,7 +108,7 @@ async fn the_refused_are_told_why_in_the_original_words() {
     for path in ["/nowhere/1.0.0/x", "/", "/pets", "/pets/2.0.0/pet/5", "/pets/1.0.0"] {
         let missing = gateway.get(path, None).await.unwrap();
         assert_eq!(missing.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(missing.json(), serde_json::from_str::<serde_json::Value>(NOT_FOUND).unwrap(), "{path}");
+        assert_eq!(missing.body, NOT_FOUND, "{path}");
         assert_eq!(missing.header("www-authenticate"), None, "{path}");
     }
     assert_eq!(gateway.backend.count(), 0);

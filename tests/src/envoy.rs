@@ -1,15 +1,14 @@
 //! Envoy as a process, started from the bootstrap that the adapter prints.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use reqwest::StatusCode;
 
+use crate::http::{Answer, client};
 use crate::locate;
-use crate::ports::{Ports, local};
+use crate::ports::Ports;
 use crate::process::Process;
 
 /// What Envoy writes when a VM traps.
@@ -61,25 +60,26 @@ impl Envoy {
         Ok(())
     }
 
-    /// The counters and gauges whose name contains `filter`.
+    /// The counters and gauges whose name matches the regular expression `filter`. Blocks, so that it can be asked while a
+    /// gateway is dropped; the answer takes about a millisecond.
     ///
     /// # Errors
     /// When the admin interface does not answer.
     pub fn stats(&self, filter: &str) -> Result<Vec<(String, u64)>> {
-        // Blocking, so that it can be asked while a gateway is dropped; the answer takes about a millisecond.
-        let timeout = Some(Duration::from_secs(5));
-        let mut stream = TcpStream::connect(local(self.admin)).context("connecting to the admin interface of Envoy")?;
-        stream.set_read_timeout(timeout).context("setting a timeout")?;
-        let request = format!("GET /stats?filter={filter} HTTP/1.0\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).context("asking Envoy for its stats")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).context("reading Envoy's stats")?;
+        let url = format!("http://localhost:{}/stats?filter={filter}", self.admin);
+        // A runtime of its own, because the caller may be inside of one.
+        let ask = || -> Result<Answer> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
+            runtime.block_on(async { Answer::of(client(0)?.get(&url)).await })
+        };
+        let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+        let answer = asked.map_err(|_| anyhow!("asking Envoy for its stats panicked"))?.context("asking for stats")?;
+        ensure!(answer.status == StatusCode::OK, "{url} answers {} {}", answer.status, answer.body);
         let line = |line: &str| {
-            let (name, value) = line.trim().split_once(": ")?;
+            let (name, value) = line.split_once(": ")?;
             Some((name.to_owned(), value.parse().ok()?))
         };
-        let (_, body) = answer.split_once("\r\n\r\n").context("Envoy's stats have no body")?;
-        Ok(body.lines().filter_map(line).collect())
+        Ok(answer.body.lines().filter_map(line).collect())
     }
 
     /// Every sign of a VM that failed, since the first start.
@@ -91,7 +91,9 @@ impl Envoy {
         let log = String::from_utf8_lossy(&log).into_owned();
         let marked = log.lines().filter(|line| TRAP_MARKS.iter().any(|mark| line.contains(mark)));
         let mut failures: Vec<String> = marked.map(str::to_owned).collect();
-        let reloads = self.stats("vm_reload")?.into_iter().filter(|(_, count)| *count > 0);
+        let counters = self.stats("vm_reload")?;
+        ensure!(!counters.is_empty(), "Envoy has no counters of VM failures: it has no filter");
+        let reloads = counters.into_iter().filter(|(_, count)| *count > 0);
         failures.extend(reloads.map(|(name, count)| format!("{name} is {count}")));
         Ok(failures)
     }

@@ -13,7 +13,7 @@ use crate::ports::local;
 
 /// Longer than anything that is answered at all; a request that hangs is a failure to report, not to wait for.
 const TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_RAW_RESPONSE: u64 = 1024 * 1024;
+const MAX_RAW_RESPONSE: usize = 1024 * 1024;
 
 /// What came back.
 #[derive(Debug, Clone)]
@@ -88,19 +88,35 @@ pub struct RawAnswer {
     pub text: String,
 }
 
-/// Sends `bytes` over a connection of its own and reads until the other side closes it.
+/// Sends `bytes` over a connection of its own and reads the first response, or until the other side hangs up.
 ///
 /// # Errors
-/// When there is no connection, or neither an answer nor a close in time.
+/// When there is no connection, or neither a response nor a close in time.
 pub async fn send_raw(port: u16, bytes: &[u8]) -> Result<RawAnswer> {
     let stream = TcpStream::connect(local(port)).await.context("connecting")?;
-    let (read, mut write) = stream.into_split();
+    let (mut read, mut write) = stream.into_split();
+    let head_only = bytes.starts_with(b"HEAD ");
     let mut received = Vec::new();
-    let mut read = read.take(MAX_RAW_RESPONSE);
+    let receive = async {
+        // Envoy closes a connection only a second after an early answer, so the end of the response must do. A reset
+        // while we still write is no failure of the exchange: what was received until then counts.
+        while received.len() < MAX_RAW_RESPONSE && !is_complete(&received, head_only) {
+            match read.read_buf(&mut received).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+    };
+    let send = async {
+        let _ = write.write_all(bytes).await;
+        // The response decides when the exchange is over.
+        std::future::pending::<()>().await;
+    };
     let exchange = async {
-        // The gateway may answer and close while we still write, and a reset then is no failure of the exchange:
-        // what was received until then counts.
-        let (_, _) = tokio::join!(write.write_all(bytes), read.read_to_end(&mut received));
+        tokio::select! {
+            () = receive => {}
+            () = send => {}
+        }
     };
     tokio::time::timeout(TIMEOUT, exchange).await.context("neither answered nor closed")?;
     let text = String::from_utf8_lossy(&received).into_owned();
@@ -108,7 +124,16 @@ pub async fn send_raw(port: u16, bytes: &[u8]) -> Result<RawAnswer> {
     Ok(RawAnswer { status, text })
 }
 
-/// A request head, with `connection: close` so that the gateway ends the exchange. Nothing is escaped or checked.
+/// Whether a whole response is there, judged by its `content-length`; one without is complete when the connection closes.
+fn is_complete(received: &[u8], head_only: bool) -> bool {
+    let text = String::from_utf8_lossy(received);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let bodiless = head_only || head.starts_with("HTTP/1.1 204");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    bodiless || length.is_some_and(|length| body.len() >= length)
+}
+
+/// A request head for an exchange that closes its connection. Nothing is escaped or checked.
 #[must_use]
 pub fn raw_request(method: &str, target: &[u8], headers: &[(&str, &[u8])]) -> Vec<u8> {
     let mut request = Vec::new();

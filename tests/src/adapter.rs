@@ -19,6 +19,9 @@ pub const USER: &str = "admin";
 /// Their password.
 pub const PASSWORD: &str = "admin";
 
+/// Name of its log file.
+pub(crate) const ADAPTER_LOG: &str = "adapter.log";
+
 /// What an adapter is started with.
 #[derive(Debug, Clone)]
 pub struct AdapterConfig {
@@ -205,7 +208,7 @@ fn serve(config: &Path, folder: &Path) -> Result<Process> {
     let mut command = Command::new(locate::adapter()?);
     command.arg("serve").arg("--config").arg(config).current_dir(folder);
     command.env("adapter_admin_pwd", PASSWORD).env("enforcer_admin_pwd", PASSWORD);
-    Process::spawn("the adapter", &mut command, &folder.join("adapter.log"))
+    Process::spawn("the adapter", &mut command, &folder.join(ADAPTER_LOG))
 }
 
 fn toml(config: &AdapterConfig, ports: &Ports) -> String {

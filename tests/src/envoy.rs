@@ -14,6 +14,9 @@ use crate::process::Process;
 /// What Envoy writes when a VM traps.
 const TRAP_MARKS: [&str; 2] = ["Uncaught RuntimeError", "panicked at"];
 
+/// Name of its log file.
+pub(crate) const ENVOY_LOG: &str = "envoy.log";
+
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
@@ -132,7 +135,7 @@ pub fn bootstrap_text(state: &Path, ports: &Ports, environment: &str) -> Result<
         .env("ENFORCER_HOST", "127.0.0.1")
         .env("ENFORCER_PORT", ports.feed.to_string())
         .env("TOLLGATE_PUBLIC_PORT", ports.public.to_string())
-        .env("HOSTNAME", format!("test-{}", ports.http))
+        .env("HOSTNAME", format!("gateway-{}", ports.http))
         .output()
         .context("running `adapter bootstrap`")?;
     ensure!(status.success(), "`adapter bootstrap` failed ({status}): {}", String::from_utf8_lossy(&stderr));
@@ -144,5 +147,5 @@ fn run(bootstrap: &Path, folder: &Path, workers: u8) -> Result<Process> {
     // Without hot restart there is no base id, and so nothing that two Envoys of one machine could share.
     command.arg("--config-path").arg(bootstrap).arg("--disable-hot-restart");
     command.arg("--concurrency").arg(workers.to_string()).arg("--log-level").arg("info").current_dir(folder);
-    Process::spawn("Envoy", &mut command, &folder.join("envoy.log"))
+    Process::spawn("Envoy", &mut command, &folder.join(ENVOY_LOG))
 }

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use tempfile::TempDir;
 
-use crate::adapter::{Adapter, AdapterConfig, PASSWORD, TokenService, USER};
+use crate::adapter::{ADAPTER_LOG, Adapter, AdapterConfig, PASSWORD, TokenService, USER};
+use crate::envoy::ENVOY_LOG;
 use crate::http::{Answer, client};
 use crate::ports::Ports;
 use crate::process::tail;
@@ -34,8 +35,9 @@ pub struct Settings {
     pub workers: u8,
     /// The gateway label.
     pub environment: String,
-    /// Whether a VM may fail: only where a test makes it fail.
-    pub traps_expected: bool,
+    /// Whether dropping the gateway asks no questions about its VMs: where a test makes one fail, and where a person may stop
+    /// the gateway at any moment.
+    pub unjudged: bool,
 }
 
 impl Default for Settings {
@@ -47,7 +49,7 @@ impl Default for Settings {
             token_services: Vec::new(),
             workers: 2,
             environment: "Default".to_owned(),
-            traps_expected: false,
+            unjudged: false,
         }
     }
 }
@@ -65,7 +67,7 @@ pub struct Gateway {
     pub ports: Ports,
     config: AdapterConfig,
     client: Client,
-    traps_expected: bool,
+    unjudged: bool,
     _folder: Folder,
 }
 
@@ -113,6 +115,10 @@ impl Gateway {
             None => Folder::Temporary(TempDir::with_prefix("tollgate-").context("making a temporary folder")?),
         };
         std::fs::create_dir_all(folder.path()).with_context(|| format!("creating {}", folder.path().display()))?;
+        for log in [ADAPTER_LOG, ENVOY_LOG] {
+            // An earlier gateway's, in a folder that stays. If it cannot be removed, opening it says why.
+            let _ = std::fs::remove_file(folder.path().join(log));
+        }
         let ports = settings.ports.map_or_else(Ports::free, Ok)?;
         let config = AdapterConfig {
             state: folder.path().join("state"),
@@ -123,8 +129,8 @@ impl Gateway {
         let backend = Backend::start().await?;
         let adapter = Adapter::start(folder.path(), &config, &ports).await?;
         let envoy = Envoy::start(folder.path(), adapter.state(), &ports, &settings.environment, settings.workers)?;
-        let traps_expected = settings.traps_expected;
-        Ok(Self { envoy, adapter, backend, ports, config, client: client(0)?, traps_expected, _folder: folder })
+        let unjudged = settings.unjudged;
+        Ok(Self { envoy, adapter, backend, ports, config, client: client(0)?, unjudged, _folder: folder })
     }
 
     /// Waits until `/ready` of the gateway says so.
@@ -249,7 +255,7 @@ impl Drop for Gateway {
             self.show_logs();
             return;
         }
-        if self.traps_expected {
+        if self.unjudged {
             return;
         }
         match self.envoy.vm_failures() {

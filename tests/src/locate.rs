@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 /// # Errors
 /// When there is none.
 pub fn adapter() -> Result<PathBuf> {
-    file("adapter", "TOLLGATE_ADAPTER", &root().join("target/debug/adapter"), "./just build")
+    file("the adapter", "TOLLGATE_ADAPTER", &root().join("target/debug/adapter"), "./just build")
 }
 
 /// The enforcer module: `TOLLGATE_WASM`, or the one that `./just wasm` makes.
@@ -18,7 +18,7 @@ pub fn adapter() -> Result<PathBuf> {
 /// # Errors
 /// When there is none.
 pub fn module() -> Result<PathBuf> {
-    file("enforcer module", "TOLLGATE_WASM", &root().join("target/wasm/enforcer.wasm"), "./just wasm")
+    file("the enforcer module", "TOLLGATE_WASM", &root().join("target/wasm/enforcer.wasm"), "./just wasm")
 }
 
 /// The enforcer module built with `trap-injection`: `TOLLGATE_TRAP_WASM`, or the one that `./just wasm-trap` makes.
@@ -27,7 +27,7 @@ pub fn module() -> Result<PathBuf> {
 /// When there is none.
 pub fn trap_module() -> Result<PathBuf> {
     let usual = root().join("target/wasm/enforcer-trap.wasm");
-    file("enforcer module with trap injection", "TOLLGATE_TRAP_WASM", &usual, "./just wasm-trap")
+    file("the enforcer module with trap injection", "TOLLGATE_TRAP_WASM", &usual, "./just wasm-trap")
 }
 
 /// Envoy: `ENVOY`, or the first `envoy` on `PATH`.
@@ -55,7 +55,7 @@ pub fn root() -> PathBuf {
 fn file(what: &str, variable: &str, usual: &Path, recipe: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| usual.to_owned(), PathBuf::from);
     if !path.is_file() {
-        bail!("the {what} is not at {}. Run `{recipe}`, or set {variable} to where it is", path.display());
+        bail!("{what} is not at {}. Run `{recipe}`, or set {variable} to where it is", path.display());
     }
     Ok(path)
 }

@@ -1,6 +1,7 @@
 //! A child process with a log file, killed when dropped.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -15,8 +16,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with both outputs appended to `log`. The child stays in our process group, so that Ctrl-C in a
-    /// terminal reaches it too.
+    /// Starts `command` with both outputs appended to `log`. The child gets a process group of its own: Ctrl-C in a terminal
+    /// reaches us, and we stop it.
     ///
     /// # Errors
     /// When the program or its log cannot be opened.
@@ -29,6 +30,7 @@ impl Process {
         let errors: File = output.try_clone().context("sharing the log between both outputs")?;
         let child = command
             .stdin(Stdio::null())
+            .process_group(0)
             .stdout(output)
             .stderr(errors)
             .spawn()
@@ -54,14 +56,16 @@ impl Process {
         self.child.try_wait().with_context(|| format!("looking after {}", self.name))
     }
 
-    /// An error that shows the end of the log, if the process has ended.
+    /// An error that quotes the log, if the process has ended.
     ///
     /// # Errors
     /// When it has.
     pub fn check_running(&mut self) -> Result<()> {
         match self.ended()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended ({status}): {}", self.name, tail(&self.log, 5)),
+            Some(status) => {
+                bail!("{} ended ({status}): {} (log: {})", self.name, last_words(&self.log), self.log.display())
+            }
         }
     }
 
@@ -77,6 +81,13 @@ impl Drop for Process {
         // Nothing is left to do about a process that cannot be killed, and the drop may happen during a panic.
         let _ = self.kill();
     }
+}
+
+/// The last line of a log that speaks of an error; the very last one if none does.
+fn last_words(log: &Path) -> String {
+    let text = tail(log, usize::MAX);
+    let errors = |line: &&str| ["error", "critical"].iter().any(|word| line.to_lowercase().contains(word));
+    text.lines().rfind(errors).or_else(|| text.lines().last()).unwrap_or_default().to_owned()
 }
 
 /// The last lines of a log; says so when there is none.

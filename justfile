@@ -9,10 +9,10 @@ locked := if env_var_or_default('CI', '') == '' { '' } else { '--locked' }
 default:
     @'{{ just_executable() }}' --justfile '{{ justfile() }}' --list --unsorted
 
-# Starts the gateway with a sample API and stays in the foreground; Ctrl-C stops everything
+# Starts the gateway with a sample API in the foreground; Ctrl-C stops everything: `just up [--free-ports]`
 [no-exit-message]
-up: wasm build
-    @toolchain/with-peers up
+up *arguments: wasm build
+    @toolchain/with-peers up {{ arguments }}
 
 # Starts a gateway on free ports, sends the tour of requests and checks every answer
 [no-exit-message]

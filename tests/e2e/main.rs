@@ -20,4 +20,5 @@ mod outages;
 mod refusals;
 mod requests;
 mod system;
+mod tour;
 mod traps;

@@ -13,7 +13,7 @@ const PATH: &str = "/pets/1.0.0/pet/5";
 #[tokio::test]
 async fn a_trapped_worker_comes_back_and_lets_nobody_through() {
     let module = Some(locate::trap_module().unwrap());
-    let settings = Settings { module, traps_expected: true, ..Settings::default() };
+    let settings = Settings { module, unjudged: true, ..Settings::default() };
     let gateway = Gateway::with(settings).await.unwrap();
     gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
     let token = gateway.token("").await.unwrap();

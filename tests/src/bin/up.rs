@@ -1,9 +1,10 @@
-//! `just up`: a gateway with a sample API in the foreground, on the well-known ports, until Ctrl-C.
+//! `just up`: a gateway with a sample API in the foreground, until Ctrl-C. On the well-known ports, or with `--free-ports` on
+//! eight that nobody uses.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tollgate_tests::adapter::{PASSWORD, USER};
 use tollgate_tests::ports::Ports;
@@ -60,12 +61,7 @@ impl Stop {
 }
 
 async fn run() -> Result<()> {
-    let ports = Ports::standard();
-    ports.check_free()?;
-    let folder = locate::root().join(".tollgate/up");
-    println!("Starting the adapter and Envoy (logs: {}) ...", folder.display());
-    let mut gateway =
-        Gateway::with(Settings { ports: Some(ports), folder: Some(folder), ..Settings::default() }).await?;
+    let mut gateway = Gateway::with(settings()?).await?;
     gateway.adapter.deploy(project::sample("petstore", &gateway.backend.url())?).await?;
     eventually("the sample API is served", async || {
         gateway.all_answer("/petstore/1.0.5/health", 8, |status| status == 200).await
@@ -76,6 +72,25 @@ async fn run() -> Result<()> {
         tokio::time::sleep(LOOK_AFTER).await;
         gateway.adapter.check_running()?;
         gateway.envoy.check_running()?;
+    }
+}
+
+fn settings() -> Result<Settings> {
+    let usual = Settings { unjudged: true, ..Settings::default() };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => {
+            let ports = Ports::standard();
+            ports.check_free()?;
+            let folder = locate::root().join(".tollgate/up");
+            println!("Starting the adapter and Envoy (logs: {}) ...", folder.display());
+            Ok(Settings { ports: Some(ports), folder: Some(folder), ..usual })
+        }
+        ["--free-ports"] => {
+            println!("Starting the adapter and Envoy ...");
+            Ok(usual)
+        }
+        _ => bail!("the only argument is --free-ports"),
     }
 }
 

@@ -29,7 +29,7 @@ use_rustup() {
     wasm_target_dir=${CARGO_TARGET_DIR:-$root/target}
 }
 
-# Debian's compiler for the web, driven by whichever cargo is at hand and linking with that cargo's own rust-lld.
+# Debian's compiler for the web, driven by whichever cargo is at hand.
 use_debian() {
     if [[ ! -e $debian_libc/libc.a ]] || ! debian_has_sources; then
         apt_install "${debian_packages[@]}" || return 1
@@ -52,14 +52,16 @@ debian_has_sources() {
     [[ -x $debian_rustc && -e $("$debian_rustc" --print sysroot)/lib/rustlib/src/rust/library/Cargo.toml ]]
 }
 
+# The linker that came with cargo's toolchain, else LLVM's of the version that Debian's compiler is built on.
 find_linker() {
-    local sysroot linker
-    for sysroot in "$(rustc --print sysroot 2>/dev/null)" "$("$debian_rustc" --print sysroot)"; do
-        for linker in "$sysroot"/lib/rustlib/*/bin/rust-lld; do
-            [[ -x $linker ]] && echo "$linker" && return
-        done
+    local linker llvm
+    for linker in "$(rustc --print sysroot 2>/dev/null)"/lib/rustlib/*/bin/rust-lld; do
+        [[ -x $linker ]] && echo "$linker" && return
     done
-    command -v wasm-ld
+    llvm=$("$debian_rustc" -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+    linker=/usr/lib/llvm-$llvm/bin/wasm-ld
+    [[ -x $linker ]] || apt_install "lld-$llvm" || return 1
+    echo "$linker"
 }
 
 case ${TOLLGATE_WASM_TOOLCHAIN:-auto} in

@@ -50,6 +50,9 @@ pub struct Edits {
     pub remove: Vec<Cow<'static, str>>,
     /// Headers to set.
     pub set: Vec<(&'static str, Vec<u8>)>,
+    /// Header fields that the response is to have, whatever the backend says. Only names of
+    /// [`tollgate_model::contract::RESPONSE_HEADERS`].
+    pub response: Vec<(&'static str, String)>,
 }
 
 /// An answer by the gateway itself.

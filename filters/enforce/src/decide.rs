@@ -1,6 +1,7 @@
 //! The request's way, in one screen.
 
-use crate::stages::{admit, authenticate, authorize, mediate};
+use crate::stages::admit::{self, Admitted};
+use crate::stages::{authenticate, authorize, mediate};
 use crate::{Cx, Decision, Edits, Question, Reply};
 
 /// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
@@ -17,9 +18,25 @@ pub fn decide(cx: &Cx) -> Decision {
 /// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
 fn walk(cx: &Cx) -> Result<Edits, Halt> {
     let admitted = admit::admit(cx)?;
-    let identity = authenticate::authenticate(cx, &admitted)?;
-    let permit = authorize::authorize(&admitted, identity)?;
-    mediate::mediate(cx, &admitted, &permit)
+    let consent = admitted.consent(cx);
+    match walk_on(cx, &admitted) {
+        Ok(mut edits) => {
+            edits.response = consent;
+            Ok(edits)
+        }
+        // Without consent the page could not even see why it was refused.
+        Err(Halt::Reply(mut reply)) => {
+            reply.headers.extend(consent);
+            Err(Halt::Reply(reply))
+        }
+        Err(Halt::Ask(question)) => Err(Halt::Ask(question)),
+    }
+}
+
+fn walk_on(cx: &Cx, admitted: &Admitted) -> Result<Edits, Halt> {
+    let identity = authenticate::authenticate(cx, admitted)?;
+    let permit = authorize::authorize(admitted, identity)?;
+    mediate::mediate(cx, admitted, &permit)
 }
 
 /// Why the walk stops early; what `?` carries.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tollgate_model::{Algorithm, Api, Issuer, Settings};
 
 use crate::Timestamp;
+use crate::cors::CorsPolicy;
 use crate::resource::ResourceTable;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
 
@@ -42,6 +43,7 @@ pub struct Invalid(pub String);
 #[derive(Debug)]
 pub struct CompiledApi {
     pub(crate) api: Api,
+    pub(crate) cors: Option<CorsPolicy>,
     pub(crate) resources: ResourceTable,
 }
 
@@ -52,7 +54,8 @@ impl CompiledApi {
     /// When a template is not one.
     pub fn compile(api: Api) -> Result<Self, Invalid> {
         let resources = ResourceTable::compile(&api.resources)?;
-        Ok(Self { api, resources })
+        let cors = api.cors.as_ref().map(CorsPolicy::compile);
+        Ok(Self { api, cors, resources })
     }
 }
 

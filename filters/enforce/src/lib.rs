@@ -8,6 +8,7 @@
 //! tests and in fuzzers. Whatever it needs of the world it asks for with a [`Question`].
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod cors;
 mod cx;
 mod decide;
 mod directory;

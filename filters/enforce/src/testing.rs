@@ -74,6 +74,7 @@ pub(crate) fn api() -> Api {
         authorization_header: None,
         production: Some(backend("prod", "/v2")),
         sandbox: None,
+        cors: None,
         resources: vec![
             resource(
                 "/pet/{id}",

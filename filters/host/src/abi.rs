@@ -106,6 +106,11 @@ pub trait Abi {
     fn foreign(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status>;
     /// A property, as text; `None` when there is none.
     fn property(&self, path: &[&str]) -> Option<String>;
+    /// Sets filter state `wasm.<name>` of the current request.
+    ///
+    /// # Errors
+    /// Outside the request phase.
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status>;
     /// Asks to be woken every so often.
     ///
     /// # Errors

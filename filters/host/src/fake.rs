@@ -40,6 +40,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) signature: Cell<Option<bool>>,
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) counters: RefCell<HashMap<String, u64>>,
+    /// Filter state of the request at hand.
+    pub(crate) state: RefCell<HashMap<String, String>>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     metrics: RefCell<Vec<String>>,
     versions: Cell<u32>,
@@ -173,6 +175,12 @@ impl Abi for FakeEnvoy {
         Some(path.last()?.to_string())
     }
 
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {
+        self.count("set_state");
+        self.state.borrow_mut().insert(name.to_owned(), String::from_utf8(value.to_vec()).unwrap());
+        Ok(())
+    }
+
     fn set_tick(&self, _: Duration) -> Result<(), Status> {
         self.count("set_tick");
         Ok(())
@@ -224,7 +232,7 @@ pub(crate) mod world {
     pub(crate) fn api(cluster: &str) -> serde_json::Value {
         json!({
             "id": "pets", "name": "Pets", "version": "1.0", "organization": "o", "virtualHost": "localhost",
-            "basePath": "/pets/1.0", "lifeCycle": "PUBLISHED", "production": {"cluster": cluster, "basePath": "/v2"},
+            "basePath": "/pets/1.0", "lifeCycle": "PUBLISHED", "cors": {"allowOrigins": ["https://a.example"]}, "production": {"cluster": cluster, "basePath": "/v2"},
             "resources": [
                 {"template": "/pet/{id}", "operations": [{"method": "GET", "security": {"kind": "oauth2"}}]},
                 {"template": "/open", "operations": [{"method": "GET", "security": {"kind": "unsecured"}}]},

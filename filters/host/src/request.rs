@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{Answer, Answers, Cx, Decision, Edits, HeaderMap, MAX_QUESTIONS, Question, Reply, decide};
 use tollgate_model::JwkSet;
+use tollgate_model::contract::RESPONSE_HEADERS;
 
 use crate::metrics::QUESTIONS;
 use crate::{Abi, CallId, Level, Response, Status, Worker};
@@ -162,6 +163,10 @@ fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
     }
     for (name, value) in &edits.set {
         abi.set_header(name, value)?;
+    }
+    for (name, value) in &edits.response {
+        let state = RESPONSE_HEADERS.iter().find(|(header, _)| header == name).map(|(_, state)| *state);
+        abi.set_state(state.ok_or(Status::NotFound)?, value.as_bytes())?;
     }
     Ok(())
 }

@@ -32,8 +32,31 @@ pub struct Api {
     /// Backend for sandbox keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Backend>,
+    /// Cross-origin rules; none means that browsers of other origins get no consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// Resources in definition order; the filter sorts them into matching order.
     pub resources: Vec<Resource>,
+}
+
+/// What pages of other origins may do with an API (Fetch standard, "CORS protocol").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cors {
+    /// Origins that may call; `*` in one stands for any text.
+    pub allow_origins: Vec<String>,
+    /// Value of `access-control-allow-methods`.
+    #[serde(default)]
+    pub allow_methods: Vec<String>,
+    /// Value of `access-control-allow-headers`.
+    #[serde(default)]
+    pub allow_headers: Vec<String>,
+    /// Value of `access-control-expose-headers`.
+    #[serde(default)]
+    pub expose_headers: Vec<String>,
+    /// Whether pages may send cookies and the like.
+    #[serde(default)]
+    pub allow_credentials: bool,
 }
 
 /// Where an API stands in its life cycle. States that behave as `Published` are written as that by the adapter.

@@ -38,7 +38,7 @@ pub const VM_ID: &str = "tollgate";
 
 /// What the enforcer module uses of the proxy-wasm ABI, for Envoy's `capability_restriction_config`. Callbacks that are not
 /// listed are never called, which is worth about 40 % of a filter's overhead; host calls that are not listed fail.
-pub const CAPABILITIES: [&str; 31] = [
+pub const CAPABILITIES: [&str; 32] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
@@ -60,6 +60,7 @@ pub const CAPABILITIES: [&str; 31] = [
     "proxy_get_shared_data",
     "proxy_set_shared_data",
     "proxy_get_property",
+    "proxy_set_property",
     "proxy_get_current_time_nanoseconds",
     "proxy_set_tick_period_milliseconds",
     "proxy_define_metric",
@@ -70,6 +71,16 @@ pub const CAPABILITIES: [&str; 31] = [
     "environ_get",
     "environ_sizes_get",
     "fd_write",
+];
+
+/// Response headers that a decision may set, with the filter state that carries the value to the route configuration:
+/// the route adds `%FILTER_STATE(wasm.<name>:PLAIN)%`, and nothing when there is none. That way responses need not pass
+/// the filter.
+pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
+    ("access-control-allow-origin", "tollgate.allow_origin"),
+    ("access-control-allow-credentials", "tollgate.allow_credentials"),
+    ("access-control-expose-headers", "tollgate.expose_headers"),
+    ("vary", "tollgate.vary"),
 ];
 
 /// Configuration of the wasm plugin: a JSON object. Unknown members are errors, so that a misspelt one is found.

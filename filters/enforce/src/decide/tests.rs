@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tollgate_model::{JwkSet, LifeCycle, Retry};
+use tollgate_model::{Cors, JwkSet, LifeCycle, Retry};
 
 use super::*;
 use crate::testing::{TestDirectory, api, backend, jwk, token_with};
@@ -294,6 +294,52 @@ fn options_lists_the_methods() {
         panic!("not answered")
     };
     assert_eq!((reply.status, reply.headers), (204, vec![("allow", "GET, DELETE, OPTIONS".to_owned())]));
+}
+
+/// The headers that tell a browser something, in a line.
+fn consent(cors: bool, line: &str, headers: &[(&str, &str)]) -> String {
+    let mut api = api();
+    api.cors = cors.then(|| Cors {
+        allow_origins: vec!["https://*.example".to_owned()],
+        allow_methods: vec!["GET".to_owned(), "PUT".to_owned()],
+        allow_headers: vec!["authorization".to_owned()],
+        expose_headers: vec!["x-total".to_owned()],
+        allow_credentials: true,
+    });
+    let (status, headers) = match decide_with(&TestDirectory::new(api), &request(line, headers), &Answers::default()) {
+        Decision::Forward(edits) => ("->".to_owned(), edits.response),
+        Decision::Reply(reply) => (reply.status.to_string(), reply.headers),
+        Decision::Ask(_) => panic!("nothing to ask"),
+    };
+    let telling = headers.into_iter().filter(|(name, _)| !matches!(*name, "content-type" | "www-authenticate"));
+    telling.fold(status, |out, (name, value)| format!("{out} {}={value}", name.trim_start_matches("access-control-")))
+}
+
+#[test]
+fn pages_of_other_origins() {
+    const ALLOWED: (&str, &str) = ("origin", "https://a.example");
+    const OTHER: (&str, &str) = ("origin", "https://a.example.evil");
+    const ASKS: (&str, &str) = ("access-control-request-method", "DELETE");
+    let common = "allow-origin=https://a.example vary=origin allow-credentials=true";
+    let simple = format!("-> {common} expose-headers=x-total");
+    let preflight = format!("200 {common} allow-methods=GET, PUT allow-headers=authorization");
+    let refused = format!("401 {common} expose-headers=x-total");
+    let methods = "204 allow=GET, DELETE, OPTIONS";
+    for (cors, line, headers, expected) in [
+        (true, "GET /pets/1.0/public/a", &[ALLOWED][..], simple.as_str()),
+        (true, "GET /pets/1.0/public/a", &[OTHER], "->"),
+        (true, "GET /pets/1.0/public/a", &[ALLOWED, ALLOWED], "->"),
+        (true, "GET /pets/1.0/public/a", &[], "->"),
+        (false, "GET /pets/1.0/public/a", &[ALLOWED], "->"),
+        (true, "GET /pets/1.0/pet/1", &[ALLOWED], &refused),
+        (true, "OPTIONS /pets/1.0/pet/1", &[ALLOWED, ASKS], &preflight),
+        (true, "OPTIONS /pets/1.0/pet/1", &[OTHER, ASKS], methods),
+        (true, "OPTIONS /pets/1.0/pet/1", &[ALLOWED], methods),
+        (false, "OPTIONS /pets/1.0/pet/1", &[ALLOWED, ASKS], methods),
+        (true, "OPTIONS /pets/1.0/nothing", &[ALLOWED, ASKS], "404"),
+    ] {
+        assert_eq!(consent(cors, line, headers), expected, "{cors} {line} {headers:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
 use tollgate_model::{LifeCycle, Operation, Settings};
 
+use crate::cors::Consent;
 use crate::decide::Halt;
 use crate::rejection::Rejection;
 use crate::resource::{Captures, CompiledResource, Found, Reading, is_plain, lenient};
@@ -28,6 +29,11 @@ pub(crate) struct Admitted<'c> {
 }
 
 impl Admitted<'_> {
+    /// What the response tells the browser of a page of another origin.
+    pub(crate) fn consent(&self, cx: &Cx) -> Consent {
+        self.api.cors.as_ref().map(|cors| cors.consent(cx)).unwrap_or_default()
+    }
+
     /// Whether this is a prototype, which anyone may call.
     pub(super) fn is_prototype(&self) -> bool {
         self.api.api.life_cycle == LifeCycle::Prototyped
@@ -46,9 +52,14 @@ pub(crate) fn admit<'c>(cx: &Cx<'c>) -> Result<Admitted<'c>, Halt> {
     if !is_plain(path) {
         agree(cx, &host, method, path, &literal)?;
     }
-    let Found { resource, operation, captures } = literal.found;
+    let Located { api, found: Found { resource, operation, captures } } = literal;
+    if method == b"OPTIONS"
+        && let Some(reply) = api.cors.as_ref().and_then(|cors| cors.preflight(cx))
+    {
+        return Err(Halt::Reply(reply));
+    }
     let operation = operation.ok_or_else(|| allowed_methods(&resource))?;
-    Ok(Admitted { settings, api: literal.api, resource, operation, captures, query })
+    Ok(Admitted { settings, api, resource, operation, captures, query })
 }
 
 /// One reading's answer.

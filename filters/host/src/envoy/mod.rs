@@ -87,6 +87,10 @@ impl Abi for Envoy {
         String::from_utf8(raw::property(path.join("\0").as_bytes()).ok()?).ok()
     }
 
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {
+        raw::set_property(name.as_bytes(), value)
+    }
+
     fn set_tick(&self, period: Duration) -> Result<(), Status> {
         raw::set_tick(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
     }

@@ -63,6 +63,7 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_property(path: *const u8, path_length: usize, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_length: usize, value: *const u8, value_length: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_length: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -189,6 +190,11 @@ pub(super) fn foreign(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
 pub(super) fn property(path: &[u8]) -> Result<Vec<u8>, Status> {
     // SAFETY: as in `header`.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+pub(super) fn set_property(path: &[u8], value: &[u8]) -> Result<(), Status> {
+    // SAFETY: pointers and lengths describe `path` and `value`.
+    check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 pub(super) fn define_metric(kind: u32, name: &str) -> Result<u32, Status> {

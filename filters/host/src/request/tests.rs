@@ -160,6 +160,18 @@ fn a_question_that_cannot_be_asked_is_answered_at_once() {
 }
 
 #[test]
+fn consent_for_a_page_of_another_origin_travels_in_filter_state() {
+    let (envoy, worker) = worker();
+    let line = [(":method", "GET"), (":path", "/pets/1.0/open"), (":authority", "localhost")];
+    envoy.begin_request(&[&line[..], &[("origin", "https://a.example")]].concat());
+    assert_eq!(RequestFlow::new(worker).on_request_headers(), Flow::Continue);
+    let state = envoy.state.borrow();
+    assert_eq!(state.get("tollgate.allow_origin").map(String::as_str), Some("https://a.example"));
+    assert_eq!(state.get("tollgate.vary").map(String::as_str), Some("origin"));
+    assert_eq!(state.len(), 2);
+}
+
+#[test]
 fn a_request_that_cannot_be_edited_does_not_pass() {
     let (envoy, worker) = worker();
     envoy.frozen.set(true);

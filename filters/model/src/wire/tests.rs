@@ -42,6 +42,7 @@ fn api() -> Api {
         authorization_header: Some("x-token".to_owned()),
         production: Some(backend("prod")),
         sandbox: None,
+        cors: None,
         resources: vec![Resource {
             template: "/menu/{id}".to_owned(),
             production: None,

@@ -71,6 +71,7 @@ impl CorsPolicy {
                 headers.push((name, value.clone()));
             }
         }
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
         Some(Reply { status: 200, headers, body: Vec::new(), details: "tollgate_preflight" })
     }
 

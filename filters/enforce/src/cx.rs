@@ -61,7 +61,7 @@ pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// Header fields, without `content-length`.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// Body; may be empty.
     pub body: Vec<u8>,
     /// What `%RESPONSE_CODE_DETAILS%` shows in Envoy's access log: `tollgate_<code>`.

@@ -26,7 +26,7 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
         }
         // Without consent the page could not even see why it was refused.
         Err(Halt::Reply(mut reply)) => {
-            reply.headers.extend(consent);
+            reply.headers.extend(consent.into_iter().map(|(name, value)| (name.into(), value)));
             Err(Halt::Reply(reply))
         }
         Err(Halt::Ask(question)) => Err(Halt::Ask(question)),

@@ -15,6 +15,7 @@ mod directory;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod mock;
 pub mod rejection;
 pub mod resource;
 mod stages;

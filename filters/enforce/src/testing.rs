@@ -46,7 +46,7 @@ pub(crate) fn claims() -> Claims {
 }
 
 pub(crate) fn operation(method: &str, security: Security) -> Operation {
-    Operation { method: method.to_owned(), security }
+    Operation { method: method.to_owned(), security, mock: None }
 }
 
 pub(crate) fn token_with(scopes: &[&str]) -> Security {
@@ -58,7 +58,13 @@ pub(crate) fn resource(template: &str, operations: Vec<Operation>) -> Resource {
 }
 
 pub(crate) fn backend(cluster: &str, base_path: &str) -> Backend {
-    Backend { cluster: cluster.to_owned(), base_path: base_path.to_owned(), timeout_ms: None, retry: None }
+    Backend {
+        cluster: cluster.to_owned(),
+        base_path: base_path.to_owned(),
+        timeout_ms: None,
+        retry: None,
+        authorization: None,
+    }
 }
 
 pub(crate) fn api() -> Api {

@@ -1,5 +1,7 @@
 //! An API as the filters see it: where it is found, what it exposes, and where its backends are.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// One API deployed on one virtual host.
@@ -86,6 +88,34 @@ pub struct Backend {
     /// Retries on certain status codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Value of the `authorization` header that the backend wants (endpoint security of type basic).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<Secret>,
+}
+
+/// Text that must not be seen: `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one who needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
 }
 
 /// How often, and on which upstream answers, a request is tried again.
@@ -122,6 +152,50 @@ pub struct Operation {
     pub method: String,
     /// Who may call it.
     pub security: Security,
+    /// Where the answer comes from, when it does not come from a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock: Option<Mock>,
+}
+
+/// Examples that stand in for a backend (`endpointImplementationType: MOCKED_OAS`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mock {
+    /// In definition order.
+    pub responses: Vec<MockResponse>,
+}
+
+/// The examples of one status code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MockResponse {
+    /// `200`, `20x`, `2xx`, or `default`.
+    pub code: String,
+    /// Name and value.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// In definition order.
+    pub content: Vec<MockContent>,
+}
+
+/// The examples of one media type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MockContent {
+    /// Media type.
+    pub content_type: String,
+    /// At least one.
+    pub examples: Vec<MockExample>,
+}
+
+/// One example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MockExample {
+    /// Name, by which a client may prefer it.
+    pub name: String,
+    /// The body as it is sent.
+    pub body: String,
 }
 
 /// Who may call an operation.

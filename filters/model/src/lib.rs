@@ -18,7 +18,10 @@ mod settings;
 mod table;
 pub mod wire;
 
-pub use api::{Api, Backend, Cors, LifeCycle, Operation, Resource, Retry, Security};
+pub use api::{
+    Api, Backend, Cors, LifeCycle, Mock, MockContent, MockExample, MockResponse, Operation, Resource, Retry, Secret,
+    Security,
+};
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use settings::Settings;

@@ -1,9 +1,11 @@
 //! The request's way, case by case: a request in, what becomes of it out.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tollgate_model::{Cors, JwkSet, LifeCycle, Retry};
+use tollgate_model::{Backend, Cors, JwkSet, LifeCycle, Mock, MockContent, MockExample, MockResponse, Retry};
 
 use super::*;
 use crate::testing::{TestDirectory, api, backend, jwk, token_with};
@@ -293,7 +295,7 @@ fn options_lists_the_methods() {
     else {
         panic!("not answered")
     };
-    assert_eq!((reply.status, reply.headers), (204, vec![("allow", "GET, DELETE, OPTIONS".to_owned())]));
+    assert_eq!((reply.status, reply.headers), (204, vec![("allow".into(), "GET, DELETE, OPTIONS".to_owned())]));
 }
 
 /// The headers that tell a browser something, in a line.
@@ -306,12 +308,15 @@ fn consent(cors: bool, line: &str, headers: &[(&str, &str)]) -> String {
         expose_headers: vec!["x-total".to_owned()],
         allow_credentials: true,
     });
-    let (status, headers) = match decide_with(&TestDirectory::new(api), &request(line, headers), &Answers::default()) {
-        Decision::Forward(edits) => ("->".to_owned(), edits.response),
-        Decision::Reply(reply) => (reply.status.to_string(), reply.headers),
-        Decision::Ask(_) => panic!("nothing to ask"),
-    };
-    let telling = headers.into_iter().filter(|(name, _)| !matches!(*name, "content-type" | "www-authenticate"));
+    let (status, headers): (String, Vec<(Cow<str>, String)>) =
+        match decide_with(&TestDirectory::new(api), &request(line, headers), &Answers::default()) {
+            Decision::Forward(edits) => {
+                ("->".to_owned(), edits.response.into_iter().map(|(name, value)| (name.into(), value)).collect())
+            }
+            Decision::Reply(reply) => (reply.status.to_string(), reply.headers),
+            Decision::Ask(_) => panic!("nothing to ask"),
+        };
+    let telling = headers.into_iter().filter(|(name, _)| !matches!(name.as_ref(), "content-type" | "www-authenticate"));
     telling.fold(status, |out, (name, value)| format!("{out} {}={value}", name.trim_start_matches("access-control-")))
 }
 
@@ -384,6 +389,43 @@ fn a_resource_may_have_its_own_backend() {
         "-> /own/public/a +cluster=own +x-envoy-upstream-rq-timeout-ms=1500 +x-envoy-retry-on=retriable-status-codes \
          +x-envoy-max-retries=3 +x-envoy-retriable-status-codes=502,504"
     );
+}
+
+#[test]
+fn a_backend_may_have_credentials_of_its_own() {
+    let mut api = api();
+    api.production = Some(Backend { authorization: Some("Basic YTpi".to_owned().into()), ..backend("prod", "/v2") });
+    let bearer = format!("Bearer {}", token(json!({})));
+    let outcome = outcome(&TestDirectory::new(api), "GET /pets/1.0/pet/5", &[("authorization", &bearer)]);
+    assert_eq!(outcome, "-> /v2/pet/5 -authorization +cluster=prod +authorization=Basic YTpi");
+}
+
+#[test]
+fn a_mocked_operation_answers_whom_it_may() {
+    let content = MockContent {
+        content_type: "application/json".to_owned(),
+        examples: vec![MockExample { name: "default".to_owned(), body: "{}".to_owned() }],
+    };
+    let mock =
+        Mock { responses: vec![MockResponse { code: "200".to_owned(), headers: Vec::new(), content: vec![content] }] };
+    let mut api = api();
+    api.production = None;
+    api.life_cycle = LifeCycle::Prototyped;
+    for resource in &mut api.resources {
+        for operation in &mut resource.operations {
+            operation.mock = Some(mock.clone());
+        }
+    }
+    let directory = TestDirectory::new(api);
+    let answered =
+        |line, headers: &[(&str, &str)]| match decide_with(&directory, &request(line, headers), &Answers::default()) {
+            Decision::Reply(reply) => (reply.status, String::from_utf8(reply.body).unwrap()),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(answered("GET /pets/1.0/public/a", &[]), (200, "{}".to_owned()));
+    assert_eq!(answered("GET /pets/1.0/pet/5", &[]).0, 401);
+    let bearer = format!("Bearer {}", token(json!({})));
+    assert_eq!(answered("GET /pets/1.0/pet/5", &[("authorization", &bearer)]).0, 200);
 }
 
 #[test]

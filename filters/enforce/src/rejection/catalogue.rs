@@ -21,13 +21,15 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 9] = [
+pub const CATALOGUE: [&Entry; 11] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NOT_FOUND,
     &UNREADABLE,
     &NOT_READY,
     &API_BLOCKED,
+    &BAD_PREFERENCE,
+    &NOT_MOCKED,
     &UNJUDGED,
     &INVALID_CREDENTIALS,
     &SCOPE_MISSING,
@@ -95,6 +97,27 @@ pub(super) const API_BLOCKED: Entry = Entry {
     challenge: true,
     details: "tollgate_700700",
     meaning: "The API's life cycle state is BLOCKED.",
+};
+
+pub(super) const BAD_PREFERENCE: Entry = Entry {
+    code: "900870",
+    status: 400,
+    message: "Bad Request",
+    description: "Invalid format for code preference",
+    challenge: false,
+    details: "tollgate_900870",
+    meaning: "The API is mocked, and the `prefer` header asks for a code that is not a status from 200 to 599.",
+};
+
+pub(super) const NOT_MOCKED: Entry = Entry {
+    code: "900871",
+    status: 501,
+    message: "Not Implemented",
+    description: "<what> is not supported for this resource",
+    challenge: false,
+    details: "tollgate_900871",
+    meaning: "The API is mocked, and its definition has no example for the code, the media type (`accept`) or the name that \
+              the request prefers.",
 };
 
 pub(super) const UNJUDGED: Entry = Entry {

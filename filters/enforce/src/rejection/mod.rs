@@ -32,6 +32,10 @@ pub enum Rejection {
     NoCredentials,
     /// Credentials that are not good, for this reason.
     InvalidCredentials(BadCredentials),
+    /// A mocked operation gets a preference for something that is no status code.
+    BadPreference,
+    /// A mocked operation has no example that fits, for this reason.
+    NotMocked(String),
     /// The token holds none of the scopes of the resource with this path template.
     ScopeMissing(String),
 }
@@ -76,6 +80,8 @@ impl Rejection {
             Self::Unreadable => &entries::UNREADABLE,
             Self::Unjudged => &entries::UNJUDGED,
             Self::NoCredentials | Self::InvalidCredentials(_) => &entries::INVALID_CREDENTIALS,
+            Self::BadPreference => &entries::BAD_PREFERENCE,
+            Self::NotMocked(_) => &entries::NOT_MOCKED,
             Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
         }
     }
@@ -86,6 +92,7 @@ impl Rejection {
         let general = self.entry().description;
         match self {
             Self::InvalidCredentials(why) => format!("{}. {general}", why.text()),
+            Self::NotMocked(why) => why.clone(),
             Self::ScopeMissing(template) => {
                 format!("User is NOT authorized to access the Resource: {template}. Scope validation failed.")
             }

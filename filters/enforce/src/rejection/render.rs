@@ -14,6 +14,7 @@ const CHALLENGE: &str =
 struct Body<'b> {
     error_message: &'b str,
     code: &'b str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     error_description: &'b str,
 }
 
@@ -21,9 +22,9 @@ pub(super) fn json(rejection: &Rejection) -> Reply {
     let entry = rejection.entry();
     let description = rejection.description();
     let body = Body { error_message: entry.message, code: entry.code, error_description: &description };
-    let mut headers = vec![("content-type", "application/json".to_owned())];
+    let mut headers = vec![("content-type".into(), "application/json".to_owned())];
     if entry.challenge {
-        headers.push(("www-authenticate", CHALLENGE.to_owned()));
+        headers.push(("www-authenticate".into(), CHALLENGE.to_owned()));
     }
     // Serialising three strings cannot fail; were it ever to, an empty body still refuses.
     Reply { status: entry.status, headers, body: serde_json::to_vec(&body).unwrap_or_default(), details: entry.details }

@@ -110,7 +110,8 @@ mod tests {
     use super::*;
 
     fn resource(template: &str, methods: &[&str]) -> Resource {
-        let operation = |method: &&str| Operation { method: (*method).to_owned(), security: Security::Unsecured };
+        let operation =
+            |method: &&str| Operation { method: (*method).to_owned(), security: Security::Unsecured, mock: None };
         Resource {
             template: template.to_owned(),
             production: None,

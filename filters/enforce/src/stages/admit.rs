@@ -34,9 +34,9 @@ impl Admitted<'_> {
         self.api.cors.as_ref().map(|cors| cors.consent(cx)).unwrap_or_default()
     }
 
-    /// Whether this is a prototype, which anyone may call.
+    /// Whether this is a prototype, which anyone may call. A mocked one keeps its security, as in the original.
     pub(super) fn is_prototype(&self) -> bool {
-        self.api.api.life_cycle == LifeCycle::Prototyped
+        self.api.api.life_cycle == LifeCycle::Prototyped && self.operation.mock.is_none()
     }
 }
 
@@ -142,7 +142,7 @@ fn allowed_methods(resource: &CompiledResource) -> Halt {
     methods.push("OPTIONS");
     Halt::Reply(Reply {
         status: 204,
-        headers: vec![("allow", methods.join(", "))],
+        headers: vec![("allow".into(), methods.join(", "))],
         body: Vec::new(),
         details: "tollgate_options",
     })

@@ -11,7 +11,7 @@ use super::authorize::Permit;
 use crate::decide::Halt;
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::KeyType;
-use crate::{Cx, Edits};
+use crate::{Cx, Edits, mock};
 
 /// Request headers by which Envoy's router lets itself be steered. They are the gateway's to set and never a client's.
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>
@@ -31,6 +31,9 @@ const STEERING: [&str; 11] = [
 
 /// Makes the edits.
 pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<Edits, Halt> {
+    if let Some(mock) = &admitted.operation.mock {
+        return Err(Halt::Reply(mock::answer(cx, mock)?));
+    }
     let backend = choose(admitted, permit)?;
     let mut edits = Edits { path: rewritten(cx, admitted, backend), ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
@@ -38,6 +41,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
         edits.remove.push(Cow::Owned(authorization_header(admitted).to_owned()));
     }
     edits.set.push((CLUSTER_HEADER, backend.cluster.clone().into_bytes()));
+    if let Some(authorization) = &backend.authorization {
+        edits.set.push(("authorization", authorization.expose().as_bytes().to_vec()));
+    }
     steer(backend, &mut edits);
     Ok(edits)
 }

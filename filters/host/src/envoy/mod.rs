@@ -43,7 +43,8 @@ impl Abi for Envoy {
     }
 
     fn reply(&self, reply: &Reply) -> Result<(), Status> {
-        raw::reply(reply.status, reply.details, &reply.body, &HeaderMap::encode(&reply.headers))
+        let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        raw::reply(reply.status, reply.details, &reply.body, &HeaderMap::encode(&headers))
     }
 
     fn resume(&self) -> Result<(), Status> {

@@ -25,11 +25,12 @@ fn backend(cluster: &str) -> Backend {
         base_path: "/v2".to_owned(),
         timeout_ms: Some(1500),
         retry: Some(Retry { count: 2, status_codes: vec![502, 504] }),
+        authorization: None,
     }
 }
 
 fn api() -> Api {
-    let operation = |method: &str, security| Operation { method: method.to_owned(), security };
+    let operation = |method: &str, security| Operation { method: method.to_owned(), security, mock: None };
     Api {
         id: "111".to_owned(),
         name: "Pizza".to_owned(),

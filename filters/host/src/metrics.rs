@@ -21,7 +21,7 @@ pub(crate) const FEED_FAILURES: &str = "tollgate_feed_failures_total";
 pub(crate) const UNREADABLE: &str = "tollgate_unreadable_total";
 /// Counter: call-outs made for requests.
 pub(crate) const QUESTIONS: &str = "tollgate_questions_total";
-/// Counter: signatures checked in the module because Envoy's function is missing.
+/// Counter: signatures checked in the module, because Envoy's function is missing or does not know the algorithm.
 pub(crate) const PORTABLE_SIGNATURES: &str = "tollgate_portable_signatures_total";
 
 impl Metrics {

@@ -1,8 +1,9 @@
 //! Signature checks by Envoy's `verify_signature`, which is BoringSSL and some ten times faster than portable code.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use tollgate_enforce::token::{Jws, PortableVerifier, SignatureVerifier, Verdict, VerificationKey};
+use tollgate_enforce::token::{Jws, PortableVerifier, SignatureVerifier, Verdict, VerificationKey, ecdsa_signature};
 use tollgate_model::Algorithm;
 
 use crate::metrics::{Metrics, PORTABLE_SIGNATURES};
@@ -27,21 +28,36 @@ impl HostVerifier {
 
 impl SignatureVerifier for HostVerifier {
     fn verify(&self, key: &VerificationKey, algorithm: Algorithm, token: &Jws) -> Verdict {
-        let hash = match algorithm {
-            Algorithm::RS256 => "sha256",
-            Algorithm::RS384 => "sha384",
-            Algorithm::RS512 => "sha512",
+        // Envoy's function knows neither PSS nor Ed25519.
+        let (hash, signature) = match algorithm {
+            Algorithm::RS256 => ("sha256", Cow::Borrowed(&token.signature)),
+            Algorithm::RS384 => ("sha384", Cow::Borrowed(&token.signature)),
+            Algorithm::RS512 => ("sha512", Cow::Borrowed(&token.signature)),
+            Algorithm::ES256 if token.signature.len() == 64 => {
+                ("sha256", Cow::Owned(ecdsa_signature(&token.signature)))
+            }
+            Algorithm::ES384 if token.signature.len() == 96 => {
+                ("sha384", Cow::Owned(ecdsa_signature(&token.signature)))
+            }
+            Algorithm::ES256 | Algorithm::ES384 => return Verdict::Invalid,
+            Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => {
+                return self.compute(key, algorithm, token);
+            }
         };
-        let arguments = arguments(&[hash.as_bytes(), &key.spki, &token.signature, token.signing_input.as_bytes()]);
+        let arguments = arguments(&[hash.as_bytes(), &key.spki, &signature, token.signing_input.as_bytes()]);
         match self.abi.foreign(FUNCTION, &arguments) {
             Ok(reply) if reply.starts_with(&YES) => Verdict::Valid,
             Ok(_) => Verdict::Invalid,
             // Not there, or withheld from the module.
-            Err(Status::NotFound | Status::CasMismatch | Status::Failed(_)) => {
-                self.metrics.increment(PORTABLE_SIGNATURES);
-                PortableVerifier.verify(key, algorithm, token)
-            }
+            Err(Status::NotFound | Status::CasMismatch | Status::Failed(_)) => self.compute(key, algorithm, token),
         }
+    }
+}
+
+impl HostVerifier {
+    fn compute(&self, key: &VerificationKey, algorithm: Algorithm, token: &Jws) -> Verdict {
+        self.metrics.increment(PORTABLE_SIGNATURES);
+        PortableVerifier.verify(key, algorithm, token)
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Issuer {
     pub scopes_claim: Option<String>,
 }
 
-/// A JWS signature algorithm (RFC 7518 §3.1).
+/// A JWS signature algorithm (RFC 7518 §3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -36,13 +36,38 @@ pub enum Algorithm {
     RS384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
     RS512,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// RSASSA-PSS with SHA-384.
+    PS384,
+    /// RSASSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
 }
 
 impl Algorithm {
-    /// All of them; the default of an issuer that lists none.
-    pub const ALL: [Self; 3] = [Self::RS256, Self::RS384, Self::RS512];
+    /// All of them. `none` and the HMACs are not among them: the first signs nothing, the others with what is public here.
+    pub const ALL: [Self; 9] = [
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::ES256,
+        Self::ES384,
+        Self::EdDSA,
+    ];
 
-    /// The algorithm of that JWS name. `none` is no algorithm.
+    /// Those of an issuer that lists none, as in Choreo Connect.
+    pub const DEFAULT: [Self; 3] = [Self::RS256, Self::RS384, Self::RS512];
+
+    /// The algorithm of that JWS name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
@@ -55,6 +80,12 @@ impl Algorithm {
             Self::RS256 => "RS256",
             Self::RS384 => "RS384",
             Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
         }
     }
 }

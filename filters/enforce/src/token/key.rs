@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tollgate_model::{Algorithm, Jwk, JwkSet};
 
+use super::der;
 use super::jws::JoseHeader;
 
 /// Fewest and most bytes of an RSA modulus: 2048 bits (NIST SP 800-131A) to 8192 bits (above, a check costs too much).
@@ -13,19 +14,35 @@ const MAX_EXPONENT: usize = 4;
 /// Most keys of a set that are used.
 const MAX_KEYS: usize = 64;
 
-/// An RSA public key.
+/// A public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationKey {
     kid: Option<String>,
     x5t: Option<String>,
     /// The one algorithm the key may be used with, when the set says so.
     algorithm: Option<Algorithm>,
-    /// Modulus, big endian, without leading zeros.
-    pub modulus: Vec<u8>,
-    /// Public exponent, big endian, without leading zeros.
-    pub exponent: Vec<u8>,
-    /// SubjectPublicKeyInfo in DER (RFC 5280 §4.1.2.7), the form Envoy takes.
+    /// The key itself.
+    pub material: Material,
+    /// SubjectPublicKeyInfo in DER, the form Envoy takes. Empty for Ed25519, which Envoy's function does not know.
     pub spki: Vec<u8>,
+}
+
+/// A key by its type, which decides the algorithms it can be used with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Material {
+    /// Both numbers big endian, without leading zeros.
+    Rsa {
+        /// Modulus.
+        modulus: Vec<u8>,
+        /// Public exponent.
+        exponent: Vec<u8>,
+    },
+    /// A point on P-256, uncompressed (SEC 1 §2.3.3).
+    P256(Vec<u8>),
+    /// A point on P-384, uncompressed.
+    P384(Vec<u8>),
+    /// An Ed25519 key, 32 bytes.
+    Ed25519(Vec<u8>),
 }
 
 /// Why a key of a set is not used.
@@ -56,9 +73,6 @@ impl VerificationKey {
     }
 
     fn compile(jwk: &Jwk) -> Result<Self, &'static str> {
-        if jwk.kty != "RSA" {
-            return Err("key type is not RSA");
-        }
         if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
             return Err("not for signatures");
         }
@@ -66,23 +80,12 @@ impl VerificationKey {
             None => None,
             Some(name) => Some(Algorithm::from_name(name).ok_or("unsupported algorithm")?),
         };
-        let number = |member: &Option<String>, missing, malformed| {
-            let text = member.as_deref().ok_or(missing)?;
-            // Some servers pad, though RFC 7515 §2 forbids it.
-            let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|_| malformed)?;
-            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-            Ok::<_, &'static str>(bytes.get(zeros..).unwrap_or_default().to_vec())
-        };
-        let modulus = number(&jwk.n, "no modulus", "modulus is not base64url")?;
-        let exponent = number(&jwk.e, "no exponent", "exponent is not base64url")?;
-        if !MODULUS.contains(&modulus.len()) {
-            return Err("modulus is not 2048 to 8192 bits long");
-        }
-        if exponent.len() > MAX_EXPONENT || exponent.last().is_none_or(|byte| byte % 2 == 0) || exponent == [1] {
-            return Err("exponent is not an odd number from 3 to 2^32");
-        }
-        let spki = spki(&modulus, &exponent);
-        Ok(Self { kid: jwk.kid.clone(), x5t: jwk.x5t.clone(), algorithm, modulus, exponent, spki })
+        let (material, spki) = Material::compile(jwk)?;
+        Ok(Self { kid: jwk.kid.clone(), x5t: jwk.x5t.clone(), algorithm, material, spki })
+    }
+
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|only| only == algorithm) && self.material.fits(algorithm)
     }
 
     /// The key a token's header points at: by `kid`, else by `x5t`, else the only one it can be.
@@ -90,7 +93,7 @@ impl VerificationKey {
     /// A key without an id comes from a certificate in the configuration. As in Choreo Connect it stands for its issuer
     /// whatever id a token names, as long as it is the only one of its kind.
     pub(crate) fn select<'k>(keys: &'k [Self], header: &JoseHeader, algorithm: Algorithm) -> Option<&'k Self> {
-        let fitting = || keys.iter().filter(|key| key.algorithm.is_none_or(|only| only == algorithm));
+        let fitting = || keys.iter().filter(|key| key.fits(algorithm));
         match (&header.kid, &header.x5t) {
             (Some(kid), _) => fitting()
                 .find(|key| key.kid.as_ref() == Some(kid))
@@ -107,38 +110,73 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     if items.next().is_some() { None } else { first }
 }
 
-/// `SEQ { SEQ { OID rsaEncryption, NULL }, BIT STRING { SEQ { INTEGER n, INTEGER e } } }`
-fn spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
-    const RSA_ENCRYPTION: [u8; 15] =
-        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let key = der(0x30, &[der_integer(modulus), der_integer(exponent)].concat());
-    let unused_bits = [0];
-    let bit_string = der(0x03, &[&unused_bits[..], &key].concat());
-    der(0x30, &[&RSA_ENCRYPTION[..], &bit_string].concat())
-}
-
-/// A positive integer; a leading zero keeps the top bit from meaning a sign.
-fn der_integer(magnitude: &[u8]) -> Vec<u8> {
-    let sign: &[u8] = if magnitude.first().is_some_and(|byte| byte & 0x80 != 0) { &[0] } else { &[] };
-    der(0x02, &[sign, magnitude].concat())
-}
-
-fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let zeros = length.iter().take_while(|byte| **byte == 0).count();
-    let significant = length.get(zeros..).unwrap_or_default();
-    let mut out = vec![tag];
-    match significant {
-        [] => out.push(0),
-        [short] if *short < 0x80 => out.push(*short),
-        long => {
-            // At most eight bytes of length, so the count fits beside the long-form flag.
-            out.push(0x80 | u8::try_from(long.len()).unwrap_or(0));
-            out.extend_from_slice(long);
+impl Material {
+    /// The key, and its SubjectPublicKeyInfo.
+    fn compile(jwk: &Jwk) -> Result<(Self, Vec<u8>), &'static str> {
+        match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+            ("RSA", _) => Self::rsa(jwk),
+            ("EC", Some("P-256")) => {
+                let point = point(jwk, 32)?;
+                let spki = der::public_key(der::EC_P256, &point);
+                Ok((Self::P256(point), spki))
+            }
+            ("EC", Some("P-384")) => {
+                let point = point(jwk, 48)?;
+                let spki = der::public_key(der::EC_P384, &point);
+                Ok((Self::P384(point), spki))
+            }
+            ("OKP", Some("Ed25519")) => Ok((Self::Ed25519(coordinate(&jwk.x, 32)?), Vec::new())),
+            ("EC" | "OKP", _) => Err("unsupported curve"),
+            _ => Err("unsupported key type"),
         }
     }
-    out.extend_from_slice(content);
-    out
+
+    fn rsa(jwk: &Jwk) -> Result<(Self, Vec<u8>), &'static str> {
+        let number = |member, missing| {
+            let bytes = decode(member)?.ok_or(missing)?;
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            Ok::<_, &'static str>(bytes.get(zeros..).unwrap_or_default().to_vec())
+        };
+        let (modulus, exponent) = (number(&jwk.n, "no modulus")?, number(&jwk.e, "no exponent")?);
+        if !MODULUS.contains(&modulus.len()) {
+            return Err("modulus is not 2048 to 8192 bits long");
+        }
+        if exponent.len() > MAX_EXPONENT || exponent.last().is_none_or(|byte| byte % 2 == 0) || exponent == [1] {
+            return Err("exponent is not an odd number from 3 to 2^32");
+        }
+        let spki = der::rsa_public_key(&modulus, &exponent);
+        Ok((Self::Rsa { modulus, exponent }, spki))
+    }
+
+    /// Whether the key's type and curve are those of the algorithm (RFC 7518 §3.4: each curve has one hash).
+    const fn fits(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        match self {
+            Self::Rsa { .. } => matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512),
+            Self::P256(_) => matches!(algorithm, ES256),
+            Self::P384(_) => matches!(algorithm, ES384),
+            Self::Ed25519(_) => matches!(algorithm, EdDSA),
+        }
+    }
+}
+
+/// Some servers pad, though RFC 7515 §2 forbids it.
+fn decode(member: &Option<String>) -> Result<Option<Vec<u8>>, &'static str> {
+    let decoded = member.as_deref().map(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')));
+    decoded.transpose().map_err(|_| "a number is not base64url")
+}
+
+/// A coordinate has exactly the length of its field (RFC 7518 §6.2.1.2).
+fn coordinate(member: &Option<String>, length: usize) -> Result<Vec<u8>, &'static str> {
+    let bytes = decode(member)?.ok_or("a coordinate is missing")?;
+    if bytes.len() == length { Ok(bytes) } else { Err("a coordinate has the wrong length") }
+}
+
+/// An uncompressed point. Whether it lies on the curve is for the verifier to say.
+fn point(jwk: &Jwk, length: usize) -> Result<Vec<u8>, &'static str> {
+    const UNCOMPRESSED: u8 = 4;
+    let (x, y) = (coordinate(&jwk.x, length)?, coordinate(&jwk.y, length)?);
+    Ok([vec![UNCOMPRESSED], x, y].concat())
 }
 
 #[cfg(test)]
@@ -163,16 +201,54 @@ mod tests {
     #[test]
     fn keys_that_are_not_used() {
         let good = jwk(256, &[1, 0, 1]);
+        let text = |text: &str| Some(text.to_owned());
         assert_eq!(why(good.clone()), None);
-        assert_eq!(why(Jwk { kty: "EC".to_owned(), ..good.clone() }), Some("key type is not RSA"));
-        assert_eq!(why(Jwk { usage: Some("enc".to_owned()), ..good.clone() }), Some("not for signatures"));
-        assert_eq!(why(Jwk { alg: Some("PS256".to_owned()), ..good.clone() }), Some("unsupported algorithm"));
+        assert_eq!(why(Jwk { kty: "oct".to_owned(), ..good.clone() }), Some("unsupported key type"));
+        assert_eq!(why(Jwk { usage: text("enc"), ..good.clone() }), Some("not for signatures"));
+        assert_eq!(why(Jwk { alg: text("HS256"), ..good.clone() }), Some("unsupported algorithm"));
         assert_eq!(why(Jwk { n: None, ..good.clone() }), Some("no modulus"));
-        assert_eq!(why(Jwk { n: Some("!".to_owned()), ..good }), Some("modulus is not base64url"));
+        assert_eq!(why(Jwk { n: text("!"), ..good }), Some("a number is not base64url"));
         assert_eq!(why(jwk(128, &[1, 0, 1])), Some("modulus is not 2048 to 8192 bits long"));
         assert_eq!(why(jwk(1025, &[1, 0, 1])), Some("modulus is not 2048 to 8192 bits long"));
         for exponent in [&[][..], &[0], &[1], &[2], &[1, 0, 0, 0, 1]] {
             assert_eq!(why(jwk(256, exponent)), Some("exponent is not an odd number from 3 to 2^32"));
+        }
+    }
+
+    #[test]
+    fn curves() {
+        let bytes = |length| Some(URL_SAFE_NO_PAD.encode(vec![7; length]));
+        let key = |kty: &str, crv: &str, x, y| Jwk {
+            kty: kty.to_owned(),
+            crv: Some(crv.to_owned()),
+            x: bytes(x),
+            y: bytes(y),
+            ..Jwk::default()
+        };
+        assert_eq!(why(key("EC", "P-256", 32, 32)), None);
+        assert_eq!(why(key("EC", "P-384", 48, 48)), None);
+        assert_eq!(why(key("OKP", "Ed25519", 32, 0)), None);
+        assert_eq!(why(key("EC", "secp256k1", 32, 32)), Some("unsupported curve"));
+        assert_eq!(why(key("OKP", "X25519", 32, 0)), Some("unsupported curve"));
+        assert_eq!(why(key("EC", "P-256", 31, 32)), Some("a coordinate has the wrong length"));
+        assert_eq!(why(key("EC", "P-256", 32, 33)), Some("a coordinate has the wrong length"));
+        assert_eq!(why(Jwk { y: None, ..key("EC", "P-256", 32, 0) }), Some("a coordinate is missing"));
+    }
+
+    #[test]
+    fn a_key_is_used_with_the_algorithms_of_its_type() {
+        let bytes = |length| Some(URL_SAFE_NO_PAD.encode(vec![7; length]));
+        let p256 =
+            Jwk { kty: "EC".to_owned(), crv: Some("P-256".to_owned()), x: bytes(32), y: bytes(32), ..Jwk::default() };
+        for (jwk, expected) in [
+            (jwk(256, &[3]), "RS256 RS384 RS512 PS256 PS384 PS512"),
+            (Jwk { alg: Some("PS256".to_owned()), ..jwk(256, &[3]) }, "PS256"),
+            (p256.clone(), "ES256"),
+            (Jwk { alg: Some("ES384".to_owned()), ..p256 }, ""),
+        ] {
+            let (keys, _) = VerificationKey::compile_set(&JwkSet { keys: vec![jwk] });
+            let names: Vec<&str> = Algorithm::ALL.iter().filter(|it| keys[0].fits(**it)).map(|it| it.name()).collect();
+            assert_eq!(names.join(" "), expected);
         }
     }
 
@@ -198,7 +274,11 @@ mod tests {
         assert_eq!(left_out, []);
         let header: JoseHeader = serde_json::from_str(header).unwrap();
         let selected = VerificationKey::select(&keys, &header, Algorithm::RS256);
-        assert_eq!(selected.map(|key| key.modulus.len() - 256), expected, "{header:?}");
+        let length = |key: &VerificationKey| match &key.material {
+            Material::Rsa { modulus, .. } => modulus.len() - 256,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(selected.map(length), expected, "{header:?}");
     }
 
     #[test]
@@ -217,16 +297,5 @@ mod tests {
         check(&[certificate], r#"{"alg":"RS256","kid":"whatever"}"#, Some(0));
         check(&[certificate, a], r#"{"alg":"RS256","kid":"whatever"}"#, Some(0));
         check(&[certificate, certificate], r#"{"alg":"RS256","kid":"whatever"}"#, None);
-    }
-
-    #[test]
-    fn subject_public_key_info() {
-        let (keys, _) = VerificationKey::compile_set(&JwkSet { keys: vec![jwk(256, &[1, 0, 1])] });
-        let spki = &keys[0].spki;
-        // 294 bytes is what every tool makes of a 2048-bit key with the exponent 65537.
-        assert_eq!(spki.len(), 294);
-        assert_eq!(spki[..4], [0x30, 0x82, 0x01, 0x22]);
-        assert_eq!(spki[24..33], [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00][..9]);
-        assert_eq!(spki[spki.len() - 5..], [0x02, 0x03, 1, 0, 1]);
     }
 }

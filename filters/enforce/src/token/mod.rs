@@ -4,6 +4,7 @@
 
 mod cache;
 mod claims;
+mod der;
 mod jws;
 mod key;
 mod portable;
@@ -11,8 +12,9 @@ mod signature;
 
 pub use cache::TokenCache;
 pub use claims::{Claims, InvalidClaims, KeyType};
+pub use der::ecdsa_signature;
 pub use jws::{Jws, MAX_TOKEN, NotAJws};
-pub use key::{JwkError, VerificationKey};
+pub use key::{JwkError, Material, VerificationKey};
 pub use portable::PortableVerifier;
 pub use signature::{SignatureVerifier, Verdict};
 

@@ -96,5 +96,6 @@ fn backend(cluster: String, upstream: &Upstream) -> Backend {
         base_path: upstream.base_path.clone(),
         timeout_ms: upstream.tuning.timeout_ms,
         retry: upstream.tuning.retry.clone(),
+        authorization: None,
     }
 }

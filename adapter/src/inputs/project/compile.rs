@@ -183,6 +183,7 @@ fn merge(metadata: Metadata, definition: Definition, problems: &mut Problems) ->
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
         production: None,
         sandbox: None,
+        cors: None,
         resources: Vec::new(),
     };
     Blueprint {

@@ -208,7 +208,7 @@ impl<'v> Resources<'_, 'v> {
             if METHODS.contains(&key) {
                 vendor::check(&member, Level::Operation, problems);
                 let security = self.schemes.of(&member, open, problems);
-                operations.push(Operation { method: key.to_ascii_uppercase(), security });
+                operations.push(Operation { method: key.to_ascii_uppercase(), security, mock: None });
             } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
                 let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");
                 member.error(

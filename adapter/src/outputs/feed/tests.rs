@@ -24,6 +24,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         authorization_header: None,
         production: None,
         sandbox: None,
+        cors: None,
         resources: Vec::new(),
     };
     Arc::new(Deployment {

@@ -21,6 +21,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         authorization_header: None,
         production: None,
         sandbox: None,
+        cors: None,
         resources: Vec::new(),
     };
     Arc::new(Deployment {

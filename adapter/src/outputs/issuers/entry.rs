@@ -71,7 +71,7 @@ impl Entry {
         let issuer = Issuer {
             name: name.to_owned(),
             issuer: issuer.to_owned(),
-            algorithms: Algorithm::ALL.to_vec(),
+            algorithms: Algorithm::DEFAULT.to_vec(),
             keys: JwkSet::default(),
             refreshable: false,
             consumer_key_claim: None,

@@ -21,12 +21,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<Jwk>, String> {
     let keys: Vec<Jwk> = sections
         .iter()
         .filter_map(|(kind, der)| match kind {
-            SectionKind::Certificate => Some(jwk_of_certificate(&CertificateDer::from(der.as_slice()))),
+            SectionKind::Certificate => Some(certificate(der)),
             SectionKind::PublicKey => Some(public_key(der)),
             _ => None,
         })
         .collect::<Result<_, _>>()?;
     if keys.is_empty() { Err("it holds neither a certificate nor a public key".to_owned()) } else { Ok(keys) }
+}
+
+/// A certificate stands for its issuer whatever key id a token names, so its key has none.
+fn certificate(der: &[u8]) -> Result<Jwk, String> {
+    Ok(Jwk { kid: None, ..jwk_of_certificate(&CertificateDer::from(der))? })
 }
 
 fn public_key(der: &[u8]) -> Result<Jwk, String> {
@@ -49,7 +54,8 @@ mod tests {
         let (certificate, public) = (read(&made.token_signing.certificate).unwrap(), read(&bare).unwrap());
         assert_eq!((&certificate[0].n, &certificate[0].e), (&public[0].n, &public[0].e));
         assert_eq!(certificate[0].e.as_deref(), Some("AQAB"));
-        assert!(certificate[0].kid.is_some() && public[0].kid.is_none());
+        assert!(certificate[0].kid.is_none() && public[0].kid.is_none());
+        assert!(certificate[0].x5t.is_some());
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn ready(status: &Status) -> Response<String> {
     let gateways: Vec<String> = gateways.map(|node| node.name).collect();
     let (code, text) =
         if status.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    page(code, &json!({"status": text, "gateways": gateways}))
+    page(code, &json!({"gateways": gateways, "status": text}))
 }
 
 /// The text format of Prometheus. A handful of numbers does not need a registry.

@@ -105,6 +105,7 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         max_retries: retries.and_then(|count| u8::try_from(count).ok()).unwrap_or(defaults.max_retries),
         retry_status_codes: router::retry_status_codes(reader).unwrap_or(defaults.retry_status_codes),
         organization: defaults.organization,
+        cors: router::cors(reader),
     }
 }
 

@@ -164,6 +164,26 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// A list of texts, as such or as one text with commas. It may be empty.
+    pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let items = match self.take(key)? {
+            Value::Array(items) => items,
+            Value::String(text) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| Value::String(item.to_owned()))
+                .collect(),
+            _ => return self.wrong_type(key, "a list of texts"),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::String(text) = item else { return self.wrong_type(key, "a list of texts") };
+            texts.push(self.substitute(key, &text)?);
+        }
+        Some(texts)
+    }
+
     /// A TCP port; `Some(None)` when it is switched off by 0 or an empty text.
     pub fn port(&mut self, key: &str) -> Option<Option<u16>> {
         if let Some(Value::String(text)) = self.peek(key)

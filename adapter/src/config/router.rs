@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tollgate_model::Cors;
+
 use super::adapter::{KeyPairPaths, key_pair};
 use super::reader::Reader;
-use crate::inputs::project::names;
+use crate::inputs::project::{cors, default_cors, names};
 use crate::outputs::settings::{Dns, HealthCheck, ListenerAddress, Retry, Timeouts, TlsVersion, UpstreamTls};
 
 /// What gateways are made of, but for the module and development certificates.
@@ -69,6 +71,29 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
 /// Status codes that cause a retry when an API names none.
 pub(super) fn retry_status_codes(reader: &mut Reader<'_>) -> Option<Vec<u16>> {
     reader.numbers("router.upstream.retry.statusCodes", 401..=598).filter(|codes| !codes.is_empty())
+}
+
+/// Cross-origin rules of APIs that bring none.
+pub(super) fn cors(reader: &mut Reader<'_>) -> Option<Cors> {
+    let enabled = reader.flag("router.cors.enabled").unwrap_or(true);
+    let defaults = default_cors();
+    let mut texts = |key: &str, default: Vec<String>, check: fn(&str) -> Result<(), &'static str>| {
+        let texts = reader.texts(key).unwrap_or(default);
+        for text in &texts {
+            if let Err(what) = check(text) {
+                reader.error(key, &format!("{text:?} {what}"), "correct it");
+            }
+        }
+        texts
+    };
+    let cors = Cors {
+        allow_origins: texts("router.cors.allowOrigins", defaults.allow_origins, cors::origin),
+        allow_methods: texts("router.cors.allowMethods", defaults.allow_methods, cors::token),
+        allow_headers: texts("router.cors.allowHeaders", defaults.allow_headers, cors::token),
+        expose_headers: texts("router.cors.exposeHeaders", defaults.expose_headers, cors::token),
+        allow_credentials: reader.flag("router.cors.allowCredentials").unwrap_or(defaults.allow_credentials),
+    };
+    enabled.then_some(cors)
 }
 
 fn listener(reader: &mut Reader<'_>, host: &str, port: &str, default: u16) -> Option<ListenerAddress> {

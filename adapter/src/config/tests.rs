@@ -82,7 +82,7 @@ fn settings_are_read_whatever_their_case() {
 
 #[test]
 fn what_is_not_used_is_warned_of() {
-    let (_, warnings) = good("[router]\nlistenerPrt = 9\n[router.cors]\nenabled = true");
+    let (_, warnings) = good("[router]\nlistenerPrt = 9\n[router.cors]\nenable = true");
     assert_eq!(warnings.len(), 2);
     assert!(warnings.iter().all(|warning| warning.contains("not used")), "{warnings:?}");
 }
@@ -144,4 +144,29 @@ fn passwords_come_from_the_environment() {
     assert!(warnings.iter().any(|warning| warning.to_string().contains("enforcer_admin_pwd")));
     assert!(config.test_keys.unwrap().users.is_empty());
     Config::read("c", "[adapter.server]\nenabled=false", &none).unwrap();
+}
+
+#[test]
+fn rules_for_other_origins() {
+    let cors = |text: &str| good(&format!("[router.cors]\n{text}")).0.projects.cors;
+    assert_eq!(cors(""), CompileOptions::default().cors);
+    assert_eq!(cors("enabled = false"), None);
+    let own = cors(
+        "allowOrigins = ['https://a.example']\nallowMethods = 'GET, PUT'\nexposeHeaders = []\nallowCredentials = true",
+    );
+    let own = own.unwrap();
+    assert_eq!(
+        (own.allow_origins, own.allow_methods.join(" ")),
+        (vec!["https://a.example".to_owned()], "GET PUT".to_owned())
+    );
+    assert!(own.allow_credentials && own.expose_headers.is_empty() && own.allow_headers.len() == 7);
+    for (text, part) in [
+        ("allowOrigins = ['a b']", "no origin"),
+        ("allowHeaders = [1]", "a list of texts"),
+        ("allowMethods = 5", "a list of texts"),
+        ("exposeHeaders = ['x\\r\\ny']", "not allowed"),
+        ("enabled = 'maybe'", "true or false"),
+    ] {
+        bad(&format!("[router.cors]\n{text}").replace('\'', "\""), &environment(), &[part]);
+    }
 }

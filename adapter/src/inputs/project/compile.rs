@@ -144,6 +144,18 @@ fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Pro
     }
 }
 
+/// Cross-origin rules are read from the definition, as in the original; those of api.yaml must not be taken for them.
+fn check_cors(metadata: &Metadata, definition: &Definition, problems: &mut Problems) {
+    if metadata.cors.is_some_and(|enabled| enabled != definition.cors.is_some()) {
+        problems.warn(
+            ("api.yaml", "/data/corsConfiguration"),
+            "corsConfiguration is not read, and the definition says otherwise",
+            "rules for other origins are those of x-wso2-cors, or else of router.cors",
+            "write them into x-wso2-cors of the definition",
+        );
+    }
+}
+
 /// The filter's own code has the last word: what it could not compile it would deny, after the deployment was answered.
 fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
     let api = blueprint.on("localhost", BTreeSet::new()).api;
@@ -154,6 +166,7 @@ fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
 
 fn merge(metadata: Metadata, definition: Definition, problems: &mut Problems) -> Blueprint {
     check_scopes(&metadata, &definition, problems);
+    check_cors(&metadata, &definition, problems);
     let (production, sandbox) = backends(&metadata, &definition);
     let base_path = match definition.base_path {
         Some(path) => path,
@@ -183,7 +196,7 @@ fn merge(metadata: Metadata, definition: Definition, problems: &mut Problems) ->
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
         production: None,
         sandbox: None,
-        cors: None,
+        cors: definition.cors,
         resources: Vec::new(),
     };
     Blueprint {

@@ -192,3 +192,34 @@ fn projects_are_refused_as_a_whole() {
         json!({"lifeCycleStatus": "PROTOTYPED", "endpointConfig": {"sandbox_endpoints": {"url": "http://aa"}}});
     refused(&project(&sandbox_only, &nothing, &[]), &["no production endpoint"]);
 }
+
+#[test]
+fn an_api_without_rules_for_other_origins_gets_those_of_the_gateway() {
+    let gateway = CompileOptions::default().cors;
+    for (extension, allowed) in [
+        (json!(null), Some(vec!["*".to_owned()])),
+        (json!({"accessControlAllowOrigins": ["https://a.example"]}), Some(vec!["https://a.example".to_owned()])),
+        (json!({"corsConfigurationEnabled": false}), None),
+    ] {
+        let api = deployed(&project(&json!({}), &json!({"x-wso2-cors": extension}), &[])).api;
+        assert_eq!(api.cors.map(|cors| cors.allow_origins), allowed, "{extension}");
+    }
+    let off = CompileOptions { cors: None, ..CompileOptions::default() };
+    let compiled = compile(&project(&json!({}), &json!({}), &[]), &off).unwrap();
+    assert_eq!((compiled.blueprint.api.cors, gateway.is_some()), (None, true));
+}
+
+#[test]
+fn rules_of_api_yaml_are_not_read_and_that_is_said_when_it_matters() {
+    for (enabled, extension, warned) in [
+        (true, json!({"accessControlAllowOrigins": ["*"]}), 0),
+        (false, json!({"corsConfigurationEnabled": false}), 0),
+        (false, json!({"accessControlAllowOrigins": ["*"]}), 1),
+        (true, json!({"corsConfigurationEnabled": false}), 1),
+    ] {
+        let data = json!({"corsConfiguration": {"corsConfigurationEnabled": enabled}});
+        let files = project(&data, &json!({"x-wso2-cors": extension}), &[]);
+        let warnings = compile(&files, &CompileOptions::default()).unwrap().warnings;
+        assert_eq!(warnings.iter().count(), warned, "{enabled} {extension}");
+    }
+}

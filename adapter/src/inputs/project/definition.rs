@@ -1,7 +1,8 @@
 //! The OpenAPI 3 definition: resources, and what `servers` and the vendor extensions say of the whole API.
 
-use tollgate_model::Operation;
+use tollgate_model::{Cors, Operation};
 
+use super::cors;
 use super::document::Node;
 use super::endpoints::{Servers, from_extension, from_servers};
 use super::names;
@@ -34,6 +35,8 @@ pub struct Definition {
     pub authorization_header: Option<String>,
     /// Whether backends speak HTTP/2.
     pub http2: bool,
+    /// Cross-origin rules: of the extension, or else the gateway's own.
+    pub cors: Option<Cors>,
     /// Resources, at least one unless an error was reported.
     pub resources: Vec<ResourcePlan>,
 }
@@ -102,6 +105,10 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
             named.ok()
         }),
         http2: root.get("x-wso2-http2-backend-enabled").and_then(|node| node.boolean(problems)) == Some(true),
+        cors: match root.get("x-wso2-cors") {
+            Some(node) => cors::read(&node, problems),
+            None => options.cors.clone(),
+        },
         resources: resources.read(problems),
     }
 }

@@ -31,6 +31,8 @@ pub struct Metadata {
     pub default_version: bool,
     /// Whether `securityScheme` lists `oauth2`, which then replaces the schemes of the definition.
     pub oauth2: bool,
+    /// Whether `corsConfiguration` is there and enabled; gateways read the definition instead.
+    pub cors: Option<bool>,
     /// Operations that ask for scopes: JSON pointer, method, path template.
     pub scoped: Vec<(String, String, String)>,
     /// Production backend.
@@ -90,6 +92,10 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         authorization_header: optional(&data, "authorizationHeader", names::header, problems),
         default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
         oauth2: security_schemes(&data, problems),
+        cors: data
+            .get("corsConfiguration")
+            .and_then(|cors| cors.get("corsConfigurationEnabled"))
+            .and_then(|enabled| enabled.boolean(problems)),
         scoped: scoped(&data, problems),
         production: side("production", problems),
         sandbox: side("sandbox", problems),
@@ -164,11 +170,6 @@ fn check_implementation(data: &Node<'_>, problems: &mut Problems) {
 fn check_policies(data: &Node<'_>, problems: &mut Problems) {
     if let Some(tier) = data.get("apiThrottlingPolicy").filter(|tier| tier.value() != "") {
         warn_unlimited(&tier, "the tier of apiThrottlingPolicy", problems);
-    }
-    if let Some(cors) = data.get("corsConfiguration")
-        && cors.get("corsConfigurationEnabled").is_some_and(|on| on.value() == true)
-    {
-        cors.warn(problems, "corsConfiguration is not applied", "this release does not support it yet", "");
     }
     let mut lists = vec![];
     lists.extend(data.get("apiPolicies"));
@@ -368,7 +369,6 @@ mod tests {
             (json!({"securityScheme": ["basic_auth"]}), &["basic_auth"]),
             (json!({"securityScheme": ["oauth"]}), &["no known security scheme"]),
             (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),
-            (json!({"corsConfiguration": {"corsConfigurationEnabled": true}}), &["not applied"]),
             (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &["not applied"]),
             (
                 json!({"operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),

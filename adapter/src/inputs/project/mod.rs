@@ -7,6 +7,7 @@
 pub mod archive;
 mod blueprint;
 mod compile;
+pub mod cors;
 mod definition;
 pub mod directory;
 mod document;
@@ -26,4 +27,4 @@ pub use blueprint::Blueprint;
 pub use compile::{Compiled, compile};
 pub use environments::Targets;
 pub use files::ProjectFiles;
-pub use options::CompileOptions;
+pub use options::{CompileOptions, default_cors};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tollgate_model::Cors;
+
 /// Defaults and caps that hold for every API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompileOptions {
@@ -15,6 +17,8 @@ pub struct CompileOptions {
     pub max_retries: u8,
     /// Status codes that cause a retry when an API names none (`router.upstream.retry.statusCodes`).
     pub retry_status_codes: Vec<u16>,
+    /// Cross-origin rules of an API that brings none (`router.cors`); none when they are switched off.
+    pub cors: Option<Cors>,
 }
 
 impl Default for CompileOptions {
@@ -26,7 +30,30 @@ impl Default for CompileOptions {
             max_timeout_ms: 60_000,
             max_retries: 5,
             retry_status_codes: vec![504],
+            cors: Some(default_cors()),
         }
+    }
+}
+
+/// The cross-origin rules of Choreo Connect.
+#[must_use]
+pub fn default_cors() -> Cors {
+    const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"];
+    const HEADERS: [&str; 7] = [
+        "authorization",
+        "Access-Control-Allow-Origin",
+        "Content-Type",
+        "SOAPAction",
+        "apikey",
+        "testKey",
+        "Internal-Key",
+    ];
+    Cors {
+        allow_origins: vec!["*".to_owned()],
+        allow_methods: METHODS.map(str::to_owned).into(),
+        allow_headers: HEADERS.map(str::to_owned).into(),
+        expose_headers: Vec::new(),
+        allow_credentials: false,
     }
 }
 

@@ -50,7 +50,7 @@ const EXTENSIONS: &[(&str, &[Level], Treatment)] = &[
     ("x-amzn-resource-name", EVERYWHERE, Refused),
     ("x-wso2-throttling-tier", EVERYWHERE, Unlimited),
     ("x-throttling-tier", EVERYWHERE, Unlimited),
-    ("x-wso2-cors", API, Warned),
+    ("x-wso2-cors", API, Read),
     ("x-wso2-pass-request-payload-to-enforcer", API, Warned),
     ("x-mediation-script", EVERYWHERE, Warned),
     ("x-wso2-label", EVERYWHERE, Unread),
@@ -94,9 +94,7 @@ fn treat(member: &Node<'_>, key: &str, here: bool, treatment: Treatment, problem
         Read => {}
         Unlimited => warn_unlimited(member, &format!("the tier of {key}"), problems),
         Warned => {
-            let off =
-                member.value() == false || member.get("corsConfigurationEnabled").is_some_and(|on| on.value() == false);
-            if !off {
+            if member.value() != false {
                 member.warn(
                     problems,
                     format!("the extension {key} is not applied"),
@@ -143,8 +141,9 @@ mod tests {
             ("x-amzn-resource-name", json!("arn:"), Operation, Some((Error, "cannot be used"))),
             ("x-wso2-throttling-tier", json!("10PerMin"), Api, Some((Warning, "not applied"))),
             ("x-throttling-tier", json!("10PerMin"), Operation, Some((Warning, "not applied"))),
-            ("x-wso2-cors", json!({}), Api, Some((Warning, "not applied"))),
-            ("x-wso2-cors", json!({"corsConfigurationEnabled": false}), Api, None),
+            ("x-wso2-cors", json!({}), Api, None),
+            ("x-wso2-cors", json!({}), Operation, Some((Warning, "this level"))),
+            ("x-mediation-script", json!("x"), Operation, Some((Warning, "not applied"))),
             ("x-wso2-mutual-ssl", json!("Optional"), Api, None),
             ("x-other-vendor", json!({}), Api, None),
             ("x-wso2-cors", json!(null), Api, None),

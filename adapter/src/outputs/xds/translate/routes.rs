@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher};
 use envoy_types::pb::google::protobuf::Any;
-use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER};
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, RESPONSE_HEADERS};
 
 use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, yes};
 use crate::outputs::settings::Gateway;
@@ -81,13 +82,33 @@ fn page(path: &str, methods: &str, action: route::route::Action) -> route::Route
 }
 
 fn json_content() -> core::HeaderValueOption {
+    header("content-type", "application/json", HeaderAppendAction::OverwriteIfExistsOrAdd)
+}
+
+/// What the enforcer decided about the response. It is left in filter state, so that responses need not pass the filter;
+/// without it the value is empty, and Envoy neither adds nor replaces a header by an empty one.
+fn decided_headers() -> Vec<core::HeaderValueOption> {
+    let from_state = |(name, state): (&str, &str)| {
+        // A backend may vary by more than the gateway does. Consent to other origins is the gateway's alone.
+        let action = if name == "vary" {
+            HeaderAppendAction::AppendIfExistsOrAdd
+        } else {
+            HeaderAppendAction::OverwriteIfExistsOrAdd
+        };
+        header(name, &format!("%FILTER_STATE(wasm.{state}:PLAIN)%"), action)
+    };
+    RESPONSE_HEADERS.into_iter().map(from_state).collect()
+}
+
+fn header(key: &str, value: &str, action: HeaderAppendAction) -> core::HeaderValueOption {
     core::HeaderValueOption {
         header: Some(core::HeaderValue {
-            key: "content-type".to_owned(),
-            value: "application/json".to_owned(),
+            key: key.to_owned(),
+            value: value.to_owned(),
             ..core::HeaderValue::default()
         }),
-        append_action: core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        append_action: action.into(),
+        keep_empty_value: false,
         ..core::HeaderValueOption::default()
     }
 }
@@ -141,6 +162,7 @@ fn to_backend(gateway: &Gateway) -> route::Route {
             ..route::RouteMatch::default()
         }),
         action: Some(route::route::Action::Route(action)),
+        response_headers_to_add: decided_headers(),
         ..route::Route::default()
     }
 }

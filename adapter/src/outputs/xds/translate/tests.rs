@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::extensions::wasm::v3 as wasm;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{Any, StringValue};
 use prost::Message;
-use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig};
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RESPONSE_HEADERS};
 
 use super::*;
 use crate::model::{Cluster, Endpoint};
@@ -147,6 +147,27 @@ fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_clust
             let retry = action.retry_policy.as_ref().unwrap();
             assert_eq!((retry.num_retries.unwrap().value, retry.retriable_status_codes.as_slice()), (0, &[504][..]));
         }
+    }
+}
+
+/// What the enforcer decides about a response must reach it, whatever header that is.
+#[test]
+fn every_response_header_of_the_contract_comes_from_filter_state() {
+    use core::header_value_option::HeaderAppendAction::{AppendIfExistsOrAdd, OverwriteIfExistsOrAdd};
+    let (_, any) = routes(&gateway(), true, true);
+    let configuration: route::RouteConfiguration = open(&any);
+    let found = configuration.virtual_hosts.iter().flat_map(|host| &host.routes);
+    for found in found.filter(|route| route.name == "apis") {
+        let added = found.response_headers_to_add.iter().map(|option| {
+            let header = option.header.clone().unwrap();
+            assert!(!option.keep_empty_value, "{header:?}");
+            (header.key, header.value, option.append_action)
+        });
+        let expected = RESPONSE_HEADERS.map(|(name, state)| {
+            let action = if name == "vary" { AppendIfExistsOrAdd } else { OverwriteIfExistsOrAdd };
+            (name.to_owned(), format!("%FILTER_STATE(wasm.{state}:PLAIN)%"), i32::from(action))
+        });
+        assert_eq!(added.collect::<Vec<_>>(), expected);
     }
 }
 

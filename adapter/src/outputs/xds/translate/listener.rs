@@ -8,9 +8,11 @@ use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::google::protobuf::Any;
-use prost::Name;
+use prost::{Message, Name};
 use tollgate_model::contract::ENFORCER_FILTER;
 
+use super::format::WithLocalReplies;
+use super::local_reply::local_replies;
 use super::{Materials, ROUTES, address, any, duration, number, over_ads, tls, yes};
 use crate::outputs::settings::{Gateway, ListenerAddress};
 
@@ -21,7 +23,7 @@ const MANAGER: &str = "envoy.filters.network.http_connection_manager";
 /// Names and resources of the listeners that are switched on.
 #[must_use]
 pub fn listeners(gateway: &Gateway, materials: &Materials) -> Vec<(String, Any)> {
-    let manager = any(&connection_manager(gateway));
+    let manager = manager(gateway);
     let http = gateway.http.iter().map(|at| (HTTP, at, None));
     let https = gateway.https.iter().map(|at| (HTTPS, at, Some(tls::downstream(materials))));
     http.chain(https)
@@ -49,6 +51,13 @@ fn one(
         per_connection_buffer_limit_bytes: number(gateway.connection_buffer_bytes),
         ..listener::Listener::default()
     }
+}
+
+fn manager(gateway: &Gateway) -> Any {
+    let mut manager = any(&connection_manager(gateway));
+    let replies = WithLocalReplies { local_reply_config: Some(local_replies()) };
+    manager.value.extend(replies.encode_to_vec());
+    manager
 }
 
 /// Paths are normalised as far as Envoy can without guessing; what stays ambiguous (`%2F`) the enforcer refuses.

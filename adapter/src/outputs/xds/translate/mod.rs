@@ -5,7 +5,9 @@
 
 mod cluster;
 mod extension;
+mod format;
 mod listener;
+mod local_reply;
 mod routes;
 #[cfg(test)]
 mod tests;

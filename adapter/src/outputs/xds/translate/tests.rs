@@ -16,7 +16,7 @@ use prost::Message;
 use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RESPONSE_HEADERS};
 
 use super::*;
-use crate::model::{Cluster, Endpoint};
+use crate::model::{CircuitBreakers, Cluster, Endpoint};
 use crate::outputs::settings::{Dns, Gateway, HealthCheck, ListenerAddress, Retry, Timeouts, TlsVersion, UpstreamTls};
 
 fn gateway() -> Gateway {
@@ -105,6 +105,61 @@ fn zero_switches_a_timeout_off_and_the_access_log_is_optional() {
     assert_eq!((of(&changed).access_log.len(), of(&gateway()).access_log.len()), (1, 0));
 }
 
+/// Status and body of what Envoy says for a response flag.
+#[test]
+fn every_response_flag_has_its_status_and_code() {
+    use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+    let manager = manager(&open(&listeners(&gateway(), &materials())[0].1));
+    let replies = manager.local_reply_config.unwrap();
+    assert_eq!(replies.body_format, None, "what has no flag stays as it is");
+    let found = replies.mappers.iter().map(|mapper| {
+        let Some(FilterSpecifier::ResponseFlagFilter(filter)) = mapper.filter.clone().unwrap().filter_specifier else {
+            panic!("{mapper:?}")
+        };
+        let format = mapper.body_format_override.clone().unwrap();
+        assert_eq!(format.content_type, "application/json");
+        let Some(core::substitution_format_string::Format::JsonFormat(body)) = format.format else { panic!() };
+        let text = |name: &str| match body.fields[name].kind.clone() {
+            Some(protobuf::value::Kind::StringValue(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        let mut names: Vec<&String> = body.fields.keys().collect();
+        names.sort();
+        assert_eq!(names, ["code", "description", "message"]);
+        let described =
+            if filter.flags == ["NR"] { "The requested resource is not available." } else { "%LOCAL_REPLY_BODY%" };
+        assert_eq!(text("description"), described);
+        (filter.flags.join(","), mapper.status_code.unwrap().value, text("code"))
+    });
+    let expected = [
+        ("NR", 404, "404"),
+        ("UF", 503, "102503"),
+        ("UT", 504, "102504"),
+        ("UO", 503, "102505"),
+        ("URX", 500, "102506"),
+        ("NC", 500, "102507"),
+        ("UH", 503, "102508"),
+        ("UR", 503, "102509"),
+        ("UC", 503, "102510"),
+        ("LR", 503, "102511"),
+        ("IH", 400, "102512"),
+        ("SI", 500, "102513"),
+        ("DPE", 500, "102514"),
+        ("UPE", 500, "102515"),
+        ("UMSDR", 500, "102516"),
+    ];
+    assert!(found.eq(expected.map(|(flag, status, code)| (flag.to_owned(), status, code.to_owned()))));
+}
+
+/// The version of a resource is the hash of its encoding: it must not depend on the process.
+#[test]
+fn the_same_settings_have_the_same_encoding() {
+    let once = listeners(&gateway(), &materials());
+    for _ in 0..8 {
+        assert_eq!(listeners(&gateway(), &materials()), once);
+    }
+}
+
 /// Host name, domains and route names of a route configuration.
 fn outline(any: &Any) -> Vec<(Vec<String>, Vec<String>)> {
     let names = |routes: &[route::Route]| routes.iter().map(|route| route.name.clone()).collect();
@@ -189,7 +244,7 @@ fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
 }
 
 fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {
-    let model = Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2 };
+    let model = Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2, circuit_breakers: None };
     open(&cluster(&model, gateway, &materials()))
 }
 
@@ -242,6 +297,25 @@ fn several_endpoints_are_checked_for_health_and_one_is_not() {
     let two = translated(&[backend("a", 80, false, 0), backend("b", 80, false, 1)], false, &gateway());
     assert_eq!((one.health_checks.len(), two.health_checks.len()), (0, 1));
     assert_eq!((one.connect_timeout.unwrap().seconds, one.transport_socket_matches.len()), (20, 0));
+}
+
+#[test]
+fn limits_are_those_of_the_api_and_no_others() {
+    let limits = CircuitBreakers { max_connections: Some(7), max_retries: Some(2), ..CircuitBreakers::default() };
+    let model = |circuit_breakers| Cluster {
+        name: "c".to_owned(),
+        endpoints: vec![backend("a", 80, false, 0)],
+        http2: false,
+        circuit_breakers,
+    };
+    let of = |circuit_breakers| {
+        open::<ClusterResource>(&cluster(&model(circuit_breakers), &gateway(), &materials())).circuit_breakers
+    };
+    let thresholds = of(Some(limits)).unwrap().thresholds;
+    let [found] = thresholds.as_slice() else { panic!("{thresholds:?}") };
+    assert_eq!((found.max_connections, found.max_retries), (number(7), number(2)));
+    assert_eq!((found.max_requests, found.max_pending_requests, found.max_connection_pools), (None, None, None));
+    assert_eq!(of(None), None);
 }
 
 /// TLS contexts of a cluster by host.

@@ -19,7 +19,7 @@ pub use enforcer::TestKeyConfig;
 pub use reader::{Environment, Reader};
 pub use router::RouterConfig;
 
-use crate::inputs::project::CompileOptions;
+use crate::inputs::project::{CompileOptions, Overrides};
 use crate::model::Problems;
 use crate::outputs::settings::{Listen, TokenService};
 
@@ -106,6 +106,7 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         retry_status_codes: router::retry_status_codes(reader).unwrap_or(defaults.retry_status_codes),
         organization: defaults.organization,
         cors: router::cors(reader),
+        overrides: Overrides::among(reader.environment()),
     }
 }
 

@@ -196,6 +196,12 @@ impl<'e> Reader<'e> {
         Some(u16::try_from(number).ok().filter(|port| *port != 0))
     }
 
+    /// All environment variables.
+    #[must_use]
+    pub const fn environment(&self) -> &'e Environment {
+        self.environment
+    }
+
     /// An environment variable that stands for a default.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {

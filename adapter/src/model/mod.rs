@@ -7,5 +7,5 @@ mod writer;
 
 pub use problem::{Problem, Problems, Severity};
 pub use refusals::Refusals;
-pub use world::{Cluster, Deployment, DeploymentKey, Endpoint, World};
+pub use world::{CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, World};
 pub use writer::WorldWriter;

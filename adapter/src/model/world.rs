@@ -49,6 +49,23 @@ pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
     /// Whether backends speak HTTP/2 (`x-wso2-http2-backend-enabled`).
     pub http2: bool,
+    /// Most that is open at a time; Envoy's own limits when absent.
+    pub circuit_breakers: Option<CircuitBreakers>,
+}
+
+/// Most connections, requests and retries that a cluster has open at a time. All are positive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CircuitBreakers {
+    /// Connections.
+    pub max_connections: Option<u32>,
+    /// Requests under way.
+    pub max_requests: Option<u32>,
+    /// Requests that wait for a connection.
+    pub max_pending_requests: Option<u32>,
+    /// Retries under way.
+    pub max_retries: Option<u32>,
+    /// Connection pools.
+    pub max_connection_pools: Option<u32>,
 }
 
 /// One address of a cluster.

@@ -66,7 +66,7 @@ impl Clusters<'_> {
     ) -> (Option<Backend>, Option<Backend>) {
         let first = production.map(|upstream| self.backend(upstream, PRODUCTION, resource));
         let second = sandbox.map(|upstream| match (&first, production) {
-            (Some(first), Some(production)) if production.endpoints == upstream.endpoints => {
+            (Some(first), Some(production)) if same_cluster(production, upstream) => {
                 backend(first.cluster.clone(), upstream)
             }
             _ => self.backend(upstream, SANDBOX, resource),
@@ -85,9 +85,14 @@ impl Clusters<'_> {
             name: name.clone(),
             endpoints: upstream.endpoints.clone(),
             http2: self.blueprint.http2,
+            circuit_breakers: upstream.tuning.circuit_breakers,
         });
         backend(name, upstream)
     }
+}
+
+fn same_cluster(a: &Upstream, b: &Upstream) -> bool {
+    a.endpoints == b.endpoints && a.tuning.circuit_breakers == b.tuning.circuit_breakers
 }
 
 fn backend(cluster: String, upstream: &Upstream) -> Backend {
@@ -96,6 +101,6 @@ fn backend(cluster: String, upstream: &Upstream) -> Backend {
         base_path: upstream.base_path.clone(),
         timeout_ms: upstream.tuning.timeout_ms,
         retry: upstream.tuning.retry.clone(),
-        authorization: None,
+        authorization: upstream.authorization.clone(),
     }
 }

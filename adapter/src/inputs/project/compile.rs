@@ -10,6 +10,7 @@ use tollgate_enforce::CompiledApi;
 use tollgate_model::{Api, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
+use super::credentials::Credentials;
 use super::definition::{self, Definition, Frame};
 use super::document::{Node, parse};
 use super::environments::{self, Targets};
@@ -52,7 +53,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             servers: metadata.life_cycle != LifeCycle::Prototyped,
         };
         let definition = read_definition(files, frame, options, &mut problems);
-        merge(metadata, definition, &mut problems)
+        merge(metadata, definition, options, &mut problems)
     });
     if let Some(blueprint) = blueprint.as_ref().filter(|_| !problems.has_errors()) {
         check_with_filter(blueprint, &mut problems);
@@ -164,10 +165,20 @@ fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
     }
 }
 
-fn merge(metadata: Metadata, definition: Definition, problems: &mut Problems) -> Blueprint {
+fn merge(
+    metadata: Metadata,
+    mut definition: Definition,
+    options: &CompileOptions,
+    problems: &mut Problems,
+) -> Blueprint {
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
-    let (production, sandbox) = backends(&metadata, &definition);
+    let (mut production, mut sandbox) = backends(&metadata, &definition);
+    options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
+    let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
+    for upstream in own.chain([&mut production, &mut sandbox]).flatten() {
+        upstream.authorize(problems);
+    }
     let base_path = match definition.base_path {
         Some(path) => path,
         None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {
@@ -224,12 +235,22 @@ fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, 
     if let Some(named) = &definition.sandbox {
         sandbox = Some(named.clone());
     }
-    (tuned(production, metadata.production.as_ref()), tuned(sandbox, metadata.sandbox.as_ref()))
+    (
+        tuned(production, metadata.production.as_ref(), metadata.production_credentials.as_ref()),
+        tuned(sandbox, metadata.sandbox.as_ref(), metadata.sandbox_credentials.as_ref()),
+    )
 }
 
-fn tuned(upstream: Option<Upstream>, metadata: Option<&Upstream>) -> Option<Upstream> {
+/// Fills in what api.yaml says of that side and the one who named the backend leaves open.
+fn tuned(
+    upstream: Option<Upstream>,
+    metadata: Option<&Upstream>,
+    credentials: Option<&Credentials>,
+) -> Option<Upstream> {
     let rest = metadata.map(|upstream| upstream.tuning.clone()).unwrap_or_default();
-    upstream.map(|upstream| Upstream { tuning: upstream.tuning.clone().or(&rest), ..upstream })
+    let upstream = upstream?;
+    let credentials = upstream.credentials.clone().or_else(|| credentials.cloned());
+    Some(Upstream { tuning: upstream.tuning.clone().or(&rest), credentials, ..upstream })
 }
 
 fn check_backends(

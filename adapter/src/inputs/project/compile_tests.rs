@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tollgate_model::Security;
 
 use super::*;
-use crate::inputs::project::directory;
+use crate::inputs::project::{Overrides, directory};
 use crate::model::Deployment;
 
 fn project(data: &Value, definition: &Value, more: &[(&str, Value)]) -> ProjectFiles {
@@ -221,5 +221,79 @@ fn rules_of_api_yaml_are_not_read_and_that_is_said_when_it_matters() {
         let files = project(&data, &json!({"x-wso2-cors": extension}), &[]);
         let warnings = compile(&files, &CompileOptions::default()).unwrap().warnings;
         assert_eq!(warnings.iter().count(), warned, "{enabled} {extension}");
+    }
+}
+
+#[test]
+fn backends_get_the_credentials_they_want_and_nobody_else_sees_them() {
+    let basic = |name: &str| json!({"enabled": true, "type": "BASIC", "username": name, "password": "hush"});
+    let config = |security: Value| {
+        json!({"endpointConfig": {"production_endpoints": {"url": "http://from-api-yaml"},
+        "sandbox_endpoints": {"url": "http://sandbox"}, "endpoint_security": security}})
+    };
+    let extended =
+        json!({"urls": ["http://own"], "securityConfig": {"type": "basic", "username": "x", "password": "y"}});
+    let (none, plain) = (json!({}), json!({"urls": ["http://plain"]}));
+    let (me, extension) = (Some("Basic bWU6aHVzaA=="), Some("Basic eDp5"));
+    for (security, definition, expected) in [
+        (none.clone(), none.clone(), (None, None)),
+        (json!({"production": basic("me")}), none.clone(), (me, None)),
+        (json!({"sandbox": basic("me")}), none.clone(), (None, me)),
+        (json!({"production": basic("me")}), json!({"x-wso2-production-endpoints": plain}), (me, None)),
+        (json!({"production": basic("me")}), json!({"x-wso2-production-endpoints": extended}), (extension, None)),
+        (none.clone(), json!({"x-wso2-sandbox-endpoints": extended}), (None, extension)),
+    ] {
+        let files = project(&config(security), &definition, &[]);
+        let deployment = deployed(&files);
+        let header = |backend: &Option<tollgate_model::Backend>| {
+            backend.as_ref()?.authorization.as_ref().map(|secret| secret.expose().to_owned())
+        };
+        let api = &deployment.api;
+        assert_eq!((header(&api.production).as_deref(), header(&api.sandbox).as_deref()), expected, "{definition}");
+        let shown = format!("{files:?} {deployment:?} {:?}", compile(&files, &CompileOptions::default()));
+        assert!(!shown.contains("hush") && !shown.contains("aHVzaA") && !shown.contains("eDp5"), "{shown}");
+    }
+    let own = json!({"paths": {"/pet": {"get": {}, "x-wso2-production-endpoints": plain}}});
+    let resource = &deployed(&project(&config(json!({"production": basic("me")})), &own, &[])).api.resources[0];
+    assert_eq!(resource.production.as_ref().unwrap().authorization, None, "another host must not learn them");
+    refused(
+        &project(&config(json!({"production": {"enabled": true, "type": "basic"}})), &none, &[]),
+        &["no username", "no password"],
+    );
+}
+
+#[test]
+fn variables_of_the_environment_have_the_last_word() {
+    let id = names::api_id("Pets", "1.0.0");
+    let variables: std::collections::BTreeMap<String, String> = [
+        ("prod_endpoint_0", "http://from-variable:81/v7"),
+        ("prod_basic_username", "me"),
+        ("prod_basic_password", "hush"),
+    ]
+    .map(|(name, value)| (format!("api_{id}_{name}"), value.to_owned()))
+    .into();
+    let options = CompileOptions { overrides: Overrides::among(&variables), ..CompileOptions::default() };
+    let extension = json!({"x-wso2-production-endpoints": {"urls": ["http://from-extension/y"],
+        "advanceEndpointConfig": {"timeoutInMillis": 70}}});
+    let compiled = compile(&project(&json!({}), &extension, &[]), &options).unwrap();
+    let deployment = compiled.blueprint.on("localhost", BTreeSet::new());
+    let production = deployment.api.production.unwrap();
+    assert_eq!((production.base_path.as_str(), production.timeout_ms), ("/v7", Some(70)));
+    assert_eq!(production.authorization.unwrap().expose(), "Basic bWU6aHVzaA==");
+    assert_eq!((deployment.clusters[0].endpoints[0].host.as_str(), deployment.clusters.len()), ("from-variable", 1));
+}
+
+#[test]
+fn limits_belong_to_a_cluster_so_that_different_ones_keep_clusters_apart() {
+    let side = |requests: u32| {
+        json!({"urls": ["http://same/x"],
+        "advanceEndpointConfig": {"circuitBreakers": {"maxRequests": requests}}})
+    };
+    for (production, sandbox, clusters) in [(5, 5, 1), (5, 6, 2)] {
+        let definition =
+            json!({"x-wso2-production-endpoints": side(production), "x-wso2-sandbox-endpoints": side(sandbox)});
+        let deployment = deployed(&project(&json!({}), &definition, &[]));
+        assert_eq!(deployment.clusters.len(), clusters);
+        assert_eq!(deployment.clusters[0].circuit_breakers.unwrap().max_requests, Some(5));
     }
 }

@@ -1,9 +1,10 @@
 //! Endpoint configuration as the vendor extensions, `servers` and api.yaml write it.
 
+use super::credentials;
 use super::document::Node;
 use super::options::CompileOptions;
-use super::unsupported::{refuse, warn_unknown};
-use super::upstream::{Tuning, Upstream, address, combine, retry, timeout};
+use super::unsupported::warn_unknown;
+use super::upstream::{Tuning, Upstream, address, circuit_breakers, combine, retry, timeout};
 use crate::model::Problems;
 
 /// `x-wso2-production-endpoints` or `x-wso2-sandbox-endpoints`: an object, or a reference `#/x-wso2-endpoints/<name>`.
@@ -31,12 +32,7 @@ pub fn from_extension(
 fn cluster(node: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Option<Upstream> {
     node.object(problems)?;
     warn_unknown(node, &["urls", "type", "advanceEndpointConfig", "securityConfig"], problems);
-    if let Some(security) = node.get("securityConfig") {
-        let off = security.get("enabled").is_some_and(|enabled| enabled.value() == false);
-        if !off {
-            refuse(&security, "endpoint security", problems);
-        }
-    }
+    let credentials = node.get("securityConfig").and_then(|security| credentials::read(&security, true, problems));
     let failover = match node.get("type").and_then(|kind| Some((kind.text(problems)?, kind))) {
         None => false,
         Some((text, _)) if text.eq_ignore_ascii_case("failover") => true,
@@ -57,21 +53,19 @@ fn cluster(node: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -
         urls.error(problems, "the list of urls is empty", "the API would have no backend", "add a URL");
     }
     let upstream = combine(&texts, failover, problems)?;
-    Some(Upstream { tuning, ..upstream })
+    Some(Upstream { tuning, credentials, ..upstream })
 }
 
 fn advanced(node: Option<Node<'_>>, options: &CompileOptions, problems: &mut Problems) -> Tuning {
     let Some(node) = node else { return Tuning::default() };
     warn_unknown(&node, &["timeoutInMillis", "retryConfig", "circuitBreakers"], problems);
-    if let Some(breakers) = node.get("circuitBreakers") {
-        refuse(&breakers, "a circuit breaker", problems);
-    }
+    let circuit_breakers = node.get("circuitBreakers").and_then(|limits| circuit_breakers(&limits, problems));
     let timeout_ms = node.get("timeoutInMillis").and_then(|value| timeout(&value, options, problems));
     let retry = node.get("retryConfig").and_then(|config| {
         let count = config.get("count")?;
         retry(&count, config.get("statusCodes"), options, problems)
     });
-    Tuning { timeout_ms, retry }
+    Tuning { timeout_ms, retry, circuit_breakers }
 }
 
 /// What a list of `servers` says: a production backend, and the path of the last usable URL.
@@ -147,6 +141,7 @@ pub fn from_metadata(
     let tuning = entries.first().and_then(|entry| entry.get("config")).map_or_else(Tuning::default, |config| Tuning {
         timeout_ms: filled(&config, "actionDuration").and_then(|value| timeout(&value, options, problems)),
         retry: filled(&config, "retryTimeOut").and_then(|count| retry(&count, None, options, problems)),
+        circuit_breakers: None,
     });
     let upstream = combine(&urls, failover, problems)?;
     Some(Upstream { tuning, ..upstream })
@@ -197,12 +192,14 @@ mod tests {
         extension(json!({"urls": []}), &["empty"]);
         extension(json!({}), &["no urls"]);
         extension(json!({"urls": ["http://aa/"], "type": "sticky"}), &["no type of endpoints"]);
-        extension(json!({"urls": ["http://aa/"], "securityConfig": {"type": "basic"}}), &["endpoint security"]);
+        extension(json!({"urls": ["http://aa/"], "securityConfig": {"type": "oauth"}}), &["endpoint security of type"]);
+        let secured =
+            json!({"urls": ["http://aa/"], "securityConfig": {"type": "basic", "username": "a", "password": "b"}});
+        assert!(extension(secured, &[]).unwrap().credentials.is_some());
         extension(json!({"urls": ["http://aa/"], "securityConfig": {"enabled": false}}), &[]);
-        extension(
-            json!({"urls": ["http://aa/"], "advanceEndpointConfig": {"circuitBreakers": {}}}),
-            &["circuit breaker"],
-        );
+        let limited = json!({"urls": ["http://aa/"], "advanceEndpointConfig": {"circuitBreakers": {"maxRequests": 5}}});
+        let breakers = extension(limited, &[]).unwrap().tuning.circuit_breakers.unwrap();
+        assert_eq!((breakers.max_requests, breakers.max_connections), (Some(5), None));
         extension(json!([1]), &["an object"]);
     }
 

@@ -1,6 +1,7 @@
 //! The files of an API project, in memory, within limits. Knows nothing of what they mean.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::model::Problems;
 
@@ -16,10 +17,17 @@ const MAX_DEPTH: usize = 12;
 const MAX_PATH_BYTES: usize = 512;
 
 /// Relative path, with `/` between its parts, to contents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProjectFiles {
     files: BTreeMap<String, Vec<u8>>,
     total: usize,
+}
+
+/// Shows no contents: they may hold passwords.
+impl fmt::Debug for ProjectFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.files.iter().map(|(path, contents)| (path, contents.len()))).finish()
+    }
 }
 
 impl ProjectFiles {

@@ -2,11 +2,12 @@
 
 use tollgate_model::LifeCycle;
 
+use super::credentials::{self, Credentials};
 use super::document::Node;
 use super::endpoints::from_metadata;
 use super::names;
 use super::options::CompileOptions;
-use super::unsupported::{did_you_mean, refuse, warn_unlimited};
+use super::unsupported::{did_you_mean, refuse, warn_unknown, warn_unlimited};
 use super::upstream::Upstream;
 use crate::model::Problems;
 
@@ -39,6 +40,10 @@ pub struct Metadata {
     pub production: Option<Upstream>,
     /// Sandbox backend.
     pub sandbox: Option<Upstream>,
+    /// What the production backend wants to be told, wherever that backend is named.
+    pub production_credentials: Option<Credentials>,
+    /// The same for the sandbox.
+    pub sandbox_credentials: Option<Credentials>,
 }
 
 /// Reads the document. `None` when there is no `data` at all.
@@ -99,6 +104,8 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         scoped: scoped(&data, problems),
         production: side("production", problems),
         sandbox: side("sandbox", problems),
+        production_credentials: credentials_of(config.as_ref(), "production", problems),
+        sandbox_credentials: credentials_of(config.as_ref(), "sandbox", problems),
     })
 }
 
@@ -221,13 +228,15 @@ fn check_endpoint_config(config: &Node<'_>, problems: &mut Problems) {
             Some(other) => refuse(&kind, &format!("an endpoint of type {other}"), problems),
         }
     }
-    let Some(security) = config.get("endpoint_security") else { return };
-    for (_, side) in security.members(problems) {
-        let on = side.get("enabled").is_some_and(|enabled| enabled.value() != false);
-        if on {
-            refuse(&side, "endpoint security", problems);
-        }
+    if let Some(security) = config.get("endpoint_security") {
+        warn_unknown(&security, &["production", "sandbox"], problems);
     }
+}
+
+/// Credentials for one side of the backends.
+fn credentials_of(config: Option<&Node<'_>>, side: &str, problems: &mut Problems) -> Option<Credentials> {
+    let security = config?.get("endpoint_security")?.get(side)?;
+    credentials::read(&security, false, problems)
 }
 
 fn life_cycle(data: &Node<'_>, config: Option<&Node<'_>>, problems: &mut Problems) -> LifeCycle {
@@ -376,8 +385,8 @@ mod tests {
             ),
             (json!({"endpointConfig": {"endpoint_type": "awslambda"}}), &["AWS Lambda"]),
             (
-                json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": true, "type": "BASIC"}}}}),
-                &["endpoint security"],
+                json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": true, "type": "OAUTH"}}}}),
+                &["endpoint security of type OAUTH"],
             ),
             (json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": false}}}}), &[]),
         ] {

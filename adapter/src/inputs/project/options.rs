@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tollgate_model::Cors;
 
+use super::overrides::Overrides;
+
 /// Defaults and caps that hold for every API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompileOptions {
@@ -19,6 +21,8 @@ pub struct CompileOptions {
     pub retry_status_codes: Vec<u16>,
     /// Cross-origin rules of an API that brings none (`router.cors`); none when they are switched off.
     pub cors: Option<Cors>,
+    /// Environment variables that replace backends.
+    pub overrides: Overrides,
 }
 
 impl Default for CompileOptions {
@@ -31,6 +35,7 @@ impl Default for CompileOptions {
             max_retries: 5,
             retry_status_codes: vec![504],
             cors: Some(default_cors()),
+            overrides: Overrides::default(),
         }
     }
 }

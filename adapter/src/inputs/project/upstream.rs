@@ -1,15 +1,17 @@
 //! Backends: URLs, how several of them share the load, timeouts and retries. The same rules for api.yaml, for `servers`
 //! and for the vendor extensions, which differ only in how they are written.
 
-use tollgate_model::Retry;
+use tollgate_model::{Retry, Secret};
 use url::{Host, Url};
 
+use super::credentials::Credentials;
 use super::document::Node;
 use super::options::CompileOptions;
-use crate::model::{Endpoint, Problems};
+use super::unsupported::warn_unknown;
+use crate::model::{CircuitBreakers, Endpoint, Problems};
 
 /// Most addresses of one backend.
-const MAX_ADDRESSES: usize = 64;
+pub const MAX_ADDRESSES: usize = 64;
 
 /// A backend, before it is known which cluster it becomes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,24 +20,47 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path in front of the resource's, without a trailing slash.
     pub base_path: String,
-    /// Timeouts and retries.
+    /// Timeouts, retries and limits.
     pub tuning: Tuning,
+    /// What the backend wants to be told, as it was asked for.
+    pub credentials: Option<Credentials>,
+    /// The same as the value of a header, once all of it is known.
+    pub authorization: Option<Secret>,
 }
 
-/// How requests to a backend are timed and retried.
+impl Upstream {
+    /// Whether its endpoints stand in for each other instead of sharing the load.
+    #[must_use]
+    pub fn is_failover(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.priority > 0)
+    }
+
+    /// Turns credentials into the header, when nobody can change them any more.
+    pub fn authorize(&mut self, problems: &mut Problems) {
+        self.authorization = self.credentials.take().and_then(|credentials| credentials.authorization(problems));
+    }
+}
+
+/// How requests to a backend are timed, retried and limited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tuning {
     /// Route timeout.
     pub timeout_ms: Option<u32>,
     /// Retries.
     pub retry: Option<Retry>,
+    /// Most that is open at a time.
+    pub circuit_breakers: Option<CircuitBreakers>,
 }
 
 impl Tuning {
     /// This one, with what it leaves open taken from `other`.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
-        Self { timeout_ms: self.timeout_ms.or(other.timeout_ms), retry: self.retry.or_else(|| other.retry.clone()) }
+        Self {
+            timeout_ms: self.timeout_ms.or(other.timeout_ms),
+            retry: self.retry.or_else(|| other.retry.clone()),
+            circuit_breakers: self.circuit_breakers.or(other.circuit_breakers),
+        }
     }
 }
 
@@ -116,7 +141,7 @@ pub fn combine(urls: &[(Node<'_>, &str)], failover: bool, problems: &mut Problem
                 upstream = Some(Upstream {
                     endpoints: vec![found.endpoint],
                     base_path: found.base_path,
-                    tuning: Tuning::default(),
+                    ..Upstream::default()
                 });
             }
             Some(upstream) if upstream.base_path == found.base_path => upstream.endpoints.push(found.endpoint),
@@ -188,6 +213,31 @@ pub fn retry(
     Some(Retry { count: granted, status_codes }).filter(|retry| retry.count > 0)
 }
 
+/// Limits of a cluster. Zero means that none is set, as in the original.
+pub fn circuit_breakers(node: &Node<'_>, problems: &mut Problems) -> Option<CircuitBreakers> {
+    const KNOWN: [&str; 5] =
+        ["maxConnections", "maxRequests", "maxPendingRequests", "maxRetries", "maxConnectionPools"];
+    node.object(problems)?;
+    warn_unknown(node, &KNOWN, problems);
+    let mut limit = |key: &str| {
+        let member = node.get(key)?;
+        let asked = member.number(problems).filter(|asked| *asked > 0)?;
+        let limit = u32::try_from(asked).ok();
+        if limit.is_none() {
+            member.error(problems, format!("{asked} is too large"), "a limit has 32 bits", "write a smaller one");
+        }
+        limit
+    };
+    let breakers = CircuitBreakers {
+        max_connections: limit("maxConnections"),
+        max_requests: limit("maxRequests"),
+        max_pending_requests: limit("maxPendingRequests"),
+        max_retries: limit("maxRetries"),
+        max_connection_pools: limit("maxConnectionPools"),
+    };
+    (breakers != CircuitBreakers::default()).then_some(breakers)
+}
+
 fn is_host_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -247,6 +297,26 @@ mod tests {
         assert_eq!(combined(&["http://aa/x", "http://bb/y"], false), Err(1));
         assert_eq!(combined(&["nonsense", "http://bb/y", "also"], false), Err(2));
         assert_eq!(combined(&["http://aa/x"; 65], false), Err(1));
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let some = |max_connections, max_retries| {
+            Some(CircuitBreakers { max_connections, max_retries, ..CircuitBreakers::default() })
+        };
+        for (value, expected, reported) in [
+            (json!({"maxConnections": 25, "maxRetries": "3"}), some(Some(25), Some(3)), 0),
+            (json!({"maxConnections": 0}), None, 0),
+            (json!({}), None, 0),
+            (json!({"maxConnection": 25}), None, 1),
+            (json!({"maxConnections": -1}), None, 1),
+            (json!({"maxConnections": 4_294_967_296_u64}), None, 1),
+            (json!(5), None, 1),
+        ] {
+            let mut problems = Problems::new();
+            assert_eq!(circuit_breakers(&Node::root("a", &value), &mut problems), expected, "{value}");
+            assert_eq!(problems.iter().count(), reported, "{value}");
+        }
     }
 
     #[test]

@@ -29,7 +29,12 @@ fn deployment(name: &str) -> Arc<Deployment> {
         api_type: "HTTP".to_owned(),
         context: format!("/{name}"),
         environments: BTreeSet::from(["Default".to_owned()]),
-        clusters: vec![Cluster { name: name.to_owned(), endpoints: vec![endpoint], http2: false }],
+        clusters: vec![Cluster {
+            name: name.to_owned(),
+            endpoints: vec![endpoint],
+            http2: false,
+            circuit_breakers: None,
+        }],
     })
 }
 

@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 
 use super::{Materials, address, any, duration, number, tls};
-use crate::model::{Cluster, Endpoint};
+use crate::model::{CircuitBreakers, Cluster, Endpoint};
 use crate::outputs::settings::{Dns, Gateway, HealthCheck};
 
 const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -31,6 +31,7 @@ pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any 
         lb_policy: cluster::cluster::LbPolicy::RoundRobin.into(),
         load_assignment: Some(assignment(from)),
         transport_socket_matches: sockets(from, gateway, materials),
+        circuit_breakers: from.circuit_breakers.map(circuit_breakers),
         typed_extension_protocol_options: HashMap::from([(PROTOCOL_OPTIONS.to_owned(), any(&protocol(from.http2)))]),
         ..cluster::Cluster::default()
     };
@@ -134,6 +135,18 @@ fn protocol(http2: bool) -> http::HttpProtocolOptions {
         )),
         ..http::HttpProtocolOptions::default()
     }
+}
+
+fn circuit_breakers(from: CircuitBreakers) -> cluster::CircuitBreakers {
+    let thresholds = cluster::circuit_breakers::Thresholds {
+        max_connections: from.max_connections.and_then(number),
+        max_requests: from.max_requests.and_then(number),
+        max_pending_requests: from.max_pending_requests.and_then(number),
+        max_retries: from.max_retries.and_then(number),
+        max_connection_pools: from.max_connection_pools.and_then(number),
+        ..cluster::circuit_breakers::Thresholds::default()
+    };
+    cluster::CircuitBreakers { thresholds: vec![thresholds], ..cluster::CircuitBreakers::default() }
 }
 
 fn health_check(settings: &HealthCheck) -> core::HealthCheck {

@@ -1,5 +1,9 @@
 //! `[router]`: what gateways are made of.
 
+mod access_log;
+mod compression;
+mod transport;
+
 use std::time::Duration;
 
 use tollgate_model::Cors;
@@ -7,7 +11,10 @@ use tollgate_model::Cors;
 use super::adapter::{KeyPairPaths, key_pair};
 use super::reader::Reader;
 use crate::inputs::project::{cors, default_cors, names};
-use crate::outputs::settings::{Dns, HealthCheck, ListenerAddress, Retry, Timeouts, TlsVersion, UpstreamTls};
+use crate::outputs::settings::{
+    AccessLog, Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, Retry, Timeouts,
+    UpstreamTls,
+};
 
 /// What gateways are made of, but for the module and development certificates.
 #[derive(Debug, Clone)]
@@ -22,6 +29,14 @@ pub struct RouterConfig {
     pub use_remote_address: bool,
     /// Most bytes a listener buffers for a connection.
     pub connection_buffer_bytes: u32,
+    /// Protocol of the listeners.
+    pub codec: Codec,
+    /// TLS towards clients.
+    pub downstream_tls: DownstreamTls,
+    /// Access log.
+    pub access_log: Option<AccessLog>,
+    /// Compression of bodies.
+    pub compression: Option<Compression>,
     /// The router's certificate.
     pub keystore: Option<KeyPairPaths>,
     /// Timeouts.
@@ -30,6 +45,8 @@ pub struct RouterConfig {
     pub retry: Retry,
     /// TLS towards backends.
     pub upstream_tls: UpstreamTls,
+    /// HTTP/2 towards backends.
+    pub upstream_http2: Http2,
     /// How names of backends are resolved.
     pub dns: Dns,
     /// Health checks.
@@ -54,6 +71,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
         connection_buffer_bytes: reader
             .number("router.perConnectionBufferLimitBytes", 1024..=1 << 30)
             .unwrap_or(1 << 20),
+        codec: transport::codec(reader),
+        downstream_tls: transport::downstream_tls(reader),
+        access_log: access_log::read(reader),
+        compression: compression::read(reader),
         keystore: key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
         timeouts: timeouts(reader),
         retry: Retry {
@@ -62,7 +83,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
                 .map_or(Retry::default().base_interval, |millis| Duration::from_millis(millis.into())),
             status_codes: retry_status_codes(reader).unwrap_or_else(|| Retry::default().status_codes),
         },
-        upstream_tls: upstream_tls(reader),
+        upstream_tls: transport::upstream_tls(reader),
+        upstream_http2: transport::upstream_http2(reader),
         dns: dns(reader),
         health_check: health_check(reader),
     }
@@ -134,43 +156,6 @@ fn timeouts(reader: &mut Reader<'_>) -> Timeouts {
     timeouts
 }
 
-fn upstream_tls(reader: &mut Reader<'_>) -> UpstreamTls {
-    let defaults = UpstreamTls::default();
-    let minimum = version(reader, "router.upstream.tls.minimumProtocolVersion").unwrap_or(defaults.minimum_version);
-    let maximum = version(reader, "router.upstream.tls.maximumProtocolVersion").unwrap_or(defaults.maximum_version);
-    let verify = !reader.flag("router.upstream.tls.disableSslVerification").unwrap_or(false);
-    if !verify {
-        reader.warn(
-            "router.upstream.tls.disableSslVerification",
-            "certificates of backends are not checked",
-            "remove the key",
-        );
-    }
-    UpstreamTls {
-        trusted_certificates: reader
-            .text("router.upstream.tls.trustedCertPath")
-            .unwrap_or(defaults.trusted_certificates),
-        verify_host_name: reader.flag("router.upstream.tls.verifyHostName").unwrap_or(defaults.verify_host_name),
-        verify,
-        minimum_version: minimum,
-        maximum_version: maximum,
-    }
-}
-
-fn version(reader: &mut Reader<'_>, key: &str) -> Option<TlsVersion> {
-    let text = reader.text(key)?;
-    match text.as_str() {
-        "TLS1_0" => Some(TlsVersion::V1_0),
-        "TLS1_1" => Some(TlsVersion::V1_1),
-        "TLS1_2" => Some(TlsVersion::V1_2),
-        "TLS1_3" => Some(TlsVersion::V1_3),
-        _ => {
-            reader.error(key, "a TLS version is expected here", "write TLS1_2 or TLS1_3");
-            None
-        }
-    }
-}
-
 fn dns(reader: &mut Reader<'_>) -> Dns {
     let defaults = Dns::default();
     let refresh = reader.number("router.upstream.dns.dNSRefreshRate", 100..=3_600_000);
@@ -193,3 +178,6 @@ fn health_check(reader: &mut Reader<'_>) -> HealthCheck {
         healthy_threshold: healthy.unwrap_or(defaults.healthy_threshold),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,13 @@
 //!
 //! Must never read a file or the environment.
 
+mod downstream;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
 
 /// All settings of the outputs.
 #[derive(Debug, Clone)]
@@ -57,8 +61,14 @@ pub struct Gateway {
     pub key: PathBuf,
     /// The enforcer module.
     pub module: PathBuf,
-    /// File of the access log (`/dev/stdout` is one); none when switched off.
-    pub access_log: Option<PathBuf>,
+    /// Protocol of the listeners.
+    pub codec: Codec,
+    /// TLS towards clients.
+    pub downstream_tls: DownstreamTls,
+    /// Access log; none when switched off.
+    pub access_log: Option<AccessLog>,
+    /// Compression; none when switched off.
+    pub compression: Option<Compression>,
     /// Most bytes a listener buffers for a connection.
     pub connection_buffer_bytes: u32,
     /// Timeouts.
@@ -67,6 +77,8 @@ pub struct Gateway {
     pub retry: Retry,
     /// TLS towards backends.
     pub upstream_tls: UpstreamTls,
+    /// HTTP/2 towards backends.
+    pub upstream_http2: Http2,
     /// How names of backends are resolved.
     pub dns: Dns,
     /// Health checks of clusters with several endpoints.
@@ -143,6 +155,8 @@ pub struct UpstreamTls {
     pub minimum_version: TlsVersion,
     /// Highest protocol version.
     pub maximum_version: TlsVersion,
+    /// Cipher suites up to TLS 1.2 in Envoy's terms; Envoy's own choice when there are none.
+    pub ciphers: Vec<String>,
 }
 
 impl Default for UpstreamTls {
@@ -153,12 +167,28 @@ impl Default for UpstreamTls {
             verify: true,
             minimum_version: TlsVersion::V1_2,
             maximum_version: TlsVersion::V1_3,
+            ciphers: Vec::new(),
         }
     }
 }
 
+/// HTTP/2 towards backends that speak it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http2 {
+    /// Bytes of the table for header compression.
+    pub header_table_bytes: u32,
+    /// Most streams of a connection.
+    pub max_concurrent_streams: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self { header_table_bytes: 4096, max_concurrent_streams: 2_147_483_647 }
+    }
+}
+
 /// A TLS protocol version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
     /// TLS 1.0.
     V1_0,

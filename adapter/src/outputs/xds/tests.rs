@@ -18,7 +18,9 @@ use tonic::Streaming;
 use super::*;
 use crate::certs;
 use crate::outputs::nodes::FeedPosition;
-use crate::outputs::settings::{Dns, HealthCheck, ListenerAddress, Retry, Timeouts, UpstreamTls};
+use crate::outputs::settings::{
+    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, Retry, Timeouts, UpstreamTls,
+};
 
 /// Settings that name real files in `folder`.
 pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
@@ -33,11 +35,15 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
         certificate: router.certificate,
         key: router.key,
         module,
+        codec: Codec::default(),
+        downstream_tls: DownstreamTls::default(),
         access_log: None,
+        compression: Some(Compression::default()),
         connection_buffer_bytes: 1024 * 1024,
         timeouts: Timeouts::default(),
         retry: Retry::default(),
         upstream_tls: UpstreamTls::default(),
+        upstream_http2: Http2::default(),
         dns: Dns::default(),
         health_check: HealthCheck::default(),
     }

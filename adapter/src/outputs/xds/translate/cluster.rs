@@ -14,7 +14,7 @@ use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 
 use super::{Materials, address, any, duration, number, tls};
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
-use crate::outputs::settings::{Dns, Gateway, HealthCheck};
+use crate::outputs::settings::{Dns, Gateway, HealthCheck, Http2};
 
 const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// Metadata by which an endpoint finds its transport socket.
@@ -32,7 +32,10 @@ pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any 
         load_assignment: Some(assignment(from)),
         transport_socket_matches: sockets(from, gateway, materials),
         circuit_breakers: from.circuit_breakers.map(circuit_breakers),
-        typed_extension_protocol_options: HashMap::from([(PROTOCOL_OPTIONS.to_owned(), any(&protocol(from.http2)))]),
+        typed_extension_protocol_options: HashMap::from([(
+            PROTOCOL_OPTIONS.to_owned(),
+            any(&protocol(from.http2, &gateway.upstream_http2)),
+        )]),
         ..cluster::Cluster::default()
     };
     if from.endpoints.len() > 1 {
@@ -121,10 +124,14 @@ fn socket_criteria(host: &str) -> Struct {
     Struct { fields: HashMap::from([(SOCKET_KEY.to_owned(), host)]) }
 }
 
-fn protocol(http2: bool) -> http::HttpProtocolOptions {
+fn protocol(http2: bool, settings: &Http2) -> http::HttpProtocolOptions {
     use http::http_protocol_options::explicit_http_config::ProtocolConfig;
     let config = if http2 {
-        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())
+        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions {
+            hpack_table_size: number(settings.header_table_bytes),
+            max_concurrent_streams: number(settings.max_concurrent_streams),
+            ..core::Http2ProtocolOptions::default()
+        })
     } else {
         ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
     };

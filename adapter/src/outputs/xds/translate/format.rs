@@ -35,6 +35,15 @@ pub(super) struct JsonFormat {
     pub(super) formatters: Vec<TypedExtensionConfig>,
 }
 
+/// `envoy.extensions.access_loggers.file.v3.FileAccessLog` with a JSON format.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct JsonFileAccessLog {
+    #[prost(string, tag = "1")]
+    pub(super) path: String,
+    #[prost(message, optional, tag = "5")]
+    pub(super) log_format: Option<JsonFormat>,
+}
+
 /// `ResponseMapper` of the HTTP connection manager with a JSON body.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct JsonMapper {

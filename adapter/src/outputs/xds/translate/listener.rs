@@ -1,9 +1,7 @@
 //! The listeners: one connection manager for HTTP and HTTPS, with the enforcer in front of the router.
 
-use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
-use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
@@ -11,10 +9,12 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 use tollgate_model::contract::ENFORCER_FILTER;
 
+use super::access_log::access_log;
+use super::compressor::compressor;
 use super::format::WithLocalReplies;
 use super::local_reply::local_replies;
 use super::{Materials, ROUTES, address, any, duration, number, over_ads, tls, yes};
-use crate::outputs::settings::{Gateway, ListenerAddress};
+use crate::outputs::settings::{Codec, Gateway, ListenerAddress};
 
 const HTTP: &str = "HTTPListener";
 const HTTPS: &str = "HTTPSListener";
@@ -25,7 +25,7 @@ const MANAGER: &str = "envoy.filters.network.http_connection_manager";
 pub fn listeners(gateway: &Gateway, materials: &Materials) -> Vec<(String, Any)> {
     let manager = manager(gateway);
     let http = gateway.http.iter().map(|at| (HTTP, at, None));
-    let https = gateway.https.iter().map(|at| (HTTPS, at, Some(tls::downstream(materials))));
+    let https = gateway.https.iter().map(|at| (HTTPS, at, Some(tls::downstream(&gateway.downstream_tls, materials))));
     http.chain(https)
         .map(|(name, at, socket)| (name.to_owned(), any(&one(name, at, socket, manager.clone(), gateway))))
         .collect()
@@ -63,10 +63,18 @@ fn manager(gateway: &Gateway) -> Any {
 /// Paths are normalised as far as Envoy can without guessing; what stays ambiguous (`%2F`) the enforcer refuses.
 fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
     let timeouts = &gateway.timeouts;
+    let codec = match gateway.codec {
+        Codec::Auto => hcm::http_connection_manager::CodecType::Auto,
+        Codec::Http1 => hcm::http_connection_manager::CodecType::Http1,
+        Codec::Http2 => hcm::http_connection_manager::CodecType::Http2,
+    };
+    let compression = gateway.compression.iter().map(compressor);
+    let http_filters = std::iter::once(enforcer()).chain(compression).chain([router()]).collect();
     let escaped_slashes = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
     hcm::HttpConnectionManager {
         stat_prefix: "ingress_http".to_owned(),
-        http_filters: vec![enforcer(), router()],
+        codec_type: codec.into(),
+        http_filters,
         route_specifier: Some(hcm::http_connection_manager::RouteSpecifier::Rds(hcm::Rds {
             config_source: over_ads(),
             route_config_name: ROUTES.to_owned(),
@@ -84,7 +92,7 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         path_with_escaped_slashes_action: escaped_slashes.into(),
         strip_port_mode: None,
         strip_matching_host_port: true,
-        access_log: gateway.access_log.iter().map(|path| access_log(&path.display().to_string())).collect(),
+        access_log: gateway.access_log.iter().map(access_log).collect(),
         ..hcm::HttpConnectionManager::default()
     }
 }
@@ -108,14 +116,5 @@ fn router() -> hcm::HttpFilter {
         name: "envoy.filters.http.router".to_owned(),
         config_type: Some(hcm::http_filter::ConfigType::TypedConfig(any(&router))),
         ..hcm::HttpFilter::default()
-    }
-}
-
-fn access_log(path: &str) -> accesslog::AccessLog {
-    let file = FileAccessLog { path: path.to_owned(), ..FileAccessLog::default() };
-    accesslog::AccessLog {
-        name: "envoy.access_loggers.file".to_owned(),
-        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(any(&file))),
-        ..accesslog::AccessLog::default()
     }
 }

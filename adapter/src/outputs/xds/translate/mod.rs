@@ -3,7 +3,9 @@
 //! Must never do I/O, and must never depend on how many APIs there are but in the list of clusters: requests are matched to
 //! APIs by the enforcer.
 
+mod access_log;
 mod cluster;
+mod compressor;
 mod extension;
 mod format;
 mod listener;
@@ -69,6 +71,11 @@ const fn yes() -> Option<protobuf::BoolValue> {
 
 fn inline(bytes: &[u8]) -> core::DataSource {
     let specifier = core::data_source::Specifier::InlineBytes(bytes.to_vec());
+    core::DataSource { specifier: Some(specifier), ..core::DataSource::default() }
+}
+
+fn text_source(text: &str) -> core::DataSource {
+    let specifier = core::data_source::Specifier::InlineString(text.to_owned());
     core::DataSource { specifier: Some(specifier), ..core::DataSource::default() }
 }
 

@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, s
 use envoy_types::pb::google::protobuf::Any;
 use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, RESPONSE_HEADERS};
 
-use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, yes};
+use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, text_source, yes};
 use crate::outputs::settings::Gateway;
 
 const EVERY_HOST: &str = "*";
@@ -114,10 +114,9 @@ fn header(key: &str, value: &str, action: HeaderAppendAction) -> core::HeaderVal
 }
 
 fn answer(status: u32, body: &str) -> route::route::Action {
-    let body = core::data_source::Specifier::InlineString(body.to_owned());
     route::route::Action::DirectResponse(route::DirectResponseAction {
         status,
-        body: Some(core::DataSource { specifier: Some(body), ..core::DataSource::default() }),
+        body: Some(text_source(body)),
         ..route::DirectResponseAction::default()
     })
 }

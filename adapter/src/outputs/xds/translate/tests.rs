@@ -17,7 +17,10 @@ use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RE
 
 use super::*;
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
-use crate::outputs::settings::{Dns, Gateway, HealthCheck, ListenerAddress, Retry, Timeouts, TlsVersion, UpstreamTls};
+use crate::outputs::settings::{
+    AccessLog, Codec, Compressible, Compression, Dns, DownstreamTls, Gateway, HealthCheck, Http2, ListenerAddress,
+    LogFormat, Retry, Timeouts, TlsVersion, UpstreamTls,
+};
 
 fn gateway() -> Gateway {
     let at = |port| Some(ListenerAddress { host: "0.0.0.0".to_owned(), port });
@@ -29,11 +32,15 @@ fn gateway() -> Gateway {
         certificate: PathBuf::new(),
         key: PathBuf::new(),
         module: PathBuf::new(),
+        codec: Codec::default(),
+        downstream_tls: DownstreamTls::default(),
         access_log: None,
+        compression: Some(Compression::default()),
         connection_buffer_bytes: 1024 * 1024,
         timeouts: Timeouts::default(),
         retry: Retry::default(),
         upstream_tls: UpstreamTls::default(),
+        upstream_http2: Http2::default(),
         dns: Dns::default(),
         health_check: HealthCheck::default(),
     }
@@ -67,7 +74,8 @@ fn both_listeners_share_one_manager_with_the_enforcer_first() {
     let escaped = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
     assert_eq!(manager.path_with_escaped_slashes_action, i32::from(escaped));
 
-    let [enforcer, router] = manager.http_filters.as_slice() else { panic!("two filters") };
+    let [enforcer, compressor, router] = manager.http_filters.as_slice() else { panic!("three filters") };
+    assert_eq!(compressor.name, "envoy.filters.http.compressor");
     let Some(hcm::http_filter::ConfigType::ConfigDiscovery(discovery)) = &enforcer.config_type else { panic!() };
     assert_eq!((enforcer.name.as_str(), discovery.default_config.as_ref()), (ENFORCER_FILTER, None));
     assert_eq!(discovery.type_urls, [Wasm::type_url()]);
@@ -97,12 +105,99 @@ fn a_listener_can_be_switched_off() {
 }
 
 #[test]
-fn zero_switches_a_timeout_off_and_the_access_log_is_optional() {
+fn zero_switches_a_timeout_off() {
     let timeouts = Timeouts { stream_idle: Duration::ZERO, ..Timeouts::default() };
-    let changed = Gateway { timeouts, access_log: Some(PathBuf::from("/dev/stdout")), ..gateway() };
-    let of = |gateway| manager(&open(&listeners(gateway, &materials())[0].1));
-    assert_eq!(of(&changed).stream_idle_timeout.unwrap().seconds, 0);
-    assert_eq!((of(&changed).access_log.len(), of(&gateway()).access_log.len()), (1, 0));
+    let manager = manager(&open(&listeners(&Gateway { timeouts, ..gateway() }, &materials())[0].1));
+    assert_eq!(manager.stream_idle_timeout.unwrap().seconds, 0);
+}
+
+#[test]
+fn listeners_speak_what_they_are_told() {
+    use hcm::http_connection_manager::CodecType;
+    for (codec, expected) in
+        [(Codec::Auto, CodecType::Auto), (Codec::Http1, CodecType::Http1), (Codec::Http2, CodecType::Http2)]
+    {
+        let manager = manager(&open(&listeners(&Gateway { codec, ..gateway() }, &materials())[0].1));
+        assert_eq!(manager.codec_type, i32::from(expected));
+    }
+}
+
+#[test]
+fn the_access_log_is_off_or_text_or_json() {
+    use core::substitution_format_string::Format;
+    use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{FileAccessLog, file_access_log};
+    let format = |format: Option<LogFormat>| {
+        let access_log = format.map(|format| AccessLog { file: PathBuf::from("/dev/stdout"), format });
+        let manager = manager(&open(&listeners(&Gateway { access_log, ..gateway() }, &materials())[0].1));
+        let log = manager.access_log.first()?.config_type.clone();
+        let Some(envoy_types::pb::envoy::config::accesslog::v3::access_log::ConfigType::TypedConfig(config)) = log
+        else {
+            panic!("{log:?}")
+        };
+        let log: FileAccessLog = open(&config);
+        let Some(file_access_log::AccessLogFormat::LogFormat(format)) = log.access_log_format else { panic!() };
+        assert_eq!((log.path.as_str(), format.formatters.len()), ("/dev/stdout", 1));
+        format.format
+    };
+    assert_eq!(format(None), None);
+    assert_eq!(format(Some(LogFormat::Text("a\n".to_owned()))), Some(Format::TextFormatSource(text_source("a\n"))));
+    let members = [("a", "%PROTOCOL%"), ("b", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let Some(Format::JsonFormat(found)) = format(Some(LogFormat::Json(members.into()))) else { panic!() };
+    let found = found.fields.into_iter().map(|(name, value)| (name, value.kind));
+    let text = |text: &str| Some(protobuf::value::Kind::StringValue(text.to_owned()));
+    let expected = [("a".to_owned(), text("%PROTOCOL%")), ("b".to_owned(), text("x"))];
+    assert_eq!(found.collect::<std::collections::HashMap<_, _>>(), expected.into());
+}
+
+#[test]
+fn bodies_are_compressed_in_the_directions_that_are_on() {
+    use envoy_types::pb::envoy::extensions::filters::http::compressor::v3::{Compressor, compressor};
+    let filter = |compression: Compression| -> Compressor {
+        let changed = Gateway { compression: Some(compression), ..gateway() };
+        let manager = manager(&open(&listeners(&changed, &materials())[0].1));
+        let Some(hcm::http_filter::ConfigType::TypedConfig(config)) = &manager.http_filters[1].config_type else {
+            panic!()
+        };
+        open(config)
+    };
+    let on = |common: Option<&compressor::CommonDirectionConfig>| {
+        common.is_some_and(|common| common.enabled.as_ref().unwrap().default_value.unwrap().value)
+    };
+    let check = |compression: Compression, requests: bool, responses: bool, skip_etag: bool| {
+        let filter = filter(compression);
+        let request = filter.request_direction_config.as_ref().and_then(|config| config.common_config.as_ref());
+        let response = filter.response_direction_config.as_ref().unwrap();
+        assert_eq!((on(request), on(response.common_config.as_ref())), (requests, responses));
+        assert_eq!(response.disable_on_etag_header, skip_etag);
+    };
+    let both = Compression { requests: Some(Compressible::default()), ..Compression::default() };
+    check(Compression::default(), false, true, false);
+    check(both.clone(), true, true, false);
+    check(Compression { responses: None, ..both }, true, false, false);
+    check(Compression { with_etag: false, ..Compression::default() }, false, true, true);
+    let without = manager(&open(&listeners(&Gateway { compression: None, ..gateway() }, &materials())[0].1));
+    assert_eq!(without.http_filters.len(), 2);
+}
+
+#[test]
+fn versions_and_ciphers_of_tls_are_those_of_their_side() {
+    let ciphers = |text: &str| vec![text.to_owned()];
+    let downstream_tls = DownstreamTls {
+        minimum_version: TlsVersion::V1_0,
+        maximum_version: TlsVersion::V1_1,
+        ciphers: ciphers("AES128-SHA"),
+    };
+    let upstream_tls = UpstreamTls { ciphers: ciphers("AES256-SHA"), ..UpstreamTls::default() };
+    let changed = Gateway { downstream_tls, upstream_tls, ..gateway() };
+    let https: listener::Listener = open(&listeners(&changed, &materials())[1].1);
+    let socket = https.filter_chains[0].transport_socket.clone().unwrap();
+    let Some(core::transport_socket::ConfigType::TypedConfig(config)) = socket.config_type else { panic!() };
+    let down = open::<tls::DownstreamTlsContext>(&config).common_tls_context.unwrap().tls_params.unwrap();
+    let versions = [tls::tls_parameters::TlsProtocol::TlSv10, tls::tls_parameters::TlsProtocol::TlSv11].map(i32::from);
+    assert_eq!([down.tls_minimum_protocol_version, down.tls_maximum_protocol_version], versions);
+    let cluster = translated(&[backend("a.example", 443, true, 0)], false, &changed);
+    let up = contexts(&cluster)[0].1.common_tls_context.clone().unwrap().tls_params.unwrap();
+    assert_eq!((down.cipher_suites, up.cipher_suites), (ciphers("AES128-SHA"), ciphers("AES256-SHA")));
 }
 
 /// Status and body of what Envoy says for a response flag.

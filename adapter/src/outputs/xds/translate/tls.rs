@@ -7,18 +7,14 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 
 use super::{Materials, any, inline};
-use crate::outputs::settings::{TlsVersion, UpstreamTls};
+use crate::outputs::settings::{DownstreamTls, TlsVersion, UpstreamTls};
 
 const SOCKET: &str = "envoy.transport_sockets.tls";
 const ALPN: [&str; 2] = ["h2", "http/1.1"];
 
 /// What the HTTPS listener shows its clients.
-pub(super) fn downstream(materials: &Materials) -> core::TransportSocket {
-    let parameters = tls::TlsParameters {
-        tls_minimum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv12.into(),
-        tls_maximum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv13.into(),
-        ..tls::TlsParameters::default()
-    };
+pub(super) fn downstream(settings: &DownstreamTls, materials: &Materials) -> core::TransportSocket {
+    let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
     let common = common(materials, parameters, &ALPN);
     let context =
         tls::DownstreamTlsContext { common_tls_context: Some(common), ..tls::DownstreamTlsContext::default() };
@@ -32,11 +28,7 @@ pub(super) fn upstream(
     settings: &UpstreamTls,
     materials: &Materials,
 ) -> core::TransportSocket {
-    let parameters = tls::TlsParameters {
-        tls_minimum_protocol_version: protocol(settings.minimum_version).into(),
-        tls_maximum_protocol_version: protocol(settings.maximum_version).into(),
-        ..tls::TlsParameters::default()
-    };
+    let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
     let mut common = common(materials, parameters, if http2 { &ALPN } else { &[] });
     if settings.verify {
         let validation = tls::common_tls_context::ValidationContextType::ValidationContext(validation(host, settings));
@@ -95,6 +87,15 @@ fn socket(config: envoy_types::pb::google::protobuf::Any) -> core::TransportSock
     core::TransportSocket {
         name: SOCKET.to_owned(),
         config_type: Some(core::transport_socket::ConfigType::TypedConfig(config)),
+    }
+}
+
+fn parameters(minimum: TlsVersion, maximum: TlsVersion, ciphers: &[String]) -> tls::TlsParameters {
+    tls::TlsParameters {
+        tls_minimum_protocol_version: protocol(minimum).into(),
+        tls_maximum_protocol_version: protocol(maximum).into(),
+        cipher_suites: ciphers.to_vec(),
+        ..tls::TlsParameters::default()
     }
 }
 

@@ -1,0 +1,115 @@
+use super::*;
+use crate::config::Environment;
+use crate::outputs::settings::{Compressible, Gzip, LogFormat, Strategy, TlsVersion};
+
+#[track_caller]
+fn good(text: &str) -> RouterConfig {
+    let none = Environment::new();
+    let mut reader = Reader::new("config.toml", text, &none);
+    let router = read(&mut reader);
+    let problems: Vec<String> = reader.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [""; 0], "{text}");
+    router
+}
+
+#[track_caller]
+fn bad(text: &str, expected: &str) {
+    let none = Environment::new();
+    let mut reader = Reader::new("config.toml", text, &none);
+    read(&mut reader);
+    let problems: Vec<String> = reader.problems.errors().map(ToString::to_string).collect();
+    assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+}
+
+#[test]
+fn compression_is_that_of_the_original() {
+    assert_eq!(good("").compression, Some(Compression::default()));
+    assert_eq!(good("[router.filters.compression]\nenabled = false").compression, None);
+    let neither = "[router.filters.compression.responseDirection]\nenabled = false";
+    assert_eq!(good(neither).compression, None);
+    let all = good(
+        r#"
+        [router.filters.compression]
+        library = "gzip"
+        [router.filters.compression.requestDirection]
+        enabled = true
+        minimumContentLength = 10
+        contentType = ["a/b"]
+        [router.filters.compression.responseDirection]
+        minimumContentLength = 20
+        contentType = ["c/d"]
+        enableForEtagHeader = false
+        [router.filters.compression.libraryProperties]
+        memoryLevel = 9
+        windowBits = 15
+        compressionLevel = 1
+        compressionStrategy = "gzipFixed"
+        chunkSize = 8192
+        "#,
+    );
+    let of = |minimum_length, name: &str| Compressible { minimum_length, media_types: vec![name.to_owned()] };
+    let expected = Compression {
+        requests: Some(of(10, "a/b")),
+        responses: Some(of(20, "c/d")),
+        with_etag: false,
+        gzip: Gzip { memory_level: 9, window_bits: 15, level: 1, strategy: Strategy::Fixed, chunk_bytes: 8192 },
+    };
+    assert_eq!(all.compression, Some(expected));
+    bad("[router.filters.compression]\nlibrary = 'brotli'", "write gzip");
+    bad("[router.filters.compression.libraryProperties]\ncompressionStrategy = 'gzipfixed'", "gzipFixed");
+    bad("[router.filters.compression.libraryProperties]\nwindowBits = 8", "from 9 to 15");
+    bad("[router.filters.compression.responseDirection]\ncontentType = []", "nothing would be compressed");
+}
+
+#[test]
+fn the_access_log_is_off_unless_enabled() {
+    assert_eq!(good("[tollgate.accessLogs]\nlogfile = '/x'").access_log, None);
+    let text = good("[tollgate.accessLogs]\nenable = true").access_log.unwrap();
+    assert_eq!(text.file.to_str(), Some("/tmp/envoy.access.log"));
+    assert!(matches!(text.format, LogFormat::Text(line) if line.contains("%RESPONSE_FLAGS%") && line.ends_with('\n')));
+    let own = good("[tollgate.accessLogs]\nenable = true\nlogfile = '/dev/stdout'\nformat = '%PROTOCOL%'").access_log;
+    let expected = AccessLog { file: "/dev/stdout".into(), format: LogFormat::Text("%PROTOCOL%\n".to_owned()) };
+    assert_eq!(own, Some(expected));
+    let json = good("[tollgate.accessLogs]\nenable = true\nlogFormat = 'JSON'").access_log.unwrap();
+    assert!(matches!(json.format, LogFormat::Json(members) if members["status"] == "%RESPONSE_CODE%"));
+    let own = "[tollgate.accessLogs]\nenable = true\nlogFormat = 'json'\nformat = '{\"p\": \"%PROTOCOL%\"}'";
+    let members = [("p".to_owned(), "%PROTOCOL%".to_owned())];
+    assert_eq!(good(own).access_log.unwrap().format, LogFormat::Json(members.into()));
+    bad("[tollgate.accessLogs]\nlogFormat = 'XML'", "TEXT or JSON");
+    bad("[tollgate.accessLogs]\nformat = '100%'", "cannot read the format");
+    bad("[tollgate.accessLogs]\nlogFormat = 'JSON'\nformat = '{\"p\": 1}'", "no JSON object of texts");
+    bad("[tollgate.accessLogs]\nlogFormat = 'JSON'\nformat = '{\"p\": \"%x%\"}'", "cannot read the format");
+}
+
+#[test]
+fn transport_settings_of_both_sides() {
+    let found = good(
+        r#"
+        [router]
+        listenerCodecType = "http2"
+        [router.downstream.tls]
+        minimumProtocolVersion = "TLS1_1"
+        maximumProtocolVersion = "TLS1_2"
+        ciphers = "ECDHE-RSA-AES128-GCM-SHA256, AES128-SHA"
+        [router.upstream.tls]
+        ciphers = ["[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"]
+        [router.upstream.http2]
+        hpackTableSize = 8192
+        maxConcurrentStreams = 100
+        "#,
+    );
+    let down = DownstreamTls {
+        minimum_version: TlsVersion::V1_1,
+        maximum_version: TlsVersion::V1_2,
+        ciphers: vec!["ECDHE-RSA-AES128-GCM-SHA256".to_owned(), "AES128-SHA".to_owned()],
+    };
+    assert_eq!((found.codec, found.downstream_tls), (Codec::Http2, down));
+    assert_eq!(found.upstream_tls.ciphers, ["[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"]);
+    assert_eq!(found.upstream_http2, Http2 { header_table_bytes: 8192, max_concurrent_streams: 100 });
+    let defaults = good("");
+    assert_eq!((defaults.codec, defaults.downstream_tls), (Codec::Auto, DownstreamTls::default()));
+    bad("[router]\nlistenerCodecType = 'HTTP3'", "AUTO, HTTP1 or HTTP2");
+    bad("[router.downstream.tls]\nciphers = 'AES128-SHA,RC4'", "\"RC4\" is no cipher suite");
+    bad("[router.upstream.tls]\nminimumProtocolVersion = 'TLS1_3'\nmaximumProtocolVersion = 'TLS1_2'", "above");
+    bad("[router.upstream.http2]\nmaxConcurrentStreams = 0", "whole number from 1");
+}

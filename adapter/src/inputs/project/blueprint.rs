@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tollgate_model::{Api, Backend, Resource};
 
-use super::definition::ResourcePlan;
 use super::names;
+use super::resources::ResourcePlan;
 use super::upstream::Upstream;
 use crate::model::{Cluster, Deployment};
 

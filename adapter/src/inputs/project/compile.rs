@@ -51,6 +51,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             version: &metadata.version,
             oauth2: metadata.oauth2,
             servers: metadata.life_cycle != LifeCycle::Prototyped,
+            mocked: metadata.mocked,
         };
         let definition = read_definition(files, frame, options, &mut problems);
         merge(metadata, definition, options, &mut problems)
@@ -174,7 +175,9 @@ fn merge(
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
     let (mut production, mut sandbox) = backends(&metadata, &definition);
-    options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
+    if !metadata.mocked {
+        options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
+    }
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
     for upstream in own.chain([&mut production, &mut sandbox]).flatten() {
         upstream.authorize(problems);
@@ -192,7 +195,9 @@ fn merge(
         }),
     };
     let prototyped = metadata.life_cycle == LifeCycle::Prototyped;
-    check_backends(production.as_ref(), sandbox.as_ref(), prototyped, problems);
+    if !metadata.mocked {
+        check_backends(production.as_ref(), sandbox.as_ref(), prototyped, problems);
+    }
     let default_base_path =
         if metadata.default_version { names::without_version(&base_path, &metadata.version) } else { None };
     let api = Api {

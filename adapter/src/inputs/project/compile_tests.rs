@@ -297,3 +297,15 @@ fn limits_belong_to_a_cluster_so_that_different_ones_keep_clusters_apart() {
         assert_eq!(deployment.clusters[0].circuit_breakers.unwrap().max_requests, Some(5));
     }
 }
+
+#[test]
+fn a_mocked_api_needs_no_backend() {
+    let data = json!({"endpointImplementationType": "MOCKED_OAS",
+        "endpointConfig": {"implementation_status": "prototyped", "production_endpoints": {"url": "default"}}});
+    let paths =
+        json!({"paths": {"/pet": {"get": {"responses": {"200": {"content": {"text/plain": {"example": "hi"}}}}}}}});
+    let deployment = deployed(&project(&data, &paths, &[]));
+    assert_eq!((deployment.api.production, deployment.clusters.len()), (None, 0));
+    let mock = deployment.api.resources[0].operations[0].mock.clone().unwrap();
+    assert_eq!(mock.responses[0].content[0].examples[0].body, "hi");
+}

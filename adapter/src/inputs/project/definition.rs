@@ -1,24 +1,17 @@
-//! The OpenAPI 3 definition: resources, and what `servers` and the vendor extensions say of the whole API.
+//! The OpenAPI 3 or Swagger 2 definition: resources, and what `servers` and the vendor extensions say of the whole API.
 
-use tollgate_model::{Cors, Operation};
+use tollgate_model::Cors;
 
 use super::cors;
+use super::dialect::Dialect;
 use super::document::Node;
-use super::endpoints::{Servers, from_extension, from_servers};
+use super::endpoints::{Servers, from_host, from_servers};
 use super::names;
 use super::options::CompileOptions;
-use super::security::{Schemes, disabled};
-use super::template;
-use super::unsupported::{did_you_mean, refuse};
+use super::resources::{ResourcePlan, Resources};
 use super::upstream::Upstream;
 use super::vendor::{self, Level};
 use crate::model::Problems;
-
-/// Most resources of an API.
-const MAX_RESOURCES: usize = 5_000;
-
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-const PATH_ITEM: [&str; 5] = ["summary", "description", "parameters", "servers", "$ref"];
 
 /// What a definition says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,19 +34,6 @@ pub struct Definition {
     pub resources: Vec<ResourcePlan>,
 }
 
-/// A resource with backends that are not clusters yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResourcePlan {
-    /// Path template below the base path.
-    pub template: String,
-    /// Its own production backend.
-    pub production: Option<Upstream>,
-    /// Its own sandbox backend.
-    pub sandbox: Option<Upstream>,
-    /// One entry a method.
-    pub operations: Vec<Operation>,
-}
-
 /// What api.yaml decides about the definition.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'m> {
@@ -63,22 +43,16 @@ pub struct Frame<'m> {
     pub oauth2: bool,
     /// Whether `servers` count; they do not for prototypes.
     pub servers: bool,
+    /// Whether examples stand in for backends, which are not read then.
+    pub mocked: bool,
 }
 
 /// Reads a definition.
 pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problems: &mut Problems) -> Definition {
-    if !is_openapi_3(root, problems) {
-        return Definition::default();
-    }
+    let Some(dialect) = Dialect::of(root, problems) else { return Definition::default() };
     vendor::check(root, Level::Api, problems);
-    let servers = match root.get("servers").filter(|_| frame.servers) {
-        Some(servers) => from_servers(&servers, problems),
-        None => Servers::default(),
-    };
-    let endpoints = |node: &Node<'_>, key: &str, problems: &mut Problems| {
-        node.get(key).and_then(|node| from_extension(&node, root, options, problems))
-    };
-    let resources = Resources { schemes: Schemes::new(root.clone(), frame.oauth2), frame, definition: root, options };
+    let servers = servers(root, dialect, frame, problems);
+    let resources = Resources::new(root, dialect, frame, options);
     let extended = root.get("x-wso2-basePath").and_then(|node| {
         let path = node.text(problems)?.replace("{version}", frame.version);
         checked_base_path(&node, &path, problems)
@@ -86,11 +60,12 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
     Definition {
         base_path: extended.or_else(|| {
             let path = servers.base_path?;
-            checked_base_path(&root.get("servers")?, &path, problems)
+            let named = root.get("servers").or_else(|| root.get("basePath"));
+            checked_base_path(&named.unwrap_or_else(|| root.clone()), &path, problems)
         }),
-        production: endpoints(root, "x-wso2-production-endpoints", problems),
-        sandbox: endpoints(root, "x-wso2-sandbox-endpoints", problems),
-        servers: servers.upstream,
+        production: resources.endpoints(root, "x-wso2-production-endpoints", problems),
+        sandbox: resources.endpoints(root, "x-wso2-sandbox-endpoints", problems),
+        servers: servers.upstream.filter(|_| !frame.mocked),
         authorization_header: root.get("x-wso2-auth-header").and_then(|node| {
             let name = node.text(problems)?;
             let named = names::header(name);
@@ -113,6 +88,16 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
     }
 }
 
+fn servers(root: &Node<'_>, dialect: Dialect, frame: Frame<'_>, problems: &mut Problems) -> Servers {
+    if !frame.servers {
+        return Servers::default();
+    }
+    match dialect {
+        Dialect::OpenApi3 => root.get("servers").map(|servers| from_servers(&servers, problems)).unwrap_or_default(),
+        Dialect::Swagger2 => from_host(root, problems),
+    }
+}
+
 fn checked_base_path(node: &Node<'_>, path: &str, problems: &mut Problems) -> Option<String> {
     match names::base_path(path) {
         Ok(path) => Some(path),
@@ -128,120 +113,6 @@ fn checked_base_path(node: &Node<'_>, path: &str, problems: &mut Problems) -> Op
     }
 }
 
-fn is_openapi_3(root: &Node<'_>, problems: &mut Problems) -> bool {
-    if let Some(old) = root.get("swagger") {
-        refuse(&old, "a Swagger 2 definition (convert it to OpenAPI 3, or it)", problems);
-        return false;
-    }
-    let Some(node) = root.get("openapi") else {
-        root.error(problems, "this is no OpenAPI definition", "the member openapi is missing", "add openapi: 3.0.3");
-        return false;
-    };
-    let Some(version) = node.text(problems) else { return false };
-    let known = ["3.0", "3.1"].iter().any(|known| version == *known || version.starts_with(&format!("{known}.")));
-    if !known {
-        node.error(problems, format!("OpenAPI {version} cannot be read"), "3.0 and 3.1 can", "convert the definition");
-    }
-    known
-}
-
-struct Resources<'d, 'v> {
-    schemes: Schemes<'v>,
-    frame: Frame<'d>,
-    definition: &'d Node<'v>,
-    options: &'d CompileOptions,
-}
-
-impl<'v> Resources<'_, 'v> {
-    fn read(&self, problems: &mut Problems) -> Vec<ResourcePlan> {
-        let paths = self.definition.get("paths").map(|paths| paths.members(problems)).unwrap_or_default();
-        if paths.len() > MAX_RESOURCES {
-            self.definition.error(
-                problems,
-                format!("there are {} paths", paths.len()),
-                "an API has at most 5000",
-                "split the API",
-            );
-            return Vec::new();
-        }
-        let open = disabled(self.definition, problems).unwrap_or(false);
-        let mut plans: Vec<ResourcePlan> = Vec::with_capacity(paths.len());
-        let mut taken = template::Taken::default();
-        for (path, node) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
-            let template = match template::check(path) {
-                Ok(template) => template,
-                Err(what) => {
-                    node.error(
-                        problems,
-                        format!("the path {what}"),
-                        "no request could be matched with it",
-                        "correct the path",
-                    );
-                    continue;
-                }
-            };
-            let plan = self.resource(template, node, open, problems);
-            for operation in &plan.operations {
-                if let Some(other) = taken.take(&plan.template, &operation.method) {
-                    node.error(
-                        problems,
-                        format!("{} {} matches the same requests as {other}", operation.method, plan.template),
-                        "only one of them could be served, and they may differ in security",
-                        "keep one of the two paths",
-                    );
-                }
-            }
-            plans.push(plan);
-        }
-        if plans.is_empty() && !problems.has_errors() {
-            self.definition.error(
-                problems,
-                "there are no paths",
-                "an API without resources serves nothing",
-                "add paths",
-            );
-        }
-        plans
-    }
-
-    fn resource(&self, template: String, node: &Node<'v>, open: bool, problems: &mut Problems) -> ResourcePlan {
-        vendor::check(node, Level::Path, problems);
-        if let Some(reference) = node.get("$ref") {
-            refuse(&reference, "a path that refers to another one", problems);
-        }
-        let open = disabled(node, problems).unwrap_or(open);
-        let mut operations = Vec::new();
-        for (key, member) in node.members(problems) {
-            if METHODS.contains(&key) {
-                vendor::check(&member, Level::Operation, problems);
-                let security = self.schemes.of(&member, open, problems);
-                operations.push(Operation { method: key.to_ascii_uppercase(), security, mock: None });
-            } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
-                let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");
-                member.error(
-                    problems,
-                    format!("{key} is no method"),
-                    "it would not be served",
-                    &format!("did you mean {fix}?"),
-                );
-            }
-        }
-        let endpoints = |key: &str, problems: &mut Problems| {
-            node.get(key).and_then(|node| from_extension(&node, self.definition, self.options, problems))
-        };
-        let servers = node
-            .get("servers")
-            .filter(|_| self.frame.servers)
-            .and_then(|servers| from_servers(&servers, problems).upstream);
-        ResourcePlan {
-            template,
-            production: endpoints("x-wso2-production-endpoints", problems).or(servers),
-            sandbox: endpoints("x-wso2-sandbox-endpoints", problems),
-            operations,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -249,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    const FRAME: Frame<'_> = Frame { version: "1.0.0", oauth2: false, servers: true };
+    const FRAME: Frame<'_> = Frame { version: "1.0.0", oauth2: false, servers: true, mocked: false };
 
     #[track_caller]
     fn check(definition: &Value, frame: Frame<'_>, errors: &[&str]) -> Definition {
@@ -297,10 +168,9 @@ mod tests {
         assert_eq!(found.production.unwrap().endpoints[0].host, "aa");
         let resource = &found.resources[0];
         assert_eq!(resource.sandbox.as_ref().unwrap().endpoints[0].host, "sandbox");
-        let mut methods: Vec<_> =
+        let methods: Vec<_> =
             resource.operations.iter().map(|o| (o.method.as_str(), o.security == Security::Unsecured)).collect();
-        methods.sort_unstable();
-        assert_eq!(methods, [("DELETE", false), ("GET", true)]);
+        assert_eq!(methods, [("GET", true), ("DELETE", false)]);
     }
 
     #[test]
@@ -312,9 +182,52 @@ mod tests {
     }
 
     #[test]
+    fn swagger_2_is_read_alike() {
+        let definition = json!({
+            "swagger": "2.0", "host": "host.io", "basePath": "/v2", "schemes": ["http", "https"],
+            "securityDefinitions": {"default": {"type": "oauth2"}, "plain": {"type": "basic"}},
+            "security": [{"default": []}, {"plain": []}],
+            "x-wso2-sandbox-endpoints": {"urls": ["http://sandbox"]},
+            "paths": {"/pet": {
+                "get": {"security": [{"default": ["read"]}]}, "options": {"x-auth-type": "None"}}},
+        });
+        let found = check(&definition, FRAME, &[]);
+        assert_eq!(found.base_path.as_deref(), Some("/v2"));
+        let endpoint = found.servers.unwrap().endpoints.remove(0);
+        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.tls), ("host.io", 443, true));
+        assert_eq!(found.sandbox.unwrap().endpoints[0].host, "sandbox");
+        let operations: Vec<_> =
+            found.resources[0].operations.iter().map(|o| (o.method.as_str(), o.security.clone())).collect();
+        let scopes = vec!["read".to_owned()];
+        assert_eq!(operations, [("GET", Security::OAuth2 { scopes }), ("OPTIONS", Security::Unsecured)]);
+        let undefined = json!({"swagger": "2.0", "paths": {"/a": {"get": {"security": [{"gone": []}]}}}});
+        check(&undefined, FRAME, &["securityDefinitions"]);
+    }
+
+    #[test]
+    fn a_mocked_api_has_examples_and_no_backends() {
+        let definition = with(&json!({
+            "servers": [{"url": "https://host.io/v2"}],
+            "x-wso2-production-endpoints": {"urls": ["not looked at"]},
+            "paths": {"/pet": {"get": {"responses": {"200": {"content": {"text/plain": {"example": "hi"}}}}}, "put": {}}},
+        }));
+        let found = check(&definition, Frame { mocked: true, ..FRAME }, &[]);
+        assert_eq!((found.base_path.as_deref(), found.servers, found.production), (Some("/v2"), None, None));
+        let responses: Vec<Option<usize>> = found.resources[0]
+            .operations
+            .iter()
+            .map(|operation| operation.mock.as_ref().map(|mock| mock.responses.len()))
+            .collect();
+        assert_eq!(responses, [Some(1), Some(0)]);
+        let plain = with(&json!({"paths": {"/pet": {"get": {"responses": {"200": {"$ref": "not looked at"}}}}}}));
+        assert_eq!(check(&plain, FRAME, &[]).resources[0].operations[0].mock, None);
+    }
+
+    #[test]
     fn mistakes_are_reported() {
         for (definition, errors) in [
-            (json!({"swagger": "2.0"}), &["Swagger 2"][..]),
+            (json!({"swagger": "1.2"}), &["Swagger 1.2 cannot be read"][..]),
+            (json!({"swagger": "2.0", "openapi": "3.0.0"}), &["both Swagger and OpenAPI"]),
             (json!({}), &["no OpenAPI"]),
             (json!({"openapi": "4.0"}), &["cannot be read"]),
             (json!({"openapi": 3.0}), &["in quotes"]),

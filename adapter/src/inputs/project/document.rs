@@ -86,6 +86,13 @@ impl<'v> Node<'v> {
         Some(self.child(key, value))
     }
 
+    /// What a JSON pointer (RFC 6901) below this leads to.
+    #[must_use]
+    pub fn descendant(&self, pointer: &str) -> Option<Self> {
+        let value = self.value.pointer(pointer)?;
+        Some(Self { file: self.file, pointer: format!("{}{pointer}", self.pointer), value })
+    }
+
     /// Members of an object. Anything else is a problem.
     pub fn members(&self, problems: &mut Problems) -> Vec<(&'v str, Self)> {
         let Some(members) = self.object(problems) else { return Vec::new() };

@@ -3,8 +3,9 @@
 use super::credentials;
 use super::document::Node;
 use super::options::CompileOptions;
+use super::tuning::{Tuning, circuit_breakers, retry, timeout};
 use super::unsupported::warn_unknown;
-use super::upstream::{Tuning, Upstream, address, circuit_breakers, combine, retry, timeout};
+use super::upstream::{Upstream, address, combine};
 use crate::model::Problems;
 
 /// `x-wso2-production-endpoints` or `x-wso2-sandbox-endpoints`: an object, or a reference `#/x-wso2-endpoints/<name>`.
@@ -100,6 +101,29 @@ pub fn from_servers(servers: &Node<'_>, problems: &mut Problems) -> Servers {
     }
     let pairs: Vec<_> = found.iter().map(|(node, text)| (node.clone(), text.as_str())).collect();
     Servers { upstream: combine(&pairs, false, problems), base_path }
+}
+
+/// The same of Swagger 2: `host`, `basePath` and `schemes`, of which the safest counts.
+pub fn from_host(root: &Node<'_>, problems: &mut Problems) -> Servers {
+    let path = root.get("basePath").and_then(|path| path.text(problems)).unwrap_or_default();
+    let named = root.get("host").and_then(|host| Some((host.text(problems).filter(|text| !text.is_empty())?, host)));
+    let schemes = root.get("schemes").map(|schemes| schemes.texts(problems)).unwrap_or_default();
+    let Some((text, host)) = named else {
+        let path = path.trim_end_matches('/').to_owned();
+        return Servers { upstream: None, base_path: Some(path).filter(|path| !path.is_empty()) };
+    };
+    let scheme = ["https", "http"].into_iter().find(|scheme| schemes.contains(scheme));
+    let url = format!("{}://{text}{path}", scheme.or(schemes.first().copied()).unwrap_or("http"));
+    match address(&url) {
+        Ok(address) => Servers {
+            upstream: combine(&[(host, url.as_str())], false, problems),
+            base_path: Some(address.base_path).filter(|path| !path.is_empty()),
+        },
+        Err(what) => {
+            host.warn(problems, format!("the URL {url:?} of host {what}"), "it is skipped", "correct it or remove it");
+            Servers::default()
+        }
+    }
 }
 
 /// Fills `{name}` with the default of that server variable.
@@ -217,6 +241,28 @@ mod tests {
             assert!(!problems.has_errors());
             assert_eq!(found.base_path.as_deref(), path, "{value}");
             assert_eq!(found.upstream.map_or(0, |upstream| upstream.endpoints.len()), hosts, "{value}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_swagger_2() {
+        for (value, path, host, reported) in [
+            (json!({}), None, None, 0),
+            (json!({"basePath": "/v2/"}), Some("/v2"), None, 0),
+            (json!({"basePath": "/"}), None, None, 0),
+            (json!({"host": "aa.io:81", "basePath": "/v2"}), Some("/v2"), Some(("aa.io", 81, false)), 0),
+            (json!({"host": "aa.io", "schemes": ["http"]}), None, Some(("aa.io", 80, false)), 0),
+            (json!({"host": "aa.io", "schemes": ["wss", "http", "https"]}), None, Some(("aa.io", 443, true)), 0),
+            (json!({"host": "aa.io", "schemes": ["ws"]}), None, None, 1),
+            (json!({"host": "{env}.io"}), None, None, 1),
+            (json!({"host": 5}), None, None, 1),
+        ] {
+            let mut problems = Problems::new();
+            let found = from_host(&Node::root("swagger.yaml", &value), &mut problems);
+            assert_eq!(found.base_path.as_deref(), path, "{value}");
+            let endpoint = found.upstream.as_ref().map(|upstream| &upstream.endpoints[0]);
+            assert_eq!(endpoint.map(|one| (one.host.as_str(), one.port, one.tls)), host, "{value}");
+            assert_eq!(problems.iter().count(), reported, "{value}: {problems:?}");
         }
     }
 

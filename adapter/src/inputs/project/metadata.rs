@@ -36,6 +36,8 @@ pub struct Metadata {
     pub cors: Option<bool>,
     /// Operations that ask for scopes: JSON pointer, method, path template.
     pub scoped: Vec<(String, String, String)>,
+    /// Whether examples of the definition stand in for backends.
+    pub mocked: bool,
     /// Production backend.
     pub production: Option<Upstream>,
     /// Sandbox backend.
@@ -48,23 +50,13 @@ pub struct Metadata {
 
 /// Reads the document. `None` when there is no `data` at all.
 pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Option<Metadata> {
-    if let Some(kind) = root.get("type") {
-        let text = kind.text(problems);
-        if text.is_some_and(|text| text != "api") {
-            kind.error(
-                problems,
-                "the document does not describe an API",
-                "its type is not api",
-                "use an API project made by apictl",
-            );
-        }
-    }
+    check_document(root, problems);
     let Some(data) = root.get("data").filter(|data| data.value().is_object()) else {
         root.error(problems, "there is no data object", "it describes the API", "use an API project made by apictl");
         return None;
     };
     check_type(&data, problems);
-    check_implementation(&data, problems);
+    let mocked = is_mocked(&data, problems);
     check_policies(&data, problems);
     let name = required(&data, "name", names::name, problems);
     let version = required(&data, "version", names::version, problems);
@@ -79,6 +71,8 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
     let context = required(&data, "context", |text| Ok(text.trim_end_matches('/')), problems);
     let config = data.get("endpointConfig");
     let life_cycle = life_cycle(&data, config.as_ref(), problems);
+    // Backends of a mocked API are never reached, and API Manager writes placeholders there.
+    let config = config.filter(|_| !mocked);
     if let Some(config) = &config {
         check_endpoint_config(config, problems);
     }
@@ -102,11 +96,26 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
             .and_then(|cors| cors.get("corsConfigurationEnabled"))
             .and_then(|enabled| enabled.boolean(problems)),
         scoped: scoped(&data, problems),
+        mocked,
         production: side("production", problems),
         sandbox: side("sandbox", problems),
         production_credentials: credentials_of(config.as_ref(), "production", problems),
         sandbox_credentials: credentials_of(config.as_ref(), "sandbox", problems),
     })
+}
+
+fn check_document(root: &Node<'_>, problems: &mut Problems) {
+    if let Some(kind) = root.get("type") {
+        let text = kind.text(problems);
+        if text.is_some_and(|text| text != "api") {
+            kind.error(
+                problems,
+                "the document does not describe an API",
+                "its type is not api",
+                "use an API project made by apictl",
+            );
+        }
+    }
 }
 
 fn required<'v>(
@@ -158,11 +167,12 @@ fn check_type(data: &Node<'_>, problems: &mut Problems) {
     }
 }
 
-fn check_implementation(data: &Node<'_>, problems: &mut Problems) {
-    let Some(node) = data.get("endpointImplementationType") else { return };
+/// Whether examples stand in for backends.
+fn is_mocked(data: &Node<'_>, problems: &mut Problems) -> bool {
+    let Some(node) = data.get("endpointImplementationType") else { return false };
     match node.text(problems).map(str::to_ascii_uppercase).as_deref() {
         None | Some("ENDPOINT" | "TEMPLATE" | "") => {}
-        Some("MOCKED_OAS") => refuse(&node, "a mocked implementation (MOCKED_OAS)", problems),
+        Some("MOCKED_OAS") => return true,
         Some("INLINE") => node.error(
             problems,
             "inline scripts are never run by a gateway",
@@ -171,6 +181,7 @@ fn check_implementation(data: &Node<'_>, problems: &mut Problems) {
         ),
         Some(other) => node.error(problems, format!("{other} is no known implementation type"), "", "write ENDPOINT"),
     }
+    false
 }
 
 /// Policies on operations or on the whole API, scopes that only api.yaml names, and limits.
@@ -297,105 +308,5 @@ fn security_schemes(data: &Node<'_>, problems: &mut Problems) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn with(change: &Value) -> Value {
-        let mut data = json!({"name": "Pets", "version": "1.0.0", "context": "/pets", "type": "HTTP",
-            "endpointConfig": {"endpoint_type": "http", "production_endpoints": {"url": "http://aa/x"}}});
-        for (key, value) in change.as_object().unwrap() {
-            data[key] = value.clone();
-        }
-        json!({"type": "api", "version": "v4.2.0", "data": data})
-    }
-
-    #[track_caller]
-    fn check(change: &Value, expected: &[&str]) -> Option<Metadata> {
-        let document = with(change);
-        let mut problems = Problems::new();
-        let found = read(&Node::root("api.yaml", &document), &CompileOptions::default(), &mut problems);
-        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(text.len(), expected.len(), "{change}: {text:?}");
-        for (text, part) in text.iter().zip(expected) {
-            assert!(text.contains(part), "{text:?} lacks {part:?}");
-        }
-        found
-    }
-
-    #[test]
-    fn a_plain_api_is_read() {
-        let plain = check(&json!({}), &[]).unwrap();
-        assert_eq!(plain.base_path, "/pets/1.0.0");
-        assert_eq!(plain.id, names::api_id("Pets", "1.0.0"));
-        assert_eq!(plain.organization, "carbon.super");
-        assert_eq!(plain.life_cycle, LifeCycle::Published);
-        let full = check(
-            &json!({"id": "6f-1", "organizationId": "acme", "isDefaultVersion": true, "authorizationHeader": "X-Token",
-                    "securityScheme": ["oauth2", "oauth_basic_auth_api_key_mandatory"], "lifeCycleStatus": "PROTOTYPED"}),
-            &[],
-        )
-        .unwrap();
-        assert_eq!((full.id.as_str(), full.organization.as_str()), ("6f-1", "acme"));
-        assert_eq!(full.authorization_header.as_deref(), Some("x-token"));
-        assert!(full.default_version && full.oauth2);
-        assert_eq!(full.life_cycle, LifeCycle::Prototyped);
-    }
-
-    #[test]
-    fn life_cycles() {
-        for (status, implementation, expected) in [
-            ("PUBLISHED", "", LifeCycle::Published),
-            ("CREATED", "", LifeCycle::Published),
-            ("DEPRECATED", "", LifeCycle::Published),
-            ("PUBLISHED", "prototyped", LifeCycle::Prototyped),
-            ("BLOCKED", "prototyped", LifeCycle::Blocked),
-        ] {
-            let change =
-                json!({"lifeCycleStatus": status, "endpointConfig": {"implementation_status": implementation}});
-            assert_eq!(check(&change, &[]).unwrap().life_cycle, expected, "{status} {implementation}");
-        }
-        check(&json!({"lifeCycleStatus": "RETIRED"}), &["retired"]);
-        check(&json!({"lifeCycleStatus": "PUBLISHD"}), &["write PUBLISHED"]);
-    }
-
-    #[test]
-    fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
-        for (change, expected) in [
-            (json!({"name": "P s"}), &["cannot undeploy"][..]),
-            (json!({"version": "1.0.0-SNAPSHOT-of-today"}), &["cannot undeploy"]),
-            (json!({"name": null, "version": null, "context": null}), &["no name", "no version", "no context"]),
-            (json!({"version": 1.0}), &["in quotes"]),
-            (json!({"version": "1/0"}), &["not allowed"]),
-            (json!({"id": "a\u{0}b"}), &["not allowed"]),
-            (json!({"isDefaultVersion": "true"}), &["true or false"]),
-            (json!({"type": "GRAPHQL"}), &["API type GRAPHQL cannot be used"]),
-            (json!({"type": "SSE"}), &["no type of API"]),
-            (json!({"endpointImplementationType": "MOCKED_OAS"}), &["mocked"]),
-            (json!({"endpointImplementationType": "INLINE"}), &["inline scripts"]),
-            (json!({"securityScheme": ["api_key", "mutualssl"]}), &["api_key security", "mutualssl security"]),
-            (json!({"securityScheme": ["basic_auth"]}), &["basic_auth"]),
-            (json!({"securityScheme": ["oauth"]}), &["no known security scheme"]),
-            (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),
-            (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &["not applied"]),
-            (
-                json!({"operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),
-                &["policy of the request flow"],
-            ),
-            (json!({"endpointConfig": {"endpoint_type": "awslambda"}}), &["AWS Lambda"]),
-            (
-                json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": true, "type": "OAUTH"}}}}),
-                &["endpoint security of type OAUTH"],
-            ),
-            (json!({"endpointConfig": {"endpoint_security": {"production": {"enabled": false}}}}), &[]),
-        ] {
-            check(&change, expected);
-        }
-        let mut problems = Problems::new();
-        assert!(
-            read(&Node::root("api.yaml", &json!({"type": "mcp"})), &CompileOptions::default(), &mut problems).is_none()
-        );
-        assert_eq!(problems.errors().count(), 2);
-    }
-}
+#[path = "metadata_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tollgate_model::Security;
 
+use super::dialect::Dialect;
 use super::document::Node;
 use super::unsupported::refuse;
 use crate::model::Problems;
@@ -11,6 +12,7 @@ use crate::model::Problems;
 #[derive(Debug, Clone)]
 pub struct Schemes<'v> {
     definition: Node<'v>,
+    dialect: Dialect,
     /// Whether api.yaml names `oauth2`, so that other schemes of the definition do not count.
     oauth2_only: bool,
 }
@@ -18,8 +20,8 @@ pub struct Schemes<'v> {
 impl<'v> Schemes<'v> {
     /// The schemes of that definition.
     #[must_use]
-    pub const fn new(definition: Node<'v>, oauth2_only: bool) -> Self {
-        Self { definition, oauth2_only }
+    pub const fn new(definition: Node<'v>, dialect: Dialect, oauth2_only: bool) -> Self {
+        Self { definition, dialect, oauth2_only }
     }
 
     /// Security of an operation. `above` says whether its path or its API disables security.
@@ -59,16 +61,13 @@ impl<'v> Schemes<'v> {
     }
 
     fn is_oauth2(&self, name: &str, node: &Node<'v>, problems: &mut Problems) -> bool {
-        let scheme = self
-            .definition
-            .get("components")
-            .and_then(|components| components.get("securitySchemes"))
-            .and_then(|schemes| schemes.get(name));
+        let schemes = self.dialect.security_schemes(&self.definition);
+        let scheme = schemes.and_then(|schemes| schemes.get(name));
         let kind = scheme.as_ref().and_then(|scheme| scheme.value().get("type")).and_then(Value::as_str);
         match kind {
             Some("oauth2" | "openIdConnect") => true,
             // Basic and bearer schemes of a definition mean the access token; roles of OpenAPI 3.1 are not read.
-            Some("http") => false,
+            Some(kind) if kind == self.dialect.http_scheme() => false,
             // api.yaml replaces them, so that the operation takes access tokens only.
             Some("apiKey" | "mutualTLS") if self.oauth2_only => false,
             Some(other @ ("apiKey" | "mutualTLS")) => {
@@ -89,7 +88,7 @@ impl<'v> Schemes<'v> {
                     problems,
                     format!("the security scheme {name} is not defined"),
                     "nobody can tell what it asks for",
-                    "define it under components.securitySchemes",
+                    &format!("define it under {}", self.dialect.security_schemes_place()),
                 );
                 false
             }
@@ -125,7 +124,7 @@ mod tests {
     fn check(operation: &Value, oauth2_only: bool, expected: Option<&[&str]>, errors: usize) {
         let definition = definition();
         let mut problems = Problems::new();
-        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), oauth2_only);
+        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), Dialect::OpenApi3, oauth2_only);
         let found = schemes.of(&Node::root("swagger.yaml", operation), false, &mut problems);
         let expected = expected.map_or(Security::Unsecured, |scopes| Security::OAuth2 {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
@@ -164,7 +163,7 @@ mod tests {
     fn what_is_said_nearer_to_the_operation_wins() {
         let definition = definition();
         let mut problems = Problems::new();
-        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), false);
+        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), Dialect::OpenApi3, false);
         for (operation, above, unsecured) in [
             (json!({}), true, true),
             (json!({"x-wso2-disable-security": false}), true, false),

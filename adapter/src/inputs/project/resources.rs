@@ -1,0 +1,148 @@
+//! Paths of a definition and their operations: who may call them, and where the answer comes from.
+
+use tollgate_model::Operation;
+
+use super::definition::Frame;
+use super::dialect::Dialect;
+use super::document::Node;
+use super::endpoints::{from_extension, from_servers};
+use super::mock::Mocks;
+use super::options::CompileOptions;
+use super::security::{Schemes, disabled};
+use super::template;
+use super::unsupported::{did_you_mean, refuse};
+use super::upstream::Upstream;
+use super::vendor::{self, Level};
+use crate::model::Problems;
+
+/// Most resources of an API.
+const MAX_RESOURCES: usize = 5_000;
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+const PATH_ITEM: [&str; 5] = ["summary", "description", "parameters", "servers", "$ref"];
+
+/// A resource with backends that are not clusters yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourcePlan {
+    /// Path template below the base path.
+    pub template: String,
+    /// Its own production backend.
+    pub production: Option<Upstream>,
+    /// Its own sandbox backend.
+    pub sandbox: Option<Upstream>,
+    /// One entry a method.
+    pub operations: Vec<Operation>,
+}
+
+/// Reads the resources of a definition.
+#[derive(Debug)]
+pub struct Resources<'d, 'v> {
+    schemes: Schemes<'v>,
+    mocks: Option<Mocks<'v>>,
+    frame: Frame<'d>,
+    definition: &'d Node<'v>,
+    options: &'d CompileOptions,
+}
+
+impl<'d, 'v> Resources<'d, 'v> {
+    /// Those of that definition.
+    #[must_use]
+    pub fn new(definition: &'d Node<'v>, dialect: Dialect, frame: Frame<'d>, options: &'d CompileOptions) -> Self {
+        let schemes = Schemes::new(definition.clone(), dialect, frame.oauth2);
+        let mocks = frame.mocked.then(|| Mocks::new(definition.clone(), dialect));
+        Self { schemes, mocks, frame, definition, options }
+    }
+
+    /// The backend that an extension among the members of `node` names; none in a mocked API.
+    pub fn endpoints(&self, node: &Node<'v>, key: &str, problems: &mut Problems) -> Option<Upstream> {
+        let named = node.get(key).filter(|_| !self.frame.mocked)?;
+        from_extension(&named, self.definition, self.options, problems)
+    }
+
+    /// Reads `paths`.
+    pub fn read(&self, problems: &mut Problems) -> Vec<ResourcePlan> {
+        let paths = self.definition.get("paths").map(|paths| paths.members(problems)).unwrap_or_default();
+        if paths.len() > MAX_RESOURCES {
+            self.definition.error(
+                problems,
+                format!("there are {} paths", paths.len()),
+                "an API has at most 5000",
+                "split the API",
+            );
+            return Vec::new();
+        }
+        let open = disabled(self.definition, problems).unwrap_or(false);
+        let mut plans: Vec<ResourcePlan> = Vec::with_capacity(paths.len());
+        let mut taken = template::Taken::default();
+        for (path, node) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
+            let template = match template::check(path) {
+                Ok(template) => template,
+                Err(what) => {
+                    node.error(
+                        problems,
+                        format!("the path {what}"),
+                        "no request could be matched with it",
+                        "correct the path",
+                    );
+                    continue;
+                }
+            };
+            let plan = self.resource(template, node, open, problems);
+            for operation in &plan.operations {
+                if let Some(other) = taken.take(&plan.template, &operation.method) {
+                    node.error(
+                        problems,
+                        format!("{} {} matches the same requests as {other}", operation.method, plan.template),
+                        "only one of them could be served, and they may differ in security",
+                        "keep one of the two paths",
+                    );
+                }
+            }
+            plans.push(plan);
+        }
+        if plans.is_empty() && !problems.has_errors() {
+            self.definition.error(
+                problems,
+                "there are no paths",
+                "an API without resources serves nothing",
+                "add paths",
+            );
+        }
+        plans
+    }
+
+    fn resource(&self, template: String, node: &Node<'v>, open: bool, problems: &mut Problems) -> ResourcePlan {
+        vendor::check(node, Level::Path, problems);
+        if let Some(reference) = node.get("$ref") {
+            refuse(&reference, "a path that refers to another one", problems);
+        }
+        let open = disabled(node, problems).unwrap_or(open);
+        let mut operations = Vec::new();
+        for (key, member) in node.members(problems) {
+            if METHODS.contains(&key) {
+                vendor::check(&member, Level::Operation, problems);
+                let security = self.schemes.of(&member, open, problems);
+                let mock = self.mocks.as_ref().map(|mocks| mocks.of(&member, problems));
+                operations.push(Operation { method: key.to_ascii_uppercase(), security, mock });
+            } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
+                let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");
+                member.error(
+                    problems,
+                    format!("{key} is no method"),
+                    "it would not be served",
+                    &format!("did you mean {fix}?"),
+                );
+            }
+        }
+        let servers = node
+            .get("servers")
+            .filter(|_| self.frame.servers && !self.frame.mocked)
+            .and_then(|servers| from_servers(&servers, problems).upstream);
+        ResourcePlan {
+            template,
+            production: self.endpoints(node, "x-wso2-production-endpoints", problems).or(servers),
+            sandbox: self.endpoints(node, "x-wso2-sandbox-endpoints", problems),
+            operations,
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_model::Settings;
+use tollgate_model::{Algorithm, Settings};
 
 use super::adapter::{KeyPairPaths, credentials, key_pair};
 use super::reader::Reader;
@@ -111,6 +111,8 @@ fn token_service(reader: &mut Reader<'_>, prefix: &str) -> Option<TokenService> 
     // The alias names a certificate of a Java trust store, which does not exist here.
     reader.text(&key("certificateAlias"));
     let consumer_key_claim = reader.text(&key("consumerKeyClaim"));
+    let scopes_claim = reader.text(&key("scopesClaim"));
+    let algorithms = algorithms(reader, &key("algorithms"));
     let name = reader.text(&key("name"));
     let issuer = reader.text(&key("issuer"));
     let keys = match (reader.text(&key("jwksURL")), reader.path(&key("certificateFilePath"))) {
@@ -123,7 +125,32 @@ fn token_service(reader: &mut Reader<'_>, prefix: &str) -> Option<TokenService> 
         reader.error(prefix, "the token service has no name, no issuer or no keys", fix);
         return None;
     };
-    Some(TokenService { name, issuer, keys, consumer_key_claim })
+    Some(TokenService { name, issuer, keys, consumer_key_claim, scopes_claim, algorithms })
+}
+
+/// An empty list is what nobody means: it would refuse every token.
+fn algorithms(reader: &mut Reader<'_>, key: &str) -> Vec<Algorithm> {
+    let Some(names) = reader.texts(key) else { return Algorithm::DEFAULT.to_vec() };
+    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+    let mut algorithms = Vec::new();
+    for name in &names {
+        match Algorithm::from_name(name) {
+            Some(algorithm) => algorithms.push(algorithm),
+            None => reader.error(
+                key,
+                "this is no algorithm that tokens can be verified with",
+                &format!("write some of {known}"),
+            ),
+        }
+    }
+    if names.is_empty() {
+        reader.error(
+            key,
+            "without an algorithm every token would be refused",
+            &format!("write some of {known}, or remove the key"),
+        );
+    }
+    algorithms
 }
 
 /// The original lists its own test keys as a token service; here they are accepted by themselves.

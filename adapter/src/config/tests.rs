@@ -122,6 +122,14 @@ fn what_cannot_be_enforced_is_refused() {
         ),
         ("[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\ncertificateAlias='wso2carbon'", "no keys"),
         (
+            "[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\njwksURL='c'\nalgorithms=['HS256']",
+            "no algorithm that tokens can be verified with",
+        ),
+        (
+            "[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\njwksURL='c'\nalgorithms=[]",
+            "every token would be refused",
+        ),
+        (
             "[[enforcer.security.tokenService]]\nname='MGW'\nissuer='https://localhost:9095/testkey'\ncertificateFilePath='x'",
             "other keys",
         ),

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tollgate_model::Algorithm;
+
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
 
 /// All settings of the outputs.
@@ -250,6 +252,10 @@ pub struct TokenService {
     pub keys: KeySource,
     /// Claim that holds the consumer key.
     pub consumer_key_claim: Option<String>,
+    /// Claim that holds the scopes.
+    pub scopes_claim: Option<String>,
+    /// Algorithms its tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
 }
 
 /// Where an issuer's keys come from.

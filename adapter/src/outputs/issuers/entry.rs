@@ -54,6 +54,8 @@ impl Entry {
             keys,
             refreshable,
             consumer_key_claim: service.consumer_key_claim.clone(),
+            scopes_claim: service.scopes_claim.clone(),
+            algorithms: service.algorithms.clone(),
             ..Issuer::clone(&entry.issuer())
         };
         *entry.lock() = Arc::new(issuer);

@@ -9,6 +9,7 @@ use warp::Filter;
 use super::*;
 use crate::model::World;
 use crate::outputs::settings::KeySource;
+use tollgate_model::Algorithm;
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -56,6 +57,8 @@ impl Publisher {
             issuer: ISSUER.to_owned(),
             keys: KeySource::JwkSet(format!("http://{}/jwks", self.address)),
             consumer_key_claim: Some("client_id".to_owned()),
+            scopes_claim: None,
+            algorithms: Algorithm::DEFAULT.to_vec(),
         }
     }
 }
@@ -173,6 +176,8 @@ fn the_issuer_of_test_keys_is_always_there() {
         issuer: issuer.to_owned(),
         keys: KeySource::Certificate(files.certificate.clone()),
         consumer_key_claim: None,
+        scopes_claim: None,
+        algorithms: Algorithm::DEFAULT.to_vec(),
     };
     check(&[], &[("MGW", 1)]);
     check(&[service("Resident", "https://other")], &[("Resident", 1), ("MGW", 1)]);
@@ -190,6 +195,8 @@ fn services_that_cannot_be_used_are_refused() {
         issuer: issuer.to_owned(),
         keys: KeySource::Certificate(path.to_owned()),
         consumer_key_claim: None,
+        scopes_claim: None,
+        algorithms: Algorithm::DEFAULT.to_vec(),
     };
     let good = &files.token_signing.certificate;
     let check = |services: &[TokenService], expected: &str| {

@@ -77,6 +77,8 @@ pub struct Endpoint {
     pub port: u16,
     /// Whether to speak TLS.
     pub tls: bool,
+    /// PEM of the certificates that make it trusted; the gateway's own bundle when absent.
+    pub trusted_ca: Option<Arc<str>>,
     /// 0 is tried first; endpoints of one priority share the load.
     pub priority: u32,
 }

@@ -10,6 +10,7 @@ use tollgate_enforce::CompiledApi;
 use tollgate_model::{Api, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
+use super::certificates::{self, EndpointCertificates};
 use super::credentials::Credentials;
 use super::definition::{self, Definition, Frame};
 use super::document::{Node, parse};
@@ -46,6 +47,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
     check_files(files, &mut problems);
     let metadata = read_metadata(files, options, &mut problems);
     let targets = read_targets(files, options, &mut problems);
+    let trusted = certificates::read(files, &mut problems);
     let blueprint = metadata.map(|metadata| {
         let frame = Frame {
             version: &metadata.version,
@@ -54,7 +56,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             mocked: metadata.mocked,
         };
         let definition = read_definition(files, frame, options, &mut problems);
-        merge(metadata, definition, options, &mut problems)
+        merge(metadata, definition, &trusted, options, &mut problems)
     });
     if let Some(blueprint) = blueprint.as_ref().filter(|_| !problems.has_errors()) {
         check_with_filter(blueprint, &mut problems);
@@ -113,9 +115,19 @@ fn read_targets(files: &ProjectFiles, options: &CompileOptions, problems: &mut P
 /// Files that would have to be enforced and cannot be.
 fn check_files(files: &ProjectFiles, problems: &mut Problems) {
     for path in files.paths() {
+        if path.rsplit('/').next() == Some("env_properties.json") {
+            problems.warn(
+                (path, ""),
+                "properties of environments are not read",
+                "only API Manager writes them, to its own gateways",
+                "replace endpoints by the variables api_<id>_prod_endpoint_<number>",
+            );
+        }
         let certificate = [".crt", ".pem"].iter().any(|extension| path.ends_with(extension));
         let what = match path.split_once('/') {
-            Some(("Endpoint-certificates", _)) if certificate => "a certificate of a backend or an interceptor",
+            Some(("Endpoint-certificates", name)) if certificate && !certificates::is_certificate(name) => {
+                "a certificate of an interceptor"
+            }
             Some(("Client-certificates", _)) if certificate => "a client certificate",
             Some(("Definitions", name)) if name.starts_with("asyncapi.") => "an AsyncAPI definition",
             Some(("Definitions", name)) if name.ends_with(".graphql") => "a GraphQL schema",
@@ -169,6 +181,7 @@ fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
 fn merge(
     metadata: Metadata,
     mut definition: Definition,
+    trusted: &EndpointCertificates,
     options: &CompileOptions,
     problems: &mut Problems,
 ) -> Blueprint {
@@ -179,9 +192,9 @@ fn merge(
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
     }
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
-    for upstream in own.chain([&mut production, &mut sandbox]).flatten() {
-        upstream.authorize(problems);
-    }
+    let mut upstreams: Vec<&mut Upstream> = own.chain([&mut production, &mut sandbox]).flatten().collect();
+    upstreams.iter_mut().for_each(|upstream| upstream.authorize(problems));
+    trusted.apply(upstreams.into_iter(), problems);
     let base_path = match definition.base_path {
         Some(path) => path,
         None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {

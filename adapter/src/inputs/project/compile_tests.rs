@@ -171,8 +171,8 @@ fn projects_are_refused_as_a_whole() {
     refused(&project(&nothing, &nothing, &[("api.yaml", nothing.clone())]), &["also has", "no data"]);
     refused(&project(&nothing, &nothing, &[("Client-certificates/a.crt", nothing.clone())]), &["client certificate"]);
     refused(
-        &project(&nothing, &nothing, &[("Endpoint-certificates/a.pem", nothing.clone())]),
-        &["certificate of a backend"],
+        &project(&nothing, &nothing, &[("Endpoint-certificates/interceptors/a.pem", nothing.clone())]),
+        &["certificate of an interceptor"],
     );
     refused(
         &project(
@@ -308,4 +308,19 @@ fn a_mocked_api_needs_no_backend() {
     assert_eq!((deployment.api.production, deployment.clusters.len()), (None, 0));
     let mock = deployment.api.resources[0].operations[0].mock.clone().unwrap();
     assert_eq!(mock.responses[0].content[0].examples[0].body, "hi");
+}
+
+#[test]
+fn certificates_of_the_project_reach_the_clusters() {
+    let pem = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem();
+    let config = json!({"endpointConfig": {"production_endpoints": {"url": "https://secure/x"}}});
+    let mut files = project(&config, &json!({}), &[("env_properties.json", json!({}))]);
+    files.insert("Endpoint-certificates/a.pem", pem.clone().into_bytes()).unwrap();
+    let compiled = compile(&files, &CompileOptions::default()).unwrap();
+    let deployment = compiled.blueprint.on("localhost", BTreeSet::new());
+    assert_eq!(deployment.clusters[0].endpoints[0].trusted_ca.as_deref(), Some(pem.replace('\r', "").as_str()));
+    let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("not read"), "{warnings:?}");
+    files.insert("Endpoint-certificates/b.pem", b"no pem".to_vec()).unwrap();
+    refused(&files, &["holds no certificate"]);
 }

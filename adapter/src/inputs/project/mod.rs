@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod blueprint;
+mod certificates;
 mod compile;
 pub mod cors;
 mod credentials;

@@ -80,7 +80,7 @@ pub fn address(text: &str) -> Result<Address, String> {
     };
     let port = url.port_or_known_default().filter(|port| *port != 0).ok_or_else(|| "has no usable port".to_owned())?;
     let base_path = url.path().trim_end_matches('/').to_owned();
-    Ok(Address { endpoint: Endpoint { host, port, tls, priority: 0 }, base_path })
+    Ok(Address { endpoint: Endpoint { host, port, tls, trusted_ca: None, priority: 0 }, base_path })
 }
 
 /// Makes one backend of several URLs. They share the load, or stand in for each other in order when `failover`.

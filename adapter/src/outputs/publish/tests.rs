@@ -8,7 +8,7 @@ use crate::model::{Cluster, Deployment, Endpoint, WorldWriter};
 use crate::outputs::xds::Resources;
 
 fn deployment(name: &str) -> Arc<Deployment> {
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 80, tls: false, priority: 0 };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 80, tls: false, trusted_ca: None, priority: 0 };
     let api = Api {
         id: name.to_owned(),
         name: name.to_owned(),

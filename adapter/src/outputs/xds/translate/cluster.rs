@@ -1,6 +1,6 @@
 //! Clusters of backends.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
@@ -80,7 +80,7 @@ fn assignment(from: &Cluster) -> endpoint::ClusterLoadAssignment {
 fn lb_endpoint(from: &Endpoint) -> endpoint::LbEndpoint {
     let host = from.host.trim_matches(['[', ']']);
     let metadata = from.tls.then(|| core::Metadata {
-        filter_metadata: HashMap::from([(SOCKET_MATCH.to_owned(), socket_criteria(&from.host))]),
+        filter_metadata: HashMap::from([(SOCKET_MATCH.to_owned(), socket_criteria(&socket_name(from)))]),
         ..core::Metadata::default()
     });
     let named = endpoint::Endpoint {
@@ -105,18 +105,26 @@ fn host_header(from: &Endpoint) -> String {
     if from.port == implied { host } else { format!("{host}:{}", from.port) }
 }
 
-/// One TLS context a host; an endpoint without TLS matches none and is spoken to in the clear.
+/// One TLS context a name; an endpoint without TLS matches none and is spoken to in the clear.
 fn sockets(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Vec<cluster::cluster::TransportSocketMatch> {
-    let hosts: BTreeSet<&str> =
-        from.endpoints.iter().filter(|endpoint| endpoint.tls).map(|endpoint| endpoint.host.as_str()).collect();
-    hosts
+    let endpoints = from.endpoints.iter().filter(|endpoint| endpoint.tls);
+    let named: BTreeMap<String, &Endpoint> = endpoints.map(|endpoint| (socket_name(endpoint), endpoint)).collect();
+    named
         .into_iter()
-        .map(|host| cluster::cluster::TransportSocketMatch {
-            name: host.to_owned(),
-            r#match: Some(socket_criteria(host)),
-            transport_socket: Some(tls::upstream(host, from.http2, &gateway.upstream_tls, materials)),
+        .map(|(name, endpoint)| cluster::cluster::TransportSocketMatch {
+            r#match: Some(socket_criteria(&name)),
+            name,
+            transport_socket: Some(tls::upstream(endpoint, from.http2, &gateway.upstream_tls, materials)),
         })
         .collect()
+}
+
+/// Endpoints of a host share a TLS context, unless they bring certificates, which may differ from port to port.
+fn socket_name(endpoint: &Endpoint) -> String {
+    match &endpoint.trusted_ca {
+        None => endpoint.host.clone(),
+        Some(_) => format!("{} {}", endpoint.host, endpoint.port),
+    }
 }
 
 fn socket_criteria(host: &str) -> Struct {

@@ -335,7 +335,7 @@ fn ready_says_what_it_is_told() {
 }
 
 fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
-    Endpoint { host: host.to_owned(), port, tls, priority }
+    Endpoint { host: host.to_owned(), port, tls, trusted_ca: None, priority }
 }
 
 fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {
@@ -454,6 +454,29 @@ fn a_backend_must_be_who_it_is_said_to_be() {
     let locality = &cluster.load_assignment.unwrap().endpoints[0];
     let matched = locality.lb_endpoints.iter().map(|endpoint| endpoint.metadata.is_some());
     assert_eq!(matched.collect::<Vec<_>>(), [true, true, false], "what speaks no TLS matches no TLS context");
+}
+
+#[test]
+fn a_backend_with_certificates_of_its_own_is_recognised_by_those_only() {
+    let own = |port, ca: &str| Endpoint { trusted_ca: Some(ca.into()), ..backend("a.example", port, true, 0) };
+    let given = [own(443, "FIRST"), own(8443, "SECOND"), backend("b.example", 443, true, 0)];
+    let cluster = translated(&given, false, &gateway());
+    let trusted: Vec<_> = contexts(&cluster)
+        .into_iter()
+        .map(|(_, context)| (context.sni.clone(), validation(&context).unwrap().trusted_ca.unwrap()))
+        .collect();
+    let file = core::data_source::Specifier::Filename("/etc/ssl/certs/ca-certificates.crt".to_owned());
+    let file = core::DataSource { specifier: Some(file), ..core::DataSource::default() };
+    let named = |name: &str, source| (name.to_owned(), source);
+    let expected =
+        [named("a.example", inline(b"FIRST")), named("a.example", inline(b"SECOND")), named("b.example", file)];
+    assert_eq!(trusted, expected);
+    let locality = &cluster.load_assignment.unwrap().endpoints[0];
+    let criteria = locality.lb_endpoints.iter().map(|endpoint| {
+        endpoint.metadata.clone().unwrap().filter_metadata.remove("envoy.transport_socket_match").unwrap()
+    });
+    let matches = cluster.transport_socket_matches.into_iter().map(|matched| matched.r#match.unwrap());
+    assert_eq!(criteria.collect::<Vec<_>>(), matches.collect::<Vec<_>>());
 }
 
 #[test]

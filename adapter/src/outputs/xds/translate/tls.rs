@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 
 use super::{Materials, any, inline};
+use crate::model::Endpoint;
 use crate::outputs::settings::{DownstreamTls, TlsVersion, UpstreamTls};
 
 const SOCKET: &str = "envoy.transport_sockets.tls";
@@ -23,7 +24,7 @@ pub(super) fn downstream(settings: &DownstreamTls, materials: &Materials) -> cor
 
 /// How a backend is spoken to.
 pub(super) fn upstream(
-    host: &str,
+    endpoint: &Endpoint,
     http2: bool,
     settings: &UpstreamTls,
     materials: &Materials,
@@ -31,24 +32,30 @@ pub(super) fn upstream(
     let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
     let mut common = common(materials, parameters, if http2 { &ALPN } else { &[] });
     if settings.verify {
-        let validation = tls::common_tls_context::ValidationContextType::ValidationContext(validation(host, settings));
+        let validation =
+            tls::common_tls_context::ValidationContextType::ValidationContext(validation(endpoint, settings));
         common.validation_context_type = Some(validation);
     }
-    let named = ip(host).is_none();
+    let named = ip(&endpoint.host).is_none();
     let context = tls::UpstreamTlsContext {
         common_tls_context: Some(common),
-        sni: if named { host.to_owned() } else { String::new() },
+        sni: if named { endpoint.host.clone() } else { String::new() },
         ..tls::UpstreamTlsContext::default()
     };
     socket(any(&context))
 }
 
-fn validation(host: &str, settings: &UpstreamTls) -> tls::CertificateValidationContext {
-    let trusted = core::data_source::Specifier::Filename(settings.trusted_certificates.clone());
-    let mut context = tls::CertificateValidationContext {
-        trusted_ca: Some(core::DataSource { specifier: Some(trusted), ..core::DataSource::default() }),
-        ..tls::CertificateValidationContext::default()
+fn validation(endpoint: &Endpoint, settings: &UpstreamTls) -> tls::CertificateValidationContext {
+    let host = endpoint.host.as_str();
+    let trusted = match &endpoint.trusted_ca {
+        Some(certificates) => inline(certificates.as_bytes()),
+        None => {
+            let bundle = core::data_source::Specifier::Filename(settings.trusted_certificates.clone());
+            core::DataSource { specifier: Some(bundle), ..core::DataSource::default() }
+        }
     };
+    let mut context =
+        tls::CertificateValidationContext { trusted_ca: Some(trusted), ..tls::CertificateValidationContext::default() };
     if settings.verify_host_name {
         let kind = if ip(host).is_some() {
             tls::subject_alt_name_matcher::SanType::IpAddress

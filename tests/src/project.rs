@@ -23,7 +23,11 @@ pub fn sample(name: &str, backend: &str) -> Result<Vec<u8>> {
     read_folder(&folder, name, &mut files)?;
     for content in files.values_mut() {
         if let Ok(text) = std::str::from_utf8(content) {
-            *content = text.replace(SAMPLE_BACKEND, backend).into_bytes();
+            let text = text.replace(SAMPLE_BACKEND, backend);
+            // Swagger 2 writes the host without a scheme.
+            let [sample, real] =
+                [SAMPLE_BACKEND, backend].map(|url| url.split_once("://").map_or(url, |(_, host)| host));
+            *content = text.replace(sample, real).into_bytes();
         }
     }
     archive(&files)

@@ -72,6 +72,29 @@ fn the_sample_project_compiles_without_a_warning() {
     assert_eq!(deployment.api.resources.len(), 6);
 }
 
+/// The end-to-end tests say how they are served.
+#[test]
+fn the_other_sample_projects_compile() {
+    for (name, base_path, clusters, operations, warned) in [
+        ("cors", "/shop/1.0.0", 1, 2, &[][..]),
+        ("mock", "/mocked/1.0.0", 0, 3, &["/paths/~1nothing/get"]),
+        ("secured-backend", "/secured/1.0.0", 3, 2, &[]),
+        ("swagger2", "/two/1.0.0", 1, 3, &[]),
+    ] {
+        let folder = format!("{}/../tests/projects/{name}", env!("CARGO_MANIFEST_DIR"));
+        let compiled = compile(&directory::read(folder.as_ref(), folder.as_ref()).unwrap(), &CompileOptions::default());
+        let compiled = compiled.unwrap();
+        let warnings: Vec<&str> = compiled.warnings.iter().map(|warning| warning.pointer.as_str()).collect();
+        assert_eq!(warnings, warned, "{name}");
+        let deployment = compiled.blueprint.on("localhost", BTreeSet::new());
+        let found: usize = deployment.api.resources.iter().map(|resource| resource.operations.len()).sum();
+        assert_eq!(
+            (deployment.api.base_path.as_str(), deployment.clusters.len(), found),
+            (base_path, clusters, operations)
+        );
+    }
+}
+
 #[test]
 fn later_sources_replace_earlier_ones() {
     let servers = json!([{"url": "http://from-servers/v9"}]);

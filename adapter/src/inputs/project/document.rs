@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::strict_json;
 use crate::model::Problems;
 
 /// Parses a file. `None` after a problem was reported.
@@ -22,7 +23,7 @@ pub fn parse(file: &str, bytes: &[u8], problems: &mut Problems) -> Option<Value>
         }
     };
     let parsed = if file.ends_with(".json") {
-        serde_json::from_str::<Value>(text).map_err(|error| error.to_string())
+        strict_json::parse(text).map_err(|error| error.to_string())
     } else {
         parse_yaml(text)
     };
@@ -226,6 +227,7 @@ mod tests {
         assert!(yaml(&bomb).is_err(), "alias bomb");
         let mut problems = Problems::new();
         assert!(parse("x.json", "[".repeat(10_000).as_bytes(), &mut problems).is_none());
+        assert!(parse("x.json", b"{\"a\":1,\"a\":2}", &mut problems).is_none());
         assert!(parse("x.yaml", b"\xff\xfe", &mut problems).is_none());
     }
 

@@ -120,7 +120,7 @@ pub fn from_host(root: &Node<'_>, problems: &mut Problems) -> Servers {
             base_path: Some(address.base_path).filter(|path| !path.is_empty()),
         },
         Err(what) => {
-            host.warn(problems, format!("the URL {url:?} of host {what}"), "it is skipped", "correct it or remove it");
+            host.warn(problems, format!("the URL that it makes {what}"), "it is skipped", "correct it or remove it");
             Servers::default()
         }
     }

@@ -24,6 +24,7 @@ mod options;
 mod overrides;
 mod resources;
 mod security;
+mod strict_json;
 mod template;
 mod tuning;
 mod unsupported;

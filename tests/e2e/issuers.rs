@@ -16,7 +16,12 @@ async fn a_token_of_a_new_key_passes_on_the_first_try() {
     let old = KeyPair::shared().unwrap().named("old");
     let new = KeyPair::generate("new").unwrap();
     let jwks = JwksServer::start(&[&old]).await.unwrap();
-    let rotating = TokenService { name: "Rotating".to_owned(), issuer: ISSUER.to_owned(), keys: Keys::Url(jwks.url()) };
+    let rotating = TokenService {
+        name: "Rotating".to_owned(),
+        issuer: ISSUER.to_owned(),
+        keys: Keys::Url(jwks.url()),
+        algorithms: Vec::new(),
+    };
     let gateway = Gateway::with(Settings { token_services: vec![rotating], ..Settings::default() }).await.unwrap();
     gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
     let sign = |key: &KeyPair| key.sign(Algorithm::RS256, &Claims::of(ISSUER));
@@ -41,7 +46,12 @@ async fn a_token_of_a_new_key_passes_on_the_first_try() {
 async fn keys_outlive_their_issuer() {
     let key = KeyPair::shared().unwrap();
     let jwks = JwksServer::start(&[key]).await.unwrap();
-    let mortal = TokenService { name: "Mortal".to_owned(), issuer: ISSUER.to_owned(), keys: Keys::Url(jwks.url()) };
+    let mortal = TokenService {
+        name: "Mortal".to_owned(),
+        issuer: ISSUER.to_owned(),
+        keys: Keys::Url(jwks.url()),
+        algorithms: Vec::new(),
+    };
     let gateway = Gateway::with(Settings { token_services: vec![mortal], ..Settings::default() }).await.unwrap();
     gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
     let token = |kid: &str| key.named(kid).sign(Algorithm::RS256, &Claims::of(ISSUER));

@@ -11,11 +11,13 @@
     reason = "a test reports by panicking"
 )]
 
+mod algorithms;
 mod apis;
 mod changes;
 mod configuration;
 mod hostile;
 mod issuers;
+mod origins;
 mod outages;
 mod refusals;
 mod requests;

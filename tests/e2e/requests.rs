@@ -173,7 +173,12 @@ async fn with_issuer() -> Gateway {
     let folder = tempfile::TempDir::with_prefix("tollgate-").unwrap();
     let key = folder.path().join("issuer.pem");
     std::fs::write(&key, KeyPair::shared().unwrap().public_pem().unwrap()).unwrap();
-    let issuer = TokenService { name: "Test Issuer".to_owned(), issuer: ISSUER.to_owned(), keys: Keys::File(key) };
+    let issuer = TokenService {
+        name: "Test Issuer".to_owned(),
+        issuer: ISSUER.to_owned(),
+        keys: Keys::File(key),
+        algorithms: Vec::new(),
+    };
     let settings = Settings { token_services: vec![issuer], ..Settings::default() };
     let gateway = Gateway::with(settings).await.unwrap();
     gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();

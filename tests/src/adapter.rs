@@ -9,6 +9,8 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
+use tollgate_model::Algorithm;
+
 use crate::http::{Answer, client};
 use crate::ports::Ports;
 use crate::process::Process;
@@ -42,6 +44,8 @@ pub struct TokenService {
     pub issuer: String,
     /// Where its keys are.
     pub keys: Keys,
+    /// What its tokens may be signed with; the default when empty.
+    pub algorithms: Vec<Algorithm>,
 }
 
 /// Where an issuer's keys are.
@@ -247,15 +251,19 @@ username = "{USER}"
 password = "$env{{enforcer_admin_pwd}}"
 "#
     );
-    for TokenService { name, issuer, keys } in &config.token_services {
+    for TokenService { name, issuer, keys, algorithms } in &config.token_services {
         let keys = match keys {
             Keys::File(path) => format!("certificateFilePath = '{}'", path.display()),
             Keys::Url(url) => format!("jwksURL = \"{url}\""),
         };
+        let algorithms = match algorithms.as_slice() {
+            [] => String::new(),
+            listed => format!("algorithms = {:?}", listed.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>()),
+        };
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\n[[enforcer.security.tokenService]]\nname = \"{name}\"\nissuer = \"{issuer}\"\nvalidateSubscription = false\n{keys}\n"
+            "\n[[enforcer.security.tokenService]]\nname = \"{name}\"\nissuer = \"{issuer}\"\nvalidateSubscription = false\n{keys}\n{algorithms}\n"
         );
     }
     text

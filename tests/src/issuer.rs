@@ -24,7 +24,15 @@ impl JwksServer {
     /// # Errors
     /// When no port can be had.
     pub async fn start(keys: &[&KeyPair]) -> Result<Self> {
-        let keys = Arc::new(Mutex::new(keys.iter().map(|key| key.jwk()).collect()));
+        Self::serving(keys.iter().map(|key| key.jwk()).collect()).await
+    }
+
+    /// Starts one that serves these JSON Web Keys.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn serving(keys: Vec<Value>) -> Result<Self> {
+        let keys = Arc::new(Mutex::new(keys));
         let fetches = Arc::new(AtomicUsize::new(0));
         let (served, counter) = (Arc::clone(&keys), Arc::clone(&fetches));
         let server = Server::start(move |_request| {

@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs1v15::SigningKey;
 use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
+use rsa::pss;
 use rsa::rand_core::OsRng;
-use rsa::signature::{SignatureEncoding as _, Signer as _};
+use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use serde_json::{Map, Value, json};
@@ -86,6 +87,17 @@ impl KeyPair {
             Algorithm::RS256 => SigningKey::<Sha256>::new(key).sign(content.as_bytes()).to_vec(),
             Algorithm::RS384 => SigningKey::<Sha384>::new(key).sign(content.as_bytes()).to_vec(),
             Algorithm::RS512 => SigningKey::<Sha512>::new(key).sign(content.as_bytes()).to_vec(),
+            Algorithm::PS256 => {
+                pss::SigningKey::<Sha256>::new(key).sign_with_rng(&mut OsRng, content.as_bytes()).to_vec()
+            }
+            Algorithm::PS384 => {
+                pss::SigningKey::<Sha384>::new(key).sign_with_rng(&mut OsRng, content.as_bytes()).to_vec()
+            }
+            Algorithm::PS512 => {
+                pss::SigningKey::<Sha512>::new(key).sign_with_rng(&mut OsRng, content.as_bytes()).to_vec()
+            }
+            // No RSA key can; a verifier refuses what comes without a signature.
+            Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => Vec::new(),
         };
         format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

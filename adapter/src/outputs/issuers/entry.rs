@@ -42,7 +42,10 @@ impl Entry {
                     path: path.clone(),
                     reason,
                 })?;
-                fixed.extend(keys.into_iter().filter(|key| !fixed.contains(key)).collect::<Vec<_>>());
+                // The certificate of the test keys names its key no less than the signer does.
+                let known = |key: &Jwk| fixed.iter().any(|known| (&known.n, &known.e) == (&key.n, &key.e));
+                let new: Vec<Jwk> = keys.into_iter().filter(|key| !known(key)).collect();
+                fixed.extend(new);
                 (None, path.display().to_string(), None)
             }
             KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),

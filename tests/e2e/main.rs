@@ -19,6 +19,7 @@ mod hostile;
 mod issuers;
 mod origins;
 mod outages;
+mod projects;
 mod refusals;
 mod requests;
 mod system;

@@ -35,7 +35,7 @@ pub enum FetchError {
     #[error("the answer is no JWK set: {0}")]
     Json(String),
     /// Nothing in it verifies a token.
-    #[error("the answer holds no RSA key for signatures")]
+    #[error("the answer holds no key that can verify a signature")]
     NoKeys,
     /// Too many keys.
     #[error("the answer holds more than {MAX_KEYS} keys")]
@@ -111,8 +111,8 @@ pub enum ClientError {
     Client(#[from] reqwest::Error),
 }
 
-/// Reads a JWK set. A key of an unknown kind is left out, as RFC 7517 §5 asks; a set without any RSA key for signatures is
-/// refused, because taking it would lock everybody out.
+/// Reads a JWK set. A key of an unknown kind is left out, as RFC 7517 §5 asks; a set without any key that can verify a
+/// signature is refused, because taking it would lock everybody out.
 pub(super) fn parse(body: &[u8]) -> Result<JwkSet, FetchError> {
     #[derive(serde::Deserialize)]
     struct Raw {
@@ -126,7 +126,7 @@ pub(super) fn parse(body: &[u8]) -> Result<JwkSet, FetchError> {
     for value in raw.keys {
         match serde_json::from_value::<Jwk>(value) {
             Ok(key) if verifies(&key) => keys.push(key),
-            Ok(key) => tracing::debug!(kty = key.kty, kid = key.kid, "left out a key that verifies no RSA signature"),
+            Ok(key) => tracing::debug!(kty = key.kty, kid = key.kid, "left out a key that verifies no signature"),
             Err(error) => tracing::warn!(%error, "left out a key that cannot be read"),
         }
     }
@@ -134,7 +134,13 @@ pub(super) fn parse(body: &[u8]) -> Result<JwkSet, FetchError> {
 }
 
 fn verifies(key: &Jwk) -> bool {
-    key.kty == "RSA" && key.n.is_some() && key.e.is_some() && key.usage.as_deref().is_none_or(|usage| usage == "sig")
+    let members = match (key.kty.as_str(), key.crv.as_deref()) {
+        ("RSA", _) => key.n.is_some() && key.e.is_some(),
+        ("EC", Some("P-256" | "P-384")) => key.x.is_some() && key.y.is_some(),
+        ("OKP", Some("Ed25519")) => key.x.is_some(),
+        _ => false,
+    };
+    members && key.usage.as_deref().is_none_or(|usage| usage == "sig")
 }
 
 /// An error with its causes; reqwest hides them behind its own text.
@@ -166,10 +172,12 @@ mod tests {
             }
         };
         check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"}]}"#, Ok(&["a"]));
-        check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","use":"enc"}]}"#, Err("no RSA key"));
+        check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","use":"enc"}]}"#, Err("no key that can verify"));
         check(r#"{"keys":[{"kty":"EC","kid":"b","x":"AQ"},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"}]}"#, Ok(&["a"]));
+        check(r#"{"keys":[{"kty":"EC","kid":"b","crv":"P-256","x":"AQ","y":"AQ"}]}"#, Ok(&["b"]));
+        check(r#"{"keys":[{"kty":"OKP","kid":"c","crv":"Ed25519","x":"AQ"}]}"#, Ok(&["c"]));
         check(r#"{"keys":[{"kty":7},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","x5c":["…"]}]}"#, Ok(&["a"]));
-        check(r#"{"keys":[]}"#, Err("no RSA key"));
+        check(r#"{"keys":[]}"#, Err("no key that can verify"));
         check(r#"{"jwks":[]}"#, Err("no JWK set"));
         check("<html>", Err("no JWK set"));
         check(&format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(MAX_KEYS)), Err("more than"));

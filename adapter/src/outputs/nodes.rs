@@ -35,6 +35,7 @@ struct Node {
     known_environment: bool,
     stream: Option<u64>,
     types: BTreeMap<ResourceType, TypeState>,
+    refused_clusters: BTreeMap<String, RefusedCluster>,
     feed: Option<Cursor>,
     holds_snapshot: bool,
     filter_problems: Option<String>,
@@ -62,6 +63,15 @@ struct TypeState {
     rejected: Option<Rejected>,
 }
 
+/// A cluster that a gateway refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedCluster {
+    /// The API it is of.
+    pub api: Option<String>,
+    /// Envoy's words.
+    pub error: String,
+}
+
 #[derive(Debug, Clone, Serialize)]
 struct Rejected {
     version: String,
@@ -87,6 +97,7 @@ impl Nodes {
         let node = registry.node(name, environment);
         node.stream = Some(stream);
         node.types.clear();
+        node.refused_clusters.clear();
         if fresh {
             node.feed = None;
             node.holds_snapshot = false;
@@ -160,6 +171,7 @@ impl Registry {
             known_environment: true,
             stream: None,
             types: BTreeMap::new(),
+            refused_clusters: BTreeMap::new(),
             feed: None,
             holds_snapshot: false,
             filter_problems: None,
@@ -204,6 +216,7 @@ impl Node {
             connected: self.stream.is_some(),
             ready: *self.ready.borrow(),
             types: types.collect(),
+            refused_clusters: self.refused_clusters.clone(),
             feed_cursor: self.feed.map(|cursor| cursor.to_string()),
             filter_problems: self.filter_problems.clone(),
             last_seen: self.seen.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -267,6 +280,11 @@ impl Connection {
         self.change(|node| node.types.entry(kind).or_default().rejected = Some(rejected));
     }
 
+    /// These clusters are left out, because the gateway refuses them.
+    pub fn refused_clusters(&self, refused: BTreeMap<String, RefusedCluster>) {
+        self.change(|node| node.refused_clusters = refused);
+    }
+
     /// Changes the node unless another stream of the same gateway has taken its place.
     fn change(&self, change: impl FnOnce(&mut Node)) {
         let mut registry = self.nodes.lock();
@@ -302,6 +320,9 @@ pub struct NodeReport {
     pub ready: bool,
     /// State of every resource type it asked for.
     pub types: BTreeMap<&'static str, TypeReport>,
+    /// Clusters it goes without, or with in an older version, because it refuses them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_clusters: BTreeMap<String, RefusedCluster>,
     /// What its filters showed last.
     pub feed_cursor: Option<String>,
     /// What of the snapshot its filters cannot read and therefore deny.

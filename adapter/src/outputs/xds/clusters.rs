@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::google::protobuf::Any;
 use tokio::time::Instant;
 
-use super::resources::Resources;
+use super::resources::{Resource, Resources};
 use super::translate::{self, Materials};
-use crate::model::{Cluster, World};
+use crate::model::{Cluster, Deployment, World};
 use crate::outputs::settings::Gateway;
 
 /// How long a cluster stays after the filters were told to forget it.
@@ -28,7 +27,7 @@ pub struct Clusters {
 #[derive(Debug)]
 struct Held {
     model: Cluster,
-    resource: Arc<Any>,
+    resource: Arc<Resource>,
     /// When it goes, if it is no longer wanted.
     until: Option<Instant>,
 }
@@ -39,11 +38,13 @@ impl Clusters {
         self.environments.retain(|environment, _| world.environments.contains_key(environment));
         for environment in world.environments.keys() {
             let held = self.environments.entry(environment.clone()).or_default();
-            for (name, model) in wanted(world, environment) {
+            for (name, (model, deployment)) in wanted(world, environment) {
                 match held.get_mut(name) {
                     Some(held) if held.model == *model => held.until = None,
                     _ => {
-                        let resource = Arc::new(translate::cluster(model, gateway, materials));
+                        let body = translate::cluster(model, gateway, materials);
+                        let resource = Resource::new(name.to_owned(), body).owned_by(owner(deployment));
+                        let resource = Arc::new(resource);
                         held.insert(name.to_owned(), Held { model: model.clone(), resource, until: None });
                     }
                 }
@@ -87,7 +88,7 @@ impl Clusters {
     #[must_use]
     pub fn resources(&self) -> ClusterResources {
         let of = |held: &BTreeMap<String, Held>| {
-            Resources::new(held.iter().map(|(name, held)| (name.clone(), Arc::clone(&held.resource))).collect())
+            Resources::new(held.values().map(|held| Arc::clone(&held.resource)).collect())
         };
         self.environments.iter().map(|(environment, held)| (environment.clone(), Arc::new(of(held)))).collect()
     }
@@ -95,14 +96,22 @@ impl Clusters {
 
 /// Clusters of an environment's deployments. Names are unique by construction; should two ever be the same, the first one
 /// stays, and everybody hears of it.
-fn wanted<'w>(world: &'w World, environment: &str) -> BTreeMap<&'w str, &'w Cluster> {
+fn wanted<'w>(world: &'w World, environment: &str) -> BTreeMap<&'w str, (&'w Cluster, &'w Deployment)> {
     let mut wanted = BTreeMap::new();
     let deployments = world.deployments.values().filter(|deployment| deployment.environments.contains(environment));
-    for cluster in deployments.flat_map(|deployment| &deployment.clusters) {
-        let first = *wanted.entry(cluster.name.as_str()).or_insert(cluster);
+    let clusters =
+        deployments.flat_map(|deployment| deployment.clusters.iter().map(move |cluster| (cluster, &**deployment)));
+    for (cluster, deployment) in clusters {
+        let (first, _) = *wanted.entry(cluster.name.as_str()).or_insert((cluster, deployment));
         if first != cluster {
             tracing::error!(cluster = cluster.name, "two APIs have different clusters of the same name; one is wrong");
         }
     }
     wanted
+}
+
+/// An API as people know it.
+fn owner(deployment: &Deployment) -> String {
+    let api = &deployment.api;
+    format!("{}:{} on {}", api.name, api.version, api.virtual_host)
 }

@@ -4,6 +4,10 @@
 //! another.
 
 mod clusters;
+mod delta;
+mod dialect;
+mod gateway;
+mod isolation;
 mod kind;
 mod resources;
 mod server;
@@ -20,7 +24,7 @@ use tollgate_model::contract::{CAPABILITIES, VM_ID};
 
 pub use clusters::{ClusterResources, Clusters};
 pub use kind::ResourceType;
-pub use resources::Resources;
+pub use resources::{Resource, Resources};
 pub use server::service;
 pub use translate::Materials;
 
@@ -94,10 +98,10 @@ impl Blueprint {
         }
         let routes = |ready| {
             let (name, resource) = translate::routes(&gateway, test_keys, ready);
-            Arc::new(Resources::new(vec![(name, Arc::new(resource))]))
+            Arc::new(Resources::new(vec![Arc::new(Resource::new(name, resource))]))
         };
         let (routes, listeners) = ([routes(false), routes(true)], translate::listeners(&gateway, &materials));
-        let listeners = listeners.into_iter().map(|(name, resource)| (name, Arc::new(resource))).collect();
+        let listeners = listeners.into_iter().map(|(name, resource)| Arc::new(Resource::new(name, resource))).collect();
         Ok(Self { routes, listeners: Arc::new(Resources::new(listeners)), gateway, materials })
     }
 
@@ -122,7 +126,8 @@ impl Blueprint {
         let (name, resource) = translate::extension(environment, &self.materials)?;
         let parts = [environment.as_bytes(), VM_ID.as_bytes(), &self.materials.module];
         let parts = parts.into_iter().chain(CAPABILITIES.iter().map(|name| name.as_bytes()));
-        Ok(Arc::new(Resources::made_of(name, resource, parts)))
+        let resource = Resource::made_of(name, resource, parts);
+        Ok(Arc::new(Resources::new(vec![Arc::new(resource)])))
     }
 }
 

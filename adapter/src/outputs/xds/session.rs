@@ -52,10 +52,10 @@ pub struct Request<'r> {
 /// What a request meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// The first request for the type, from an Envoy that uses this version already (empty for none).
+    /// The first request for the type, from an Envoy that uses these versions already.
     Subscribed {
-        /// Version in use.
-        in_use: String,
+        /// Versions in use.
+        in_use: Vec<String>,
     },
     /// The last response was taken.
     Acknowledged {
@@ -89,7 +89,8 @@ impl Session {
             subscription.renewed = true;
         }
         if first {
-            return Meaning::Subscribed { in_use: request.version.to_owned() };
+            let in_use = Some(request.version).filter(|version| !version.is_empty());
+            return Meaning::Subscribed { in_use: in_use.map(str::to_owned).into_iter().collect() };
         }
         match subscription.sent.as_mut().filter(|sent| sent.nonce == request.nonce && !sent.answered) {
             None => Meaning::Stale,
@@ -110,6 +111,13 @@ impl Session {
         self.subscriptions.get(&kind).is_some_and(|subscription| {
             subscription.renewed || subscription.sent.as_ref().is_none_or(|sent| sent.version != version)
         })
+    }
+
+    /// Whether the last response of the type was answered, if there was one.
+    #[must_use]
+    pub fn is_answered(&self, kind: ResourceType) -> bool {
+        let sent = self.subscriptions.get(&kind).and_then(|subscription| subscription.sent.as_ref());
+        sent.is_none_or(|sent| sent.answered)
     }
 
     /// Whether the Envoy asked for this resource.
@@ -146,7 +154,8 @@ mod tests {
     use Step::{Ask, Have};
 
     fn subscribed(in_use: &str) -> Meaning {
-        Meaning::Subscribed { in_use: in_use.to_owned() }
+        let in_use = Some(in_use.to_owned()).filter(|version| !version.is_empty());
+        Meaning::Subscribed { in_use: in_use.into_iter().collect() }
     }
 
     fn taken(version: &str) -> Meaning {

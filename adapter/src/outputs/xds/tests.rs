@@ -1,3 +1,5 @@
+mod incremental;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -5,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
-use envoy_types::pb::google::protobuf::{Struct, Value, value};
+use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 use envoy_types::pb::google::rpc;
 use futures_util::stream;
 use prost::Message;
@@ -17,7 +19,7 @@ use tonic::Streaming;
 
 use super::*;
 use crate::certs;
-use crate::outputs::nodes::FeedPosition;
+use crate::outputs::nodes::{FeedPosition, RefusedCluster};
 use crate::outputs::settings::{
     Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, Retry, Timeouts, UpstreamTls,
 };
@@ -57,8 +59,9 @@ struct Adapter {
 }
 
 fn resources(names: &[&str]) -> Arc<Resources> {
-    let items = names.iter().map(|name| ((*name).to_owned(), Arc::default())).collect();
-    Arc::new(Resources::new(items))
+    let item =
+        |name: &&str| Arc::new(Resource::new((*name).to_owned(), Any::default()).owned_by(format!("API {name}")));
+    Arc::new(Resources::new(names.iter().map(item).collect()))
 }
 
 fn clusters(names: &[&str]) -> Arc<ClusterResources> {
@@ -183,7 +186,7 @@ async fn a_gateway_becomes_ready_when_it_took_everything_and_its_filters_hold_th
 }
 
 #[tokio::test]
-async fn new_clusters_are_sent_and_a_refusal_is_neither_forgotten_nor_repeated() {
+async fn a_refused_cluster_is_left_out_and_its_api_is_named_until_it_changes() {
     let adapter = Adapter::start().await;
     let mut envoy = Envoy::connect(&adapter, "Default", "").await;
     let first = envoy.next(ResourceType::Cluster).await;
@@ -193,13 +196,19 @@ async fn new_clusters_are_sent_and_a_refusal_is_neither_forgotten_nor_repeated()
     let second = envoy.next(ResourceType::Cluster).await;
     assert_eq!(second.resources.len(), 2);
     envoy.answer(&second, &[], Some("no such file")).await;
-    adapter.until(|node| node.types["cluster"].error() == Some("no such file")).await;
-    adapter.clusters.send_replace(clusters(&["one", "two"]));
-    adapter.clusters.send_replace(clusters(&["one", "three", "four"]));
-    let third = envoy.next(ResourceType::Cluster).await;
-    assert_eq!(third.resources.len(), 3, "nothing is sent between");
-    envoy.answer(&third, &[], None).await;
+    let without = envoy.next(ResourceType::Cluster).await;
+    assert_eq!(without.resources.len(), 1);
+    envoy.answer(&without, &[], None).await;
     adapter.until(|node| node.types["cluster"].error().is_none()).await;
+    let refused = RefusedCluster { api: Some("API two".to_owned()), error: "no such file".to_owned() };
+    assert_eq!(adapter.report().refused_clusters, [("two".to_owned(), refused)].into());
+    adapter.clusters.send_replace(clusters(&["one", "two", "three"]));
+    let more = envoy.next(ResourceType::Cluster).await;
+    assert_eq!(more.resources.len(), 2, "the others go out");
+    envoy.answer(&more, &[], None).await;
+    adapter.clusters.send_replace(clusters(&["one"]));
+    assert_eq!(envoy.next(ResourceType::Cluster).await.resources.len(), 1);
+    adapter.until(|node| node.refused_clusters.is_empty()).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use envoy_types::pb::envoy::extensions::compression::gzip::compressor::v3::{Gzip
 use envoy_types::pb::envoy::extensions::filters::http::compressor::v3::Compressor;
 use envoy_types::pb::envoy::extensions::filters::http::compressor::v3::compressor as direction;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::BoolValue;
 
 use super::{any, number};
@@ -39,11 +41,14 @@ fn common(settings: Option<&Compressible>) -> direction::CommonDirectionConfig {
         default_value: Some(BoolValue { value: settings.is_some() }),
         ..core::RuntimeFeatureFlag::default()
     };
-    #[allow(deprecated, reason = "what replaces it is newer than the Envoy releases that are supported")]
+    let exactly = |media_type: &String| StringMatcher {
+        match_pattern: Some(MatchPattern::Exact(media_type.clone())),
+        ignore_case: true,
+    };
     direction::CommonDirectionConfig {
         enabled: Some(enabled),
         min_content_length: settings.and_then(|settings| number(settings.minimum_length)),
-        content_type: settings.map(|settings| settings.media_types.clone()).unwrap_or_default(),
+        content_type_matcher: settings.map(|one| one.media_types.iter().map(exactly).collect()).unwrap_or_default(),
         ..direction::CommonDirectionConfig::default()
     }
 }

@@ -17,7 +17,11 @@ pub trait Directory {
     /// Whether a virtual host of exactly this domain (lower case) exists.
     fn has_virtual_host(&self, domain: &[u8]) -> bool;
     /// The id of the API that lies at this base path of this virtual host.
-    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Option<Rc<str>>;
+    ///
+    /// # Errors
+    /// [`Unreadable`] when something lies there but this release cannot read what. Its requests must not go to an API with a
+    /// shorter base path instead.
+    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Result<Option<Rc<str>>, Unreadable>;
     /// The API of that id.
     ///
     /// # Errors

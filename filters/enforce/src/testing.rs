@@ -98,6 +98,7 @@ pub(crate) struct TestDirectory {
     pub(crate) virtual_hosts: Vec<&'static str>,
     pub(crate) api: Api,
     pub(crate) unreadable: bool,
+    pub(crate) unreadable_route: Option<&'static str>,
     pub(crate) issuer: Rc<CompiledIssuer>,
     pub(crate) tokens: TokenCache,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
@@ -110,6 +111,7 @@ impl TestDirectory {
             virtual_hosts: vec!["localhost"],
             api,
             unreadable: false,
+            unreadable_route: None,
             issuer: Rc::new(CompiledIssuer::compile(issuer()).0),
             tokens: TokenCache::default(),
             compiled: std::cell::OnceCell::new(),
@@ -126,13 +128,16 @@ impl Directory for TestDirectory {
         self.virtual_hosts.iter().any(|known| known.as_bytes() == domain)
     }
 
-    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Option<Rc<str>> {
+    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Result<Option<Rc<str>>, Unreadable> {
+        if self.unreadable_route.is_some_and(|path| path.as_bytes() == base_path) {
+            return Err(Unreadable);
+        }
         let mut routes = HashMap::from([(self.api.base_path.as_bytes(), self.api.id.as_str())]);
         if let Some(base_path) = &self.api.default_base_path {
             routes.insert(base_path.as_bytes(), &self.api.id);
         }
         let on_this_host = virtual_host == self.api.virtual_host.as_bytes();
-        routes.get(base_path).filter(|_| on_this_host).map(|id| Rc::from(*id))
+        Ok(routes.get(base_path).filter(|_| on_this_host).map(|id| Rc::from(*id)))
     }
 
     fn api(&self, _: &[u8], id: &str) -> Result<Option<Rc<CompiledApi>>, Unreadable> {

@@ -473,6 +473,16 @@ fn without_readable_policy_nothing_passes() {
     assert_eq!(outcome(&directory, "GET /pets/1.0/public/a", &[]), "503 102500: Error during validating the request");
 }
 
+/// The API with the default base path `/pets` must not get what lies at an unreadable one below it.
+#[test]
+fn an_unreadable_route_is_not_passed_on_to_a_shorter_one() {
+    let mut directory = TestDirectory::new(api());
+    directory.unreadable_route = Some("/pets/public");
+    let unreadable = "500 102500: Error during validating the request";
+    assert_eq!(outcome(&directory, "GET /pets/public/a", &[]), unreadable);
+    assert_eq!(outcome(&directory, "GET /pets/1.0/public/a", &[]), "-> /v2/public/a +cluster=prod");
+}
+
 #[test]
 fn an_empty_backend_path_becomes_a_slash() {
     let mut api = api();

@@ -7,8 +7,8 @@ mod render;
 
 pub use catalogue::{CATALOGUE, Entry};
 
-use crate::Reply;
 use crate::decide::Halt;
+use crate::{Reply, Unreadable};
 use catalogue as entries;
 
 /// Why a request is refused.
@@ -104,6 +104,12 @@ impl Rejection {
     #[must_use]
     pub fn reply(&self) -> Reply {
         render::json(self)
+    }
+}
+
+impl From<Unreadable> for Rejection {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::Unreadable
     }
 }
 

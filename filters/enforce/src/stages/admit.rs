@@ -11,7 +11,7 @@ use crate::cors::Consent;
 use crate::decide::Halt;
 use crate::rejection::Rejection;
 use crate::resource::{Captures, CompiledResource, Found, Reading, is_plain, lenient};
-use crate::{CompiledApi, Cx, Reply};
+use crate::{CompiledApi, Cx, Reply, Unreadable};
 
 /// Longest host name (RFC 1035 §2.3.4); a longer one is nobody's virtual host.
 const MAX_HOST: usize = 255;
@@ -70,12 +70,8 @@ struct Located<'p> {
 
 /// The resource that takes this path.
 fn locate<'p>(cx: &Cx, host: &[u8], method: &[u8], path: &'p [u8]) -> Result<Located<'p>, Rejection> {
-    let (id, base_length) = longest_base_path(cx, host, path).ok_or(Rejection::NotFound)?;
-    let api = match cx.directory.api(host, &id) {
-        Ok(Some(api)) => api,
-        Ok(None) => return Err(Rejection::NotFound),
-        Err(crate::Unreadable) => return Err(Rejection::Unreadable),
-    };
+    let (id, base_length) = longest_base_path(cx, host, path)?.ok_or(Rejection::NotFound)?;
+    let api = cx.directory.api(host, &id)?.ok_or(Rejection::NotFound)?;
     let rest = path.get(base_length..).unwrap_or_default();
     let found = api.resources.find(method, rest).ok_or(Rejection::NotFound)?;
     Ok(Located { api, found })
@@ -90,8 +86,8 @@ fn agree(cx: &Cx, host: &[u8], method: &[u8], path: &[u8], literal: &Located) ->
 }
 
 /// The API whose base path is the longest prefix of the path that ends at a segment's end.
-fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Option<(Rc<str>, usize)> {
-    let after_first_slash = path.strip_prefix(b"/")?;
+fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Result<Option<(Rc<str>, usize)>, Unreadable> {
+    let Some(after_first_slash) = path.strip_prefix(b"/") else { return Ok(None) };
     let inner =
         after_first_slash.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at.saturating_add(1));
     let mut ends = [0; MAX_BASE_PATH_SEGMENTS];
@@ -100,7 +96,12 @@ fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Option<(Rc<str>, usiz
         *slot = end;
         count = count.saturating_add(1);
     }
-    ends.get(..count)?.iter().rev().find_map(|end| Some((cx.directory.route(host, path.get(..*end)?)?, *end)))
+    for end in ends.iter().take(count).rev() {
+        if let Some(id) = cx.directory.route(host, path.get(..*end).unwrap_or_default())? {
+            return Ok(Some((id, *end)));
+        }
+    }
+    Ok(None)
 }
 
 /// The virtual host of the request by Envoy's rules: the exact domain, else the longest `*suffix`, else the longest

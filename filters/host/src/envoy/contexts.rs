@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel};
+use proxy_wasm::types::{Action, ContextType, LogLevel};
 
-use super::Envoy;
+use super::{Envoy, raw};
 use crate::{Abi, CallId, Flow, Level, RequestFlow, Response, Worker};
 
 /// Registers the enforcer; to be called once from the module's `main!`.
@@ -31,9 +30,8 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
-        // Not more than there is may be asked for; none at all is not an error to the host.
-        let configuration = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let configuration = configuration.ok().flatten().unwrap_or_default();
+        // No configuration at all is an error of the host's here; an empty one is refused below, with the reason.
+        let configuration = raw::buffer(raw::PLUGIN_CONFIGURATION, size).unwrap_or_default();
         match Worker::configure(Rc::new(Envoy), &configuration) {
             Ok(worker) => {
                 self.worker = Some(Rc::new(worker));

@@ -75,6 +75,8 @@ pub(super) const REQUEST_HEADERS: u32 = 0;
 pub(super) const CALL_RESPONSE_HEADERS: u32 = 6;
 /// `BufferType::HttpCallResponseBody`.
 pub(super) const CALL_RESPONSE_BODY: u32 = 4;
+/// `BufferType::PluginConfiguration`.
+pub(super) const PLUGIN_CONFIGURATION: u32 = 7;
 /// `StreamType::HttpRequest`.
 const HTTP_REQUEST: u32 = 0;
 /// "No gRPC status": Envoy derives one for gRPC clients.

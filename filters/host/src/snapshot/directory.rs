@@ -17,8 +17,10 @@ use super::shared;
 use crate::metrics::{Metrics, UNREADABLE};
 use crate::{Abi, Level};
 
-/// Base paths of one shard, to the ids of their APIs.
-type Routes = HashMap<Box<[u8]>, Rc<str>>;
+/// Base paths of one shard, to the ids of their APIs or to something that must be denied.
+type Routes = HashMap<Box<[u8]>, Result<Rc<str>, Unreadable>>;
+/// What came of looking for a base path.
+type FoundRoute = Result<Option<Rc<str>>, Unreadable>;
 /// What came of looking for an API: the API, none, or one that must be denied.
 type FoundApi = Result<Option<Rc<CompiledApi>>, Unreadable>;
 
@@ -111,6 +113,7 @@ impl SnapshotDirectory {
         match shard.slot.table {
             Table::Settings => self.replace_settings(shard),
             Table::Issuer => self.replace_issuers(shard),
+            // The names alone count, readable or not: a host that is left out would be served as a wildcard one.
             Table::VirtualHost => {
                 self.virtual_hosts.replace(shard.entries.iter().map(|entry| Box::from(entry.key)).collect());
             }
@@ -153,12 +156,11 @@ impl SnapshotDirectory {
     fn replace_routes(&self, shard: &Shard) {
         let mut routes = Routes::new();
         for entry in &shard.entries {
-            match entries::read::<String>(Table::Route, entry) {
-                Ok(id) => {
-                    routes.insert(Box::from(entry.key), Rc::from(id));
-                }
-                Err(problem) => self.deny(&problem),
-            }
+            let id = entries::read::<String>(Table::Route, entry).map(Rc::from).map_err(|problem| {
+                self.deny(&problem);
+                Unreadable
+            });
+            routes.insert(Box::from(entry.key), id);
         }
         self.routes.borrow_mut().insert(shard.slot.shard, routes);
     }
@@ -194,9 +196,10 @@ impl Directory for SnapshotDirectory {
         self.virtual_hosts.borrow().contains(domain)
     }
 
-    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Option<Rc<str>> {
+    fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> FoundRoute {
         let key = keys::route(virtual_host, base_path);
-        self.routes.borrow().get(&Table::Route.slot(&key).shard)?.get(key.as_slice()).cloned()
+        let routes = self.routes.borrow();
+        routes.get(&Table::Route.slot(&key).shard).and_then(|shard| shard.get(key.as_slice())).cloned().transpose()
     }
 
     fn api(&self, virtual_host: &[u8], id: &str) -> FoundApi {

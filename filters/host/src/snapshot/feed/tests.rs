@@ -53,7 +53,7 @@ fn a_snapshot_reaches_every_worker() {
     assert!(follower.directory.settings().is_none());
     follower.on_tick();
     assert_eq!(cluster(&follower).as_deref(), Some("prod"));
-    assert_eq!(follower.directory.route(b"localhost", b"/pets/1.0").as_deref(), Some("pets"));
+    assert_eq!(follower.directory.route(b"localhost", b"/pets/1.0"), Ok(Some("pets".into())));
     assert!(follower.directory.has_virtual_host(b"localhost"));
     assert_eq!(last_path(&envoy), "/v1/feed?since=1.3", "the next poll is under way");
     assert_eq!(envoy.calls.borrow().len(), 2);
@@ -78,7 +78,7 @@ fn a_reset_empties_what_it_does_not_mention() {
     answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
     answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()[..2]))));
     assert!(worker.directory.settings().is_some());
-    assert_eq!(worker.directory.route(b"localhost", b"/pets/1.0"), None);
+    assert_eq!(worker.directory.route(b"localhost", b"/pets/1.0"), Ok(None));
     assert!(!worker.directory.has_virtual_host(b"localhost"));
     assert_eq!(cluster(&worker), None);
 }
@@ -160,6 +160,17 @@ fn what_cannot_be_read_is_denied_and_said() {
     answer(&envoy, &worker, Some((200, frame(false, false, 2, &[good]))));
     assert!(worker.directory.api(b"localhost", "pets").is_ok());
     assert_eq!(envoy.calls.borrow().last().unwrap().header("x-tollgate-problems"), None);
+}
+
+#[test]
+fn a_route_that_cannot_be_read_is_denied() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    let mut rows = rows();
+    rows[4].2 = 2;
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows))));
+    assert_eq!(worker.directory.route(b"localhost", b"/pets/1.0"), Err(tollgate_enforce::Unreadable));
+    assert_eq!(worker.directory.route(b"localhost", b"/pets"), Ok(None));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use tollgate_tests::http::Answer;
-use tollgate_tests::{Gateway, eventually, project};
+use tollgate_tests::{Gateway, Settings, eventually, locate, project};
 
 /// A gateway with a sample project that serves `path`.
 async fn with(sample: &str, path: &str) -> Gateway {
@@ -76,6 +76,25 @@ async fn a_swagger_2_definition_is_served_like_any_other() {
     assert_eq!(put(&format!("Bearer {scoped}")).await.status.as_u16(), 200);
     let options = ask(&gateway, Method::OPTIONS, "/two/1.0.0/pet/1", &[]).await;
     assert_eq!(options.json()["method"], "OPTIONS", "the definition's own operation reaches the backend");
+}
+
+/// A folder that the configuration names, with one project as it is and one that is broken.
+#[tokio::test]
+async fn unzipped_projects_of_the_configured_folder_are_there_from_the_start() {
+    let artifacts = tempfile::tempdir().unwrap();
+    let (good, broken) = (artifacts.path().join("apis/mock"), artifacts.path().join("apis/broken"));
+    std::fs::create_dir_all(good.join("Definitions")).unwrap();
+    std::fs::create_dir_all(&broken).unwrap();
+    for file in ["api.yaml", "Definitions/swagger.yaml"] {
+        std::fs::copy(locate::root().join("tests/projects/mock").join(file), good.join(file)).unwrap();
+    }
+    std::fs::write(broken.join("api.yaml"), "type: api").unwrap();
+    let settings = Settings { artifacts: Some(artifacts.path().to_path_buf()), ..Settings::default() };
+    let gateway = Gateway::with(settings).await.unwrap();
+    let answer = ask(&gateway, Method::GET, "/mocked/1.0.0/open", &[]).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, r#""hello""#));
+    let status = gateway.adapter.status().await.unwrap().to_string();
+    assert!(status.contains("broken"), "the refused project is shown: {status}");
 }
 
 /// Envoy's own answers have the codes of the original.

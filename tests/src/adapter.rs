@@ -33,6 +33,8 @@ pub struct AdapterConfig {
     pub module: PathBuf,
     /// Issuers beside that of the test keys.
     pub token_services: Vec<TokenService>,
+    /// Folder whose `apis` holds projects to deploy at the start.
+    pub artifacts: Option<PathBuf>,
 }
 
 /// An issuer, as config.toml has it.
@@ -218,6 +220,8 @@ fn serve(config: &Path, folder: &Path) -> Result<Process> {
 fn toml(config: &AdapterConfig, ports: &Ports) -> String {
     let Ports { http, https, xds, rest, feed, public, admin, .. } = ports;
     let (state, module) = (config.state.display(), config.module.display());
+    let artifacts = config.artifacts.as_ref();
+    let artifacts = artifacts.map_or_else(String::new, |path| format!("artifactsDirectory = '{}'", path.display()));
     let mut text = format!(
         r#"[tollgate]
 stateDirectory = '{state}'
@@ -228,6 +232,9 @@ host = "127.0.0.1"
 xds = {xds}
 public = {public}
 admin = {admin}
+
+[adapter]
+{artifacts}
 
 [adapter.server]
 host = "127.0.0.1"

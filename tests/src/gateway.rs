@@ -31,6 +31,8 @@ pub struct Settings {
     pub module: Option<PathBuf>,
     /// Issuers beside that of the test keys.
     pub token_services: Vec<TokenService>,
+    /// Folder whose `apis` holds projects that are there from the start.
+    pub artifacts: Option<PathBuf>,
     /// Envoy's worker threads.
     pub workers: u8,
     /// The gateway label.
@@ -47,6 +49,7 @@ impl Default for Settings {
             folder: None,
             module: None,
             token_services: Vec::new(),
+            artifacts: None,
             workers: 2,
             environment: "Default".to_owned(),
             unjudged: false,
@@ -124,6 +127,7 @@ impl Gateway {
             state: folder.path().join("state"),
             module: settings.module.map_or_else(locate::module, Ok)?,
             token_services: settings.token_services,
+            artifacts: settings.artifacts,
         };
         locate::envoy()?;
         let backend = Backend::start().await?;

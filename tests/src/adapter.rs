@@ -35,6 +35,8 @@ pub struct AdapterConfig {
     pub token_services: Vec<TokenService>,
     /// Folder whose `apis` holds projects to deploy at the start.
     pub artifacts: Option<PathBuf>,
+    /// Further tables of its config.toml, as text.
+    pub extra: String,
 }
 
 /// An issuer, as config.toml has it.
@@ -273,5 +275,6 @@ password = "$env{{enforcer_admin_pwd}}"
             "\n[[enforcer.security.tokenService]]\nname = \"{name}\"\nissuer = \"{issuer}\"\nvalidateSubscription = false\n{keys}\n{algorithms}\n"
         );
     }
+    text.push_str(&config.extra);
     text
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub token_services: Vec<TokenService>,
     /// Folder whose `apis` holds projects that are there from the start.
     pub artifacts: Option<PathBuf>,
+    /// Further tables of the adapter's config.toml, as text.
+    pub extra: String,
     /// Envoy's worker threads.
     pub workers: u8,
     /// The gateway label.
@@ -50,6 +52,7 @@ impl Default for Settings {
             module: None,
             token_services: Vec::new(),
             artifacts: None,
+            extra: String::new(),
             workers: 2,
             environment: "Default".to_owned(),
             unjudged: false,
@@ -128,6 +131,7 @@ impl Gateway {
             module: settings.module.map_or_else(locate::module, Ok)?,
             token_services: settings.token_services,
             artifacts: settings.artifacts,
+            extra: settings.extra,
         };
         locate::envoy()?;
         let backend = Backend::start().await?;

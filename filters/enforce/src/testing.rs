@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tollgate_model::{
-    Algorithm, Api, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Security, Settings,
+    Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Security, Settings,
 };
 
 use crate::token::{Claims, Jws, KeyType, SignatureVerifier, TokenCache, Verdict, VerificationKey};
@@ -76,6 +76,7 @@ pub(crate) fn api() -> Api {
         virtual_host: "localhost".to_owned(),
         base_path: "/pets/1.0".to_owned(),
         default_base_path: Some("/pets".to_owned()),
+        kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         production: Some(backend("prod", "/v2")),

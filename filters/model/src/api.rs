@@ -23,6 +23,9 @@ pub struct Api {
     /// `basePath` without its version segment, when this is the default version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_base_path: Option<String>,
+    /// What kind of requests it takes.
+    #[serde(default, skip_serializing_if = "ApiKind::is_http")]
+    pub kind: ApiKind,
     /// State in the publisher's life cycle.
     pub life_cycle: LifeCycle,
     /// Header that carries the access token; the global one when absent. Lower case.
@@ -39,6 +42,55 @@ pub struct Api {
     pub cors: Option<Cors>,
     /// Resources in definition order; the filter sorts them into matching order.
     pub resources: Vec<Resource>,
+}
+
+impl Api {
+    /// The lowest [`crate::SCHEMA`] of a filter that may serve it: one that would ignore a part of it must not.
+    #[must_use]
+    pub const fn needs(&self) -> u16 {
+        match self.kind {
+            ApiKind::Http | ApiKind::Soap => 1,
+            // Served as HTTP, the first would be authorised by its path alone, and the second would not be a tunnel.
+            ApiKind::GraphQl | ApiKind::WebSocket => 2,
+        }
+    }
+}
+
+/// The kind of an API: `type` of api.yaml.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiKind {
+    /// Resources and methods.
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
+    /// The same, with callers who understand SOAP faults.
+    #[serde(rename = "SOAP")]
+    Soap,
+    /// One resource, and operations in its body.
+    #[serde(rename = "GRAPHQL")]
+    GraphQl,
+    /// Channels, each opened by an upgrade to the WebSocket protocol.
+    #[serde(rename = "WS")]
+    WebSocket,
+}
+
+impl ApiKind {
+    /// Its name in api.yaml and for apictl.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Soap => "SOAP",
+            Self::GraphQl => "GRAPHQL",
+            Self::WebSocket => "WS",
+        }
+    }
+
+    // Serde hands over a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_http(&self) -> bool {
+        *self == Self::Http
+    }
 }
 
 /// What pages of other origins may do with an API (Fetch standard, "CORS protocol").

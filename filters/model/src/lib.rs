@@ -6,7 +6,7 @@
 //!
 //! This crate must never do I/O, read a clock, or know of Envoy or of the adapter's inputs.
 //! A type here is a promise to the neighbouring release: add fields with `#[serde(default)]`, and where an older filter
-//! must not ignore the new field, raise what [`wire::Entry::needs`] says for the entries that use it.
+//! must not ignore the new field, raise what [`wire::Entry::needs`] says for the entries that use it ([`Api::needs`]).
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod api;
@@ -19,8 +19,8 @@ mod table;
 pub mod wire;
 
 pub use api::{
-    Api, Backend, Cors, LifeCycle, Mock, MockContent, MockExample, MockResponse, Operation, Resource, Retry, Secret,
-    Security,
+    Api, ApiKind, Backend, Cors, LifeCycle, Mock, MockContent, MockExample, MockResponse, Operation, Resource, Retry,
+    Secret, Security,
 };
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
@@ -29,4 +29,4 @@ pub use table::{Slot, Table};
 
 /// The release of the shared types. A filter refuses every entry whose [`wire::Entry::needs`] is greater: the entry uses
 /// something this filter would have to ignore, and ignoring a rule means failing open.
-pub const SCHEMA: u16 = 1;
+pub const SCHEMA: u16 = 2;

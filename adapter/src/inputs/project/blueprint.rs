@@ -14,8 +14,6 @@ use crate::model::{Cluster, Deployment};
 pub struct Blueprint {
     /// The API without host, backends and resources.
     pub api: Api,
-    /// `HTTP`.
-    pub api_type: String,
     /// Whether backends speak HTTP/2.
     pub http2: bool,
     /// Production backend.
@@ -46,7 +44,8 @@ impl Blueprint {
             .collect();
         let clusters = clusters.list;
         let api = Api { virtual_host: virtual_host.to_owned(), production, sandbox, resources, ..self.api.clone() };
-        Deployment { context: api.base_path.clone(), api, api_type: self.api_type.clone(), environments, clusters }
+        let api_type = api.kind.name().to_owned();
+        Deployment { context: api.base_path.clone(), api, api_type, environments, clusters }
     }
 }
 

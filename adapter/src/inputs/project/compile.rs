@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_enforce::CompiledApi;
-use tollgate_model::{Api, LifeCycle, Security};
+use tollgate_model::{Api, ApiKind, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
 use super::certificates::{self, EndpointCertificates};
@@ -221,6 +221,7 @@ fn merge(
         virtual_host: String::new(),
         base_path,
         default_base_path,
+        kind: ApiKind::Http,
         life_cycle: metadata.life_cycle,
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
         production: None,
@@ -230,7 +231,6 @@ fn merge(
     };
     Blueprint {
         api,
-        api_type: "HTTP".to_owned(),
         http2: definition.http2,
         production,
         sandbox: sandbox.filter(|_| !prototyped),

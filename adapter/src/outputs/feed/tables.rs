@@ -11,7 +11,7 @@ use tollgate_model::{Slot, Table, keys};
 
 use crate::model::{Deployment, DeploymentKey, World};
 
-/// The release a filter must have to understand the entries written here.
+/// The release a filter must have to understand entries without anything new in them.
 const NEEDS: u16 = 1;
 /// Largest shard, so that a frame always has room for one.
 const MAX_SHARD: usize = MAX_FRAME / 2;
@@ -21,7 +21,10 @@ const MAX_SHARD: usize = MAX_FRAME / 2;
 type Owner = (u8, Option<DeploymentKey>);
 
 /// Values of one key by who wants them.
-type Candidates = BTreeMap<Owner, Vec<u8>>;
+type Candidates = BTreeMap<Owner, Written>;
+
+/// The release a filter must have, and the value.
+type Written = (u16, Vec<u8>);
 
 const OWN: u8 = 0;
 const DEFAULT_VERSION: u8 = 1;
@@ -88,7 +91,7 @@ impl Tables {
         for (key, value) in entries {
             let slot = table.slot(&key);
             let former = self.entries.get(&slot).and_then(|entries| entries.get(&key)).cloned();
-            let candidates = value.map(|value| Candidates::from([((OWN, None), value)])).or(former);
+            let candidates = value.map(|value| Candidates::from([((OWN, None), (NEEDS, value))])).or(former);
             if let Some(candidates) = candidates {
                 fresh.entry(slot).or_default().insert(key, candidates);
             }
@@ -141,14 +144,14 @@ impl Tables {
 
     fn add(&mut self, deployment: Arc<Deployment>, touched: &mut BTreeSet<Slot>) {
         let owner = deployment.key();
-        for Row { table, key, rank, value } in rows(&deployment) {
+        for Row { table, key, rank, needs, value } in rows(&deployment) {
             let Some(value) = value else {
                 tracing::error!(api = owner.api_id, "an API cannot be written for the filters and is not served");
                 continue;
             };
             let slot = table.slot(&key);
             let candidates = self.entries.entry(slot).or_default().entry(key).or_default();
-            candidates.insert((rank, Some(owner.clone())), value);
+            candidates.insert((rank, Some(owner.clone())), (needs, value));
             if candidates.len() > 1 {
                 let base_path = &deployment.api.base_path;
                 tracing::warn!(api = owner.api_id, base_path, "several APIs want the same path; one of them is served");
@@ -161,8 +164,9 @@ impl Tables {
     /// Encodes a slot, and says whether its shard changed.
     fn encode(&mut self, slot: Slot, revision: u64) -> bool {
         let entries = self.entries.get(&slot).into_iter().flatten();
-        let entries = entries
-            .filter_map(|(key, candidates)| candidates.values().next().map(|value| Entry { needs: NEEDS, key, value }));
+        let entries = entries.filter_map(|(key, candidates)| {
+            candidates.values().next().map(|(needs, value)| Entry { needs: *needs, key, value })
+        });
         let shard = Shard { slot, entries: entries.collect() };
         let unwritten = shard.entries.is_empty() && !self.shards.contains_key(&slot);
         let bytes = match shard.encode() {
@@ -196,15 +200,18 @@ struct Row {
     table: Table,
     key: Vec<u8>,
     rank: u8,
+    needs: u16,
     value: Option<Vec<u8>>,
 }
 
 fn rows(deployment: &Deployment) -> Vec<Row> {
     let api = &deployment.api;
     let host = &api.virtual_host;
-    let route =
-        |path: &str, rank| Row { table: Table::Route, key: keys::route(host, path), rank, value: json(&api.id) };
-    let own = Row { table: Table::Api, key: keys::api(host, &api.id), rank: OWN, value: json(api) };
+    let route = |path: &str, rank| {
+        let key = keys::route(host, path);
+        Row { table: Table::Route, key, rank, needs: NEEDS, value: json(&api.id) }
+    };
+    let own = Row { table: Table::Api, key: keys::api(host, &api.id), rank: OWN, needs: api.needs(), value: json(api) };
     let default = api.default_base_path.as_deref().map(|path| route(path, DEFAULT_VERSION));
     [own, route(&api.base_path, OWN)].into_iter().chain(default).collect()
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tollgate_model::wire::{FeedFrame, Shard};
-use tollgate_model::{Api, Issuer, LifeCycle, Slot, Table, keys};
+use tollgate_model::{Api, ApiKind, Issuer, LifeCycle, Slot, Table, keys};
 
 use super::frame::{Answer, answer};
 use super::tables::Tables;
@@ -20,6 +20,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         virtual_host: "localhost".to_owned(),
         base_path: base_path.to_owned(),
         default_base_path: default_base_path.map(ToOwned::to_owned),
+        kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         production: None,
@@ -378,5 +379,18 @@ mod http {
         };
         assert_eq!(ask(r#"{"issuer":"https://nobody","kid":"k"}"#).await, 404);
         assert_eq!(ask(r#"{"issuer":7}"#).await, 400);
+    }
+}
+
+#[test]
+fn what_an_older_filter_would_serve_wrongly_says_so() {
+    for (kind, needs) in [(ApiKind::Http, 1), (ApiKind::Soap, 1), (ApiKind::GraphQl, 2), (ApiKind::WebSocket, 2)] {
+        let mut deployment = Arc::unwrap_or_clone(deployment("a", "/a", None));
+        deployment.api.kind = kind;
+        let mut tables = Tables::default();
+        tables.apply("Default", &world(&[Arc::new(deployment)]));
+        let key = keys::api("localhost", "a");
+        let stored = tables.shards().find(|(slot, _)| **slot == Table::Api.slot(&key)).unwrap().1;
+        assert_eq!(Shard::decode(&stored.bytes).unwrap().get(&key).unwrap().needs, needs, "{kind:?}");
     }
 }

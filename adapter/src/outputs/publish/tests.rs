@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_model::wire::Cursor;
-use tollgate_model::{Api, LifeCycle};
+use tollgate_model::{Api, ApiKind, LifeCycle};
 
 use super::*;
 use crate::model::{Cluster, Deployment, Endpoint, WorldWriter};
@@ -17,6 +17,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         virtual_host: "localhost".to_owned(),
         base_path: format!("/{name}"),
         default_base_path: None,
+        kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         production: None,

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Algorithm, Api, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings};
+use crate::{
+    Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings,
+};
 use crate::{Slot, Table, keys};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
@@ -39,6 +41,7 @@ fn api() -> Api {
         virtual_host: "localhost".to_owned(),
         base_path: "/pizza/1.0.0".to_owned(),
         default_base_path: Some("/pizza".to_owned()),
+        kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: Some("x-token".to_owned()),
         production: Some(backend("prod")),

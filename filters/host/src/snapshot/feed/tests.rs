@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 use tollgate_enforce::Directory;
-use tollgate_model::{Table, keys};
+use tollgate_model::{SCHEMA, Table, keys};
 
 use crate::fake::FakeEnvoy;
 use crate::fake::world::{Row, api, frame, rows};
@@ -146,14 +146,15 @@ fn what_cannot_be_read_is_denied_and_said() {
     let envoy = FakeEnvoy::shared_rc();
     let worker = leader(&envoy);
     let mut rows = rows();
-    rows[2].2 = 2;
+    rows[2].2 = SCHEMA + 1;
     answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows))));
     assert!(worker.directory.api(b"localhost", "pets").is_err());
     assert!(worker.directory.settings().is_some(), "everything else is read");
     let said = envoy.calls.borrow().last().unwrap().header("x-tollgate-problems").unwrap().to_owned();
-    assert_eq!(said, r#"1 denied; api "localhost pets": needs schema 2, this filter knows 1"#);
+    let why = format!("needs schema {}, this filter knows {SCHEMA}", SCHEMA + 1);
+    assert_eq!(said, format!(r#"1 denied; api "localhost pets": {why}"#));
     assert_eq!(envoy.counters.borrow()["tollgate_unreadable_total"], 1);
-    assert!(envoy.lines.borrow().iter().any(|line| line.contains("needs schema 2")));
+    assert!(envoy.lines.borrow().iter().any(|line| line.contains(&why)));
 
     // A release that can be read takes the denial back.
     let good: Row = (Table::Api, keys::api("localhost", "pets"), 1, api("prod"));
@@ -167,7 +168,7 @@ fn a_route_that_cannot_be_read_is_denied() {
     let envoy = FakeEnvoy::shared_rc();
     let worker = leader(&envoy);
     let mut rows = rows();
-    rows[4].2 = 2;
+    rows[4].2 = SCHEMA + 1;
     answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows))));
     assert_eq!(worker.directory.route(b"localhost", b"/pets/1.0"), Err(tollgate_enforce::Unreadable));
     assert_eq!(worker.directory.route(b"localhost", b"/pets"), Ok(None));

@@ -24,4 +24,5 @@ mod refusals;
 mod requests;
 mod system;
 mod tour;
+mod transport;
 mod traps;

@@ -114,7 +114,6 @@ fn what_cannot_be_enforced_is_refused() {
         ("[controlPlane]\nenabled = true", "API Manager"),
         ("[enforcer.throttling]\nenableGlobalEventPublishing = true", "throttling"),
         ("[enforcer.jwtGenerator]\nenabled = true", "backend JWT"),
-        ("[router.downstream.tls]\nmTLSAPIsEnabled = true", "mutual TLS"),
         ("[[enforcer.filters]]\nclassName = 'x'", "custom filters"),
         (
             "[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\njwksURL='c'\nvalidateSubscription=true",

@@ -4,7 +4,7 @@
 use super::reader::Reader;
 
 /// Key, and what it would do.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 12] = [
     ("controlPlane.enabled", "taking APIs and subscriptions from API Manager"),
     ("globalAdapter.enabled", "sharding over a global adapter"),
     ("adapter.consul.enabled", "service discovery by Consul"),
@@ -12,7 +12,6 @@ const REFUSED: [(&str, &str); 13] = [
     ("adapter.soapErrorInXMLEnabled", "answering SOAP calls with SOAP faults"),
     ("analytics.enabled", "analytics"),
     ("tracing.enabled", "tracing"),
-    ("router.downstream.tls.mTLSAPIsEnabled", "mutual TLS with clients"),
     ("router.awsLambda.enabled", "AWS Lambda"),
     ("router.payloadPassingToEnforcer.passRequestPayload", "passing request bodies to the enforcer"),
     ("enforcer.throttling.enableGlobalEventPublishing", "throttling"),

@@ -82,6 +82,19 @@ fn the_access_log_is_off_unless_enabled() {
 }
 
 #[test]
+fn clients_are_asked_for_certificates_only_when_told_so() {
+    let check = |table: &str, expected: Option<&str>| {
+        let found = good(&format!("[router.downstream.tls]\n{table}")).downstream_tls.client_authorities;
+        assert_eq!(found.as_deref(), expected.map(std::path::Path::new), "{table}");
+    };
+    check("", None);
+    check("trustedCertPath = '/x'", None);
+    check("mTLSAPIsEnabled = false\ntrustedCertPath = '/x'", None);
+    check("mTLSAPIsEnabled = true\ntrustedCertPath = '/x'", Some("/x"));
+    check("mTLSAPIsEnabled = true", Some("/etc/ssl/certs/ca-certificates.crt"));
+}
+
+#[test]
 fn transport_settings_of_both_sides() {
     let found = good(
         r#"
@@ -102,6 +115,7 @@ fn transport_settings_of_both_sides() {
         minimum_version: TlsVersion::V1_1,
         maximum_version: TlsVersion::V1_2,
         ciphers: vec!["ECDHE-RSA-AES128-GCM-SHA256".to_owned(), "AES128-SHA".to_owned()],
+        client_authorities: None,
     };
     assert_eq!((found.codec, found.downstream_tls), (Codec::Http2, down));
     assert_eq!(found.upstream_tls.ciphers, ["[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"]);

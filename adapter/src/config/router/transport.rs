@@ -1,5 +1,7 @@
 //! Protocols, TLS versions and cipher suites of both sides.
 
+use std::path::PathBuf;
+
 use crate::config::reader::Reader;
 use crate::outputs::settings::{Codec, DownstreamTls, Http2, TlsVersion, UpstreamTls};
 
@@ -22,6 +24,9 @@ const CIPHERS: [&str; 16] = [
     "AES128-SHA",
     "AES256-SHA",
 ];
+
+/// Where most systems keep public authorities.
+const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Protocol of the listeners.
 pub(super) fn codec(reader: &mut Reader<'_>) -> Codec {
@@ -46,7 +51,15 @@ pub(super) fn downstream_tls(reader: &mut Reader<'_>) -> DownstreamTls {
         minimum_version,
         maximum_version,
         ciphers: ciphers(reader, "router.downstream.tls.ciphers").unwrap_or(defaults.ciphers),
+        client_authorities: client_authorities(reader),
     }
+}
+
+/// Authorities of clients' certificates, if clients are asked for any.
+fn client_authorities(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let asked = reader.flag("router.downstream.tls.mTLSAPIsEnabled").unwrap_or(false);
+    let path = reader.path("router.downstream.tls.trustedCertPath").unwrap_or_else(|| PathBuf::from(SYSTEM_BUNDLE));
+    asked.then_some(path)
 }
 
 /// TLS towards backends.

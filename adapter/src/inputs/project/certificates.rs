@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use x509_parser::pem::Pem;
 
 use super::document::{Node, parse};
 use super::files::ProjectFiles;
 use super::upstream::{Upstream, address};
 use crate::model::{Endpoint, Problems};
+use crate::tls;
 
 const FOLDER: &str = "Endpoint-certificates/";
 const LISTS: [&str; 2] =
@@ -146,19 +145,9 @@ fn certificates(bytes: &[u8]) -> Result<Vec<String>, String> {
             return Err(format!("holds a {}, which does not belong into a project", pem.label.to_lowercase()));
         }
         pem.parse_x509().map_err(|error| format!("holds no X.509 certificate ({error})"))?;
-        pems.push(written(&pem.contents));
+        pems.push(tls::pem(&pem.contents));
     }
     if pems.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(pems) }
-}
-
-fn written(der: &[u8]) -> String {
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    for chunk in der.chunks(48) {
-        STANDARD.encode_string(chunk, &mut text);
-        text.push('\n');
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
-    text
 }
 
 /// All of them, each once; `None` when there is none.

@@ -26,11 +26,19 @@ pub struct DownstreamTls {
     pub maximum_version: TlsVersion,
     /// Cipher suites up to TLS 1.2 in Envoy's terms; Envoy's own choice when there are none.
     pub ciphers: Vec<String>,
+    /// PEM file or folder of the authorities of clients' certificates. Clients are then asked for one, and one that is shown
+    /// must be good; whether an API demands it is the enforcer's affair. When absent, nobody is asked.
+    pub client_authorities: Option<PathBuf>,
 }
 
 impl Default for DownstreamTls {
     fn default() -> Self {
-        Self { minimum_version: TlsVersion::V1_2, maximum_version: TlsVersion::V1_3, ciphers: Vec::new() }
+        Self {
+            minimum_version: TlsVersion::V1_2,
+            maximum_version: TlsVersion::V1_3,
+            ciphers: Vec::new(),
+            client_authorities: None,
+        }
     }
 }
 

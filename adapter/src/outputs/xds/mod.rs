@@ -84,7 +84,9 @@ impl Blueprint {
         }
         tls::server_config(&gateway.certificate, &gateway.key, None)?;
         let check = "check the path and that the adapter may read it";
+        let client_authorities = gateway.downstream_tls.client_authorities.as_deref();
         let materials = Materials {
+            client_authorities: client_authorities.map(tls::trusted_bundle).transpose()?,
             certificate: read("router certificate", &gateway.certificate, check)?,
             key: read("router key", &gateway.key, check)?,
             module: read(

@@ -90,6 +90,8 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         normalize_path: yes(),
         merge_slashes: true,
         path_with_escaped_slashes_action: escaped_slashes.into(),
+        // What a client says of certificates is worth nothing; the enforcer reads the connection.
+        forward_client_cert_details: hcm::http_connection_manager::ForwardClientCertDetails::Sanitize.into(),
         strip_port_mode: None,
         strip_matching_host_port: true,
         access_log: gateway.access_log.iter().map(access_log).collect(),

@@ -42,6 +42,8 @@ pub struct Materials {
     pub key: Vec<u8>,
     /// The enforcer module.
     pub module: Vec<u8>,
+    /// PEM of the authorities of clients' certificates, if clients are asked for any.
+    pub client_authorities: Option<String>,
 }
 
 impl std::fmt::Debug for Materials {
@@ -67,6 +69,10 @@ const fn number(value: u32) -> Option<protobuf::UInt32Value> {
 
 const fn yes() -> Option<protobuf::BoolValue> {
     Some(protobuf::BoolValue { value: true })
+}
+
+const fn no() -> Option<protobuf::BoolValue> {
+    Some(protobuf::BoolValue { value: false })
 }
 
 fn inline(bytes: &[u8]) -> core::DataSource {

@@ -47,7 +47,12 @@ fn gateway() -> Gateway {
 }
 
 fn materials() -> Materials {
-    Materials { certificate: b"CERTIFICATE".to_vec(), key: b"KEY".to_vec(), module: b"\0asm".to_vec() }
+    Materials {
+        certificate: b"CERTIFICATE".to_vec(),
+        key: b"KEY".to_vec(),
+        module: b"\0asm".to_vec(),
+        client_authorities: None,
+    }
 }
 
 fn open<M: Message + Name + Default>(any: &Any) -> M {
@@ -96,6 +101,26 @@ fn https_is_tls_1_2_and_up_with_the_routers_own_certificate() {
     let lowest = common.tls_params.unwrap().tls_minimum_protocol_version;
     assert_eq!(lowest, i32::from(tls::tls_parameters::TlsProtocol::TlSv12));
     assert_eq!(common.tls_certificates[0].private_key, Some(inline(b"KEY")));
+}
+
+#[test]
+fn clients_are_asked_for_a_certificate_only_when_there_is_somebody_to_trust() {
+    for authorities in [None, Some("AUTHORITY".to_owned())] {
+        let materials = Materials { client_authorities: authorities.clone(), ..materials() };
+        let https: listener::Listener = open(&listeners(&gateway(), &materials)[1].1);
+        let socket = https.filter_chains[0].transport_socket.clone().unwrap();
+        let Some(core::transport_socket::ConfigType::TypedConfig(config)) = socket.config_type else { panic!() };
+        let context = open::<tls::DownstreamTlsContext>(&config);
+        assert!(!context.require_client_certificate.unwrap().value, "an API decides that");
+        let trusted = match context.common_tls_context.unwrap().validation_context_type {
+            None => None,
+            Some(tls::common_tls_context::ValidationContextType::ValidationContext(context)) => context.trusted_ca,
+            Some(other) => panic!("{other:?}"),
+        };
+        assert_eq!(trusted, authorities.as_deref().map(text_source));
+        let forwarded = hcm::http_connection_manager::ForwardClientCertDetails::Sanitize;
+        assert_eq!(manager(&https).forward_client_cert_details, i32::from(forwarded));
+    }
 }
 
 #[test]
@@ -186,6 +211,7 @@ fn versions_and_ciphers_of_tls_are_those_of_their_side() {
         minimum_version: TlsVersion::V1_0,
         maximum_version: TlsVersion::V1_1,
         ciphers: ciphers("AES128-SHA"),
+        ..DownstreamTls::default()
     };
     let upstream_tls = UpstreamTls { ciphers: ciphers("AES256-SHA"), ..UpstreamTls::default() };
     let changed = Gateway { downstream_tls, upstream_tls, ..gateway() };

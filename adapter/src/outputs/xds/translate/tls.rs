@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
 
-use super::{Materials, any, inline};
+use super::{Materials, any, inline, no, text_source};
 use crate::model::Endpoint;
 use crate::outputs::settings::{DownstreamTls, TlsVersion, UpstreamTls};
 
@@ -16,10 +16,22 @@ const ALPN: [&str; 2] = ["h2", "http/1.1"];
 /// What the HTTPS listener shows its clients.
 pub(super) fn downstream(settings: &DownstreamTls, materials: &Materials) -> core::TransportSocket {
     let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
-    let common = common(materials, parameters, &ALPN);
-    let context =
-        tls::DownstreamTlsContext { common_tls_context: Some(common), ..tls::DownstreamTlsContext::default() };
+    let mut common = common(materials, parameters, &ALPN);
+    common.validation_context_type = materials.client_authorities.as_deref().map(client_validation);
+    let context = tls::DownstreamTlsContext {
+        common_tls_context: Some(common),
+        require_client_certificate: no(),
+        ..tls::DownstreamTlsContext::default()
+    };
     socket(any(&context))
+}
+
+/// A certificate that a client shows must come from one of these authorities, or there is no connection.
+fn client_validation(authorities: &str) -> tls::common_tls_context::ValidationContextType {
+    tls::common_tls_context::ValidationContextType::ValidationContext(tls::CertificateValidationContext {
+        trusted_ca: Some(text_source(authorities)),
+        ..tls::CertificateValidationContext::default()
+    })
 }
 
 /// How a backend is spoken to.

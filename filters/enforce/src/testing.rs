@@ -79,6 +79,7 @@ pub(crate) fn api() -> Api {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        mutual_ssl: None,
         production: Some(backend("prod", "/v2")),
         sandbox: None,
         cors: None,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{MutualSsl, Security};
+
 /// One API deployed on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +33,9 @@ pub struct Api {
     /// Header that carries the access token; the global one when absent. Lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_header: Option<String>,
+    /// What it makes of the certificates of its callers; none when they do not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutual_ssl: Option<MutualSsl>,
     /// Backend for production keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production: Option<Backend>,
@@ -49,6 +54,8 @@ impl Api {
     #[must_use]
     pub const fn needs(&self) -> u16 {
         match self.kind {
+            // Callers without a certificate would get in.
+            _ if self.mutual_ssl.is_some() => 2,
             ApiKind::Http | ApiKind::Soap => 1,
             // Served as HTTP, the first would be authorised by its path alone, and the second would not be a tunnel.
             ApiKind::GraphQl | ApiKind::WebSocket => 2,
@@ -248,19 +255,4 @@ pub struct MockExample {
     pub name: String,
     /// The body as it is sent.
     pub body: String,
-}
-
-/// Who may call an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
-pub enum Security {
-    /// Anyone (`x-wso2-disable-security`, `x-auth-type: None`).
-    Unsecured,
-    /// The bearer of an access token of a known issuer.
-    #[serde(rename = "oauth2")]
-    OAuth2 {
-        /// The token must hold at least one of them; none means any token will do.
-        #[serde(default)]
-        scopes: Vec<String>,
-    },
 }

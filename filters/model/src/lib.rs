@@ -14,16 +14,18 @@ pub mod contract;
 mod issuer;
 mod jwk;
 pub mod keys;
+mod security;
 mod settings;
 mod table;
 pub mod wire;
 
 pub use api::{
     Api, ApiKind, Backend, Cors, LifeCycle, Mock, MockContent, MockExample, MockResponse, Operation, Resource, Retry,
-    Secret, Security,
+    Secret,
 };
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
+pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
 pub use settings::Settings;
 pub use table::{Slot, Table};
 

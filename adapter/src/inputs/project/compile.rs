@@ -11,6 +11,7 @@ use tollgate_model::{Api, ApiKind, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
 use super::certificates::{self, EndpointCertificates};
+use super::client_certificates;
 use super::credentials::Credentials;
 use super::definition::{self, Definition, Frame};
 use super::document::{Node, parse};
@@ -51,12 +52,15 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
     let blueprint = metadata.map(|metadata| {
         let frame = Frame {
             version: &metadata.version,
-            oauth2: metadata.oauth2,
+            security: metadata.security,
             servers: metadata.life_cycle != LifeCycle::Prototyped,
             mocked: metadata.mocked,
         };
         let definition = read_definition(files, frame, options, &mut problems);
-        merge(metadata, definition, &trusted, options, &mut problems)
+        let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
+        let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
+        blueprint.api.mutual_ssl = mutual_ssl;
+        blueprint
     });
     if let Some(blueprint) = blueprint.as_ref().filter(|_| !problems.has_errors()) {
         check_with_filter(blueprint, &mut problems);
@@ -128,7 +132,6 @@ fn check_files(files: &ProjectFiles, problems: &mut Problems) {
             Some(("Endpoint-certificates", name)) if certificate && !certificates::is_certificate(name) => {
                 "a certificate of an interceptor"
             }
-            Some(("Client-certificates", _)) if certificate => "a client certificate",
             Some(("Definitions", name)) if name.starts_with("asyncapi.") => "an AsyncAPI definition",
             Some(("Definitions", name)) if name.ends_with(".graphql") => "a GraphQL schema",
             _ => continue,
@@ -142,11 +145,11 @@ fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Pro
     for (pointer, method, target) in &metadata.scoped {
         let resource = definition.resources.iter().find(|resource| resource.template == *target);
         let operation = resource.and_then(|resource| resource.operations.iter().find(|one| one.method == *method));
-        let lost = match operation.map(|operation| &operation.security) {
-            Some(Security::OAuth2 { scopes }) => scopes.is_empty(),
-            Some(Security::Unsecured) => true,
-            None => false,
-        };
+        // Who calls with an API key is never asked for scopes, so an operation without tokens loses none.
+        let lost = operation.map(|operation| &operation.security).is_some_and(|security| {
+            let tokens = security.requirements().iter().any(|requirement| requirement.token);
+            *security == Security::Unsecured || (tokens && security.scopes().is_empty())
+        });
         if lost {
             problems.error(
                 ("api.yaml", pointer),
@@ -224,6 +227,7 @@ fn merge(
         kind: ApiKind::Http,
         life_cycle: metadata.life_cycle,
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
+        mutual_ssl: None,
         production: None,
         sandbox: None,
         cors: definition.cors,

@@ -192,7 +192,7 @@ fn projects_are_refused_as_a_whole() {
     refused(&project(&json!({"context": "/{version}"}), &nothing, &[]), &["base path"]);
     refused(&project(&json!({"context": "/"}), &json!({"x-wso2-basePath": "/"}), &[]), &["would take every path"]);
     refused(&project(&nothing, &nothing, &[("api.yaml", nothing.clone())]), &["also has", "no data"]);
-    refused(&project(&nothing, &nothing, &[("Client-certificates/a.crt", nothing.clone())]), &["client certificate"]);
+    refused(&project(&nothing, &nothing, &[("Client-certificates/a.crt", nothing.clone())]), &["is not listed"]);
     refused(
         &project(&nothing, &nothing, &[("Endpoint-certificates/interceptors/a.pem", nothing.clone())]),
         &["certificate of an interceptor"],

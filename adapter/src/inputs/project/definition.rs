@@ -9,6 +9,7 @@ use super::endpoints::{Servers, from_host, from_servers};
 use super::names;
 use super::options::CompileOptions;
 use super::resources::{ResourcePlan, Resources};
+use super::security::NamedSchemes;
 use super::upstream::Upstream;
 use super::vendor::{self, Level};
 use crate::model::Problems;
@@ -39,8 +40,8 @@ pub struct Definition {
 pub struct Frame<'m> {
     /// Version of the API, for `{version}` in base paths.
     pub version: &'m str,
-    /// Whether api.yaml names `oauth2`, which replaces the definition's schemes.
-    pub oauth2: bool,
+    /// What api.yaml names, which replaces the definition's schemes.
+    pub security: NamedSchemes,
     /// Whether `servers` count; they do not for prototypes.
     pub servers: bool,
     /// Whether examples stand in for backends, which are not read then.
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    const FRAME: Frame<'_> = Frame { version: "1.0.0", oauth2: false, servers: true, mocked: false };
+    const FRAME: Frame<'_> = Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false };
 
     #[track_caller]
     fn check(definition: &Value, frame: Frame<'_>, errors: &[&str]) -> Definition {

@@ -7,6 +7,7 @@ use super::document::Node;
 use super::endpoints::from_metadata;
 use super::names;
 use super::options::CompileOptions;
+use super::security::NamedSchemes;
 use super::unsupported::{did_you_mean, refuse, warn_unknown, warn_unlimited};
 use super::upstream::Upstream;
 use crate::model::Problems;
@@ -30,8 +31,8 @@ pub struct Metadata {
     pub authorization_header: Option<String>,
     /// Whether the version may be left out of the path.
     pub default_version: bool,
-    /// Whether `securityScheme` lists `oauth2`, which then replaces the schemes of the definition.
-    pub oauth2: bool,
+    /// What `securityScheme` lists.
+    pub security: NamedSchemes,
     /// Whether `corsConfiguration` is there and enabled; gateways read the definition instead.
     pub cors: Option<bool>,
     /// Operations that ask for scopes: JSON pointer, method, path template.
@@ -90,7 +91,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         life_cycle,
         authorization_header: optional(&data, "authorizationHeader", names::header, problems),
         default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
-        oauth2: security_schemes(&data, problems),
+        security: NamedSchemes::read(&data, problems),
         cors: data
             .get("corsConfiguration")
             .and_then(|cors| cors.get("corsConfigurationEnabled"))
@@ -279,32 +280,6 @@ fn life_cycle(data: &Node<'_>, config: Option<&Node<'_>>, problems: &mut Problem
             LifeCycle::Blocked
         }
     }
-}
-
-fn security_schemes(data: &Node<'_>, problems: &mut Problems) -> bool {
-    let mut oauth2 = false;
-    for item in data.get("securityScheme").map(|list| list.items(problems)).unwrap_or_default() {
-        match item.text(problems) {
-            None => {}
-            Some("oauth2") => oauth2 = true,
-            // Says that a token is mandatory, which it is anyway as long as nothing else is accepted.
-            Some("oauth_basic_auth_api_key_mandatory") => {}
-            Some("basic_auth") => {
-                item.warn(
-                    problems,
-                    "basic_auth is not accepted by a gateway",
-                    "callers need an access token",
-                    "remove it",
-                );
-            }
-            Some("api_key") => refuse(&item, "api_key security", problems),
-            Some(mtls @ ("mutualssl" | "mutualssl_mandatory")) => refuse(&item, &format!("{mtls} security"), problems),
-            Some(other) => {
-                item.error(problems, format!("{other} is no known security scheme"), "", "write oauth2, or remove it");
-            }
-        }
-    }
-    oauth2
 }
 
 #[cfg(test)]

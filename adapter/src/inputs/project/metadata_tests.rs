@@ -41,7 +41,7 @@ fn a_plain_api_is_read() {
     .unwrap();
     assert_eq!((full.id.as_str(), full.organization.as_str()), ("6f-1", "acme"));
     assert_eq!(full.authorization_header.as_deref(), Some("x-token"));
-    assert!(full.default_version && full.oauth2);
+    assert!(full.default_version && full.security.oauth2);
     assert_eq!(full.life_cycle, LifeCycle::Prototyped);
 }
 
@@ -80,7 +80,6 @@ fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
             &[],
         ),
         (json!({"endpointImplementationType": "INLINE"}), &["inline scripts"]),
-        (json!({"securityScheme": ["api_key", "mutualssl"]}), &["api_key security", "mutualssl security"]),
         (json!({"securityScheme": ["basic_auth"]}), &["basic_auth"]),
         (json!({"securityScheme": ["oauth"]}), &["no known security scheme"]),
         (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),

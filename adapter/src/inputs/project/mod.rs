@@ -7,6 +7,7 @@
 pub mod archive;
 mod blueprint;
 mod certificates;
+mod client_certificates;
 mod compile;
 pub mod cors;
 mod credentials;

@@ -48,7 +48,7 @@ impl<'d, 'v> Resources<'d, 'v> {
     /// Those of that definition.
     #[must_use]
     pub fn new(definition: &'d Node<'v>, dialect: Dialect, frame: Frame<'d>, options: &'d CompileOptions) -> Self {
-        let schemes = Schemes::new(definition.clone(), dialect, frame.oauth2);
+        let schemes = Schemes::new(definition.clone(), dialect, frame.security);
         let mocks = frame.mocked.then(|| Mocks::new(definition.clone(), dialect));
         Self { schemes, mocks, frame, definition, options }
     }

@@ -1,99 +1,230 @@
 //! Who may call an operation, from the definition and from api.yaml. In doubt an operation is secured.
 
 use serde_json::Value;
-use tollgate_model::Security;
+use tollgate_model::{ApiKeyPlace, Requirement, Security};
 
 use super::dialect::Dialect;
 use super::document::Node;
+use super::names;
 use super::unsupported::refuse;
 use crate::model::Problems;
+
+/// Header, and parameter of the query, of the API keys that api.yaml asks for.
+const API_KEY: &str = "apikey";
+/// Most bytes in the name of a parameter.
+const MAX_PARAMETER: usize = 255;
+
+/// What `securityScheme` of api.yaml lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NamedSchemes {
+    /// `oauth2`: access tokens are accepted.
+    pub oauth2: bool,
+    /// `api_key`: API keys are accepted, in the header or the query.
+    pub api_key: bool,
+    /// `mutualssl`: certificates of callers count.
+    pub mutual_ssl: bool,
+    /// `mutualssl_mandatory`: nobody gets in without one.
+    pub mutual_ssl_mandatory: bool,
+    /// `oauth_basic_auth_api_key_mandatory`: with a certificate a token or key is needed besides.
+    pub application_security: bool,
+}
+
+impl NamedSchemes {
+    /// An api.yaml that lists none.
+    pub const NONE: Self = Self {
+        oauth2: false,
+        api_key: false,
+        mutual_ssl: false,
+        mutual_ssl_mandatory: false,
+        application_security: false,
+    };
+
+    /// Reads the list among the members of `data`.
+    pub fn read(data: &Node<'_>, problems: &mut Problems) -> Self {
+        let mut named = Self::NONE;
+        for item in data.get("securityScheme").map(|list| list.items(problems)).unwrap_or_default() {
+            match item.text(problems) {
+                None => {}
+                Some("oauth2") => named.oauth2 = true,
+                Some("api_key") => named.api_key = true,
+                Some("mutualssl") => named.mutual_ssl = true,
+                Some("mutualssl_mandatory") => named.mutual_ssl_mandatory = true,
+                Some("oauth_basic_auth_api_key_mandatory") => named.application_security = true,
+                Some("basic_auth") => {
+                    item.warn(
+                        problems,
+                        "basic_auth is not accepted by a gateway",
+                        "callers need an access token",
+                        "remove it",
+                    );
+                }
+                Some(other) => {
+                    let what = format!("{other} is no known security scheme");
+                    item.error(problems, what, "", "write oauth2 or api_key, or remove it");
+                }
+            }
+        }
+        named
+    }
+
+    /// Whether the schemes of the definition do not count.
+    const fn replaces(self) -> bool {
+        self.oauth2 || self.api_key
+    }
+
+    fn requirements(self) -> Vec<Requirement> {
+        let token = self.oauth2.then_some(Requirement::TOKEN);
+        let places =
+            [ApiKeyPlace::Header { name: API_KEY.to_owned() }, ApiKeyPlace::Query { name: API_KEY.to_owned() }];
+        let keys = places.into_iter().filter(|_| self.api_key).map(Requirement::api_key);
+        token.into_iter().chain(keys).collect()
+    }
+}
 
 /// What decides about security above a single operation.
 #[derive(Debug, Clone)]
 pub struct Schemes<'v> {
     definition: Node<'v>,
     dialect: Dialect,
-    /// Whether api.yaml names `oauth2`, so that other schemes of the definition do not count.
-    oauth2_only: bool,
+    named: NamedSchemes,
+}
+
+/// What one name in a requirement of the definition asks for.
+enum Scheme {
+    OAuth2,
+    /// Basic and bearer schemes mean the access token; roles of OpenAPI 3.1 are not read.
+    Http,
+    ApiKey(ApiKeyPlace),
+    /// api.yaml replaces it, or a problem was reported.
+    Nothing,
 }
 
 impl<'v> Schemes<'v> {
-    /// The schemes of that definition.
+    /// The schemes of that definition, unless api.yaml names others.
     #[must_use]
-    pub const fn new(definition: Node<'v>, dialect: Dialect, oauth2_only: bool) -> Self {
-        Self { definition, dialect, oauth2_only }
+    pub const fn new(definition: Node<'v>, dialect: Dialect, named: NamedSchemes) -> Self {
+        Self { definition, dialect, named }
     }
 
     /// Security of an operation. `above` says whether its path or its API disables security.
     pub fn of(&self, operation: &Node<'v>, above: bool, problems: &mut Problems) -> Security {
         let unsecured = disabled(operation, problems).unwrap_or(above);
         // Read in any case, so that an unsupported scheme is not discovered only when security is switched on.
-        let scopes = self.scopes(operation, problems);
-        if unsecured { Security::Unsecured } else { Security::OAuth2 { scopes } }
+        let (defined, scopes) = self.defined(operation, problems);
+        if unsecured {
+            return Security::Unsecured;
+        }
+        let requirements = if self.named.replaces() { self.named.requirements() } else { defined };
+        // What older filters know as well is written as they know it.
+        if requirements.iter().all(|requirement| *requirement == Requirement::TOKEN) {
+            Security::OAuth2 { scopes }
+        } else {
+            Security::AnyOf { requirements, scopes }
+        }
     }
 
-    /// The first non-empty list of scopes, as the original reads it.
-    fn scopes(&self, operation: &Node<'v>, problems: &mut Problems) -> Vec<String> {
+    /// What the definition asks for, and the first non-empty list of scopes, which is the one the original reads.
+    fn defined(&self, operation: &Node<'v>, problems: &mut Problems) -> (Vec<Requirement>, Vec<String>) {
         let Some(list) = operation.get("security").or_else(|| self.definition.get("security")) else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
-        let mut found: Vec<String> = Vec::new();
-        for requirement in list.items(problems) {
-            let mut oauth2_with_scopes: usize = 0;
-            for (name, scopes) in requirement.members(problems) {
-                if !self.is_oauth2(name, &scopes, problems) {
-                    continue;
-                }
-                let scopes = scopes.texts(problems);
-                if scopes.is_empty() {
-                    continue;
-                }
-                oauth2_with_scopes = oauth2_with_scopes.saturating_add(1);
-                if found.is_empty() {
-                    found = scopes.into_iter().map(str::to_owned).collect();
-                }
+        let (mut requirements, mut found) = (Vec::new(), Vec::new());
+        for item in list.items(problems) {
+            let (requirement, scopes) = self.requirement(&item, problems);
+            if found.is_empty() {
+                found = scopes;
             }
-            if oauth2_with_scopes > 1 {
-                refuse(&requirement, "a requirement of several OAuth2 schemes at once", problems);
+            if !requirements.contains(&requirement) {
+                requirements.push(requirement);
             }
         }
-        found
+        (requirements, found)
     }
 
-    fn is_oauth2(&self, name: &str, node: &Node<'v>, problems: &mut Problems) -> bool {
+    /// All members of a requirement must be met. One that asks for nothing asks for a token: nothing is open unless
+    /// security is disabled.
+    fn requirement(&self, item: &Node<'v>, problems: &mut Problems) -> (Requirement, Vec<String>) {
+        let mut requirement = Requirement { token: false, api_keys: Vec::new() };
+        let mut found: Vec<String> = Vec::new();
+        for (name, scopes) in item.members(problems) {
+            match self.scheme(name, &scopes, problems) {
+                Scheme::OAuth2 => {
+                    requirement.token = true;
+                    let scopes = scopes.texts(problems);
+                    if !scopes.is_empty() && !found.is_empty() {
+                        refuse(item, "a requirement of several OAuth2 schemes at once", problems);
+                    } else if !scopes.is_empty() {
+                        found = scopes.into_iter().map(str::to_owned).collect();
+                    }
+                }
+                Scheme::Http => requirement.token = true,
+                Scheme::ApiKey(place) => requirement.api_keys.push(place),
+                Scheme::Nothing => {}
+            }
+        }
+        requirement.token |= requirement.api_keys.is_empty();
+        (requirement, found)
+    }
+
+    fn scheme(&self, name: &str, node: &Node<'v>, problems: &mut Problems) -> Scheme {
         let schemes = self.dialect.security_schemes(&self.definition);
         let scheme = schemes.and_then(|schemes| schemes.get(name));
         let kind = scheme.as_ref().and_then(|scheme| scheme.value().get("type")).and_then(Value::as_str);
-        match kind {
-            Some("oauth2" | "openIdConnect") => true,
-            // Basic and bearer schemes of a definition mean the access token; roles of OpenAPI 3.1 are not read.
-            Some(kind) if kind == self.dialect.http_scheme() => false,
-            // api.yaml replaces them, so that the operation takes access tokens only.
-            Some("apiKey" | "mutualTLS") if self.oauth2_only => false,
-            Some(other @ ("apiKey" | "mutualTLS")) => {
-                refuse(node, &format!("the security scheme {name} of type {other}"), problems);
-                false
+        match (kind, scheme) {
+            (Some("oauth2" | "openIdConnect"), _) => Scheme::OAuth2,
+            (Some(kind), _) if kind == self.dialect.http_scheme() => Scheme::Http,
+            (Some("apiKey" | "mutualTLS"), _) if self.named.replaces() => Scheme::Nothing,
+            (Some("apiKey"), Some(scheme)) => api_key(&scheme, problems).map_or(Scheme::Nothing, Scheme::ApiKey),
+            (Some("mutualTLS"), _) => {
+                node.error(
+                    problems,
+                    format!("the security scheme {name} of type mutualTLS cannot be used"),
+                    "whose certificates are accepted is said by the whole API",
+                    "list mutualssl in securityScheme of api.yaml and add Client-certificates to the project",
+                );
+                Scheme::Nothing
             }
-            Some(other) => {
+            (Some(other), _) => {
                 node.error(
                     problems,
                     format!("the security scheme {name} has the unknown type {other}"),
                     "",
-                    "use oauth2",
+                    "use oauth2 or apiKey",
                 );
-                false
+                Scheme::Nothing
             }
-            None => {
+            (None, _) => {
                 node.error(
                     problems,
                     format!("the security scheme {name} is not defined"),
                     "nobody can tell what it asks for",
                     &format!("define it under {}", self.dialect.security_schemes_place()),
                 );
-                false
+                Scheme::Nothing
             }
         }
     }
+}
+
+/// Where a scheme of type `apiKey` looks for the key.
+fn api_key(scheme: &Node<'_>, problems: &mut Problems) -> Option<ApiKeyPlace> {
+    let text = |key: &str, problems: &mut Problems| scheme.get(key).and_then(|node| node.text(problems));
+    let (place, name) = (text("in", problems), text("name", problems).unwrap_or_default());
+    let checked = match place {
+        Some("header") => names::header(name).map(|name| ApiKeyPlace::Header { name }),
+        Some("query") if name.is_empty() || name.len() > MAX_PARAMETER => Err("is empty or longer than 255 bytes"),
+        Some("query") => Ok(ApiKeyPlace::Query { name: name.to_owned() }),
+        _ => {
+            let why = "a gateway looks for keys in headers and in the query";
+            scheme.error(problems, "the place of the API key cannot be used", why, "write in: header or in: query");
+            return None;
+        }
+    };
+    if let Err(what) = checked {
+        let why = "no request could carry the key";
+        scheme.error(problems, format!("the name of the API key {what}"), why, "correct the name");
+    }
+    checked.ok()
 }
 
 /// Whether security is switched off here; `None` when nothing is said. The boolean wins over `x-auth-type`.
@@ -108,69 +239,5 @@ pub fn disabled(node: &Node<'_>, problems: &mut Problems) -> Option<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn definition() -> Value {
-        json!({"components": {"securitySchemes": {
-            "default": {"type": "oauth2"}, "other": {"type": "oauth2"}, "key": {"type": "apiKey"},
-            "basic": {"type": "http"}, "odd": {"type": "magic"}}},
-            "security": [{"default": []}]})
-    }
-
-    #[track_caller]
-    fn check(operation: &Value, oauth2_only: bool, expected: Option<&[&str]>, errors: usize) {
-        let definition = definition();
-        let mut problems = Problems::new();
-        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), Dialect::OpenApi3, oauth2_only);
-        let found = schemes.of(&Node::root("swagger.yaml", operation), false, &mut problems);
-        let expected = expected.map_or(Security::Unsecured, |scopes| Security::OAuth2 {
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        });
-        assert_eq!(found, expected, "{operation}");
-        assert_eq!(problems.errors().count(), errors, "{operation}: {problems:?}");
-    }
-
-    #[test]
-    fn security_of_operations() {
-        for (operation, oauth2_only, expected, errors) in [
-            (json!({}), false, Some(&[][..]), 0),
-            (json!({"security": []}), false, Some(&[]), 0),
-            (json!({"security": [{}]}), false, Some(&[]), 0),
-            (json!({"security": [{"default": ["a", "b"]}]}), false, Some(&["a", "b"]), 0),
-            (json!({"security": [{"default": []}, {"other": ["c"]}]}), false, Some(&["c"]), 0),
-            (json!({"security": [{"default": ["a"], "other": ["c"]}]}), false, Some(&["a"]), 1),
-            (json!({"security": [{"basic": ["role"]}]}), false, Some(&[]), 0),
-            (json!({"security": [{"key": []}]}), false, Some(&[]), 1),
-            (json!({"security": [{"key": []}]}), true, Some(&[]), 0),
-            (json!({"security": [{"missing": []}]}), true, Some(&[]), 1),
-            (json!({"security": [{"odd": []}]}), false, Some(&[]), 1),
-            (json!({"security": "none"}), false, Some(&[]), 1),
-            (json!({"x-wso2-disable-security": true}), false, None, 0),
-            (json!({"x-wso2-disable-security": "true"}), false, Some(&[]), 1),
-            (json!({"x-wso2-disable-security": false, "x-auth-type": "None"}), false, Some(&[]), 0),
-            (json!({"x-auth-type": "None"}), false, None, 0),
-            (json!({"x-auth-type": "Application & Application User"}), false, Some(&[]), 0),
-            (json!({"x-wso2-disable-security": true, "security": [{"key": []}]}), false, None, 1),
-        ] {
-            check(&operation, oauth2_only, expected, errors);
-        }
-    }
-
-    #[test]
-    fn what_is_said_nearer_to_the_operation_wins() {
-        let definition = definition();
-        let mut problems = Problems::new();
-        let schemes = Schemes::new(Node::root("swagger.yaml", &definition), Dialect::OpenApi3, false);
-        for (operation, above, unsecured) in [
-            (json!({}), true, true),
-            (json!({"x-wso2-disable-security": false}), true, false),
-            (json!({"x-auth-type": "Any"}), true, false),
-        ] {
-            let found = schemes.of(&Node::root("swagger.yaml", &operation), above, &mut problems);
-            assert_eq!(found == Security::Unsecured, unsecured, "{operation}");
-        }
-    }
-}
+#[path = "security_tests.rs"]
+mod tests;

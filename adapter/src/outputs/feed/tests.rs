@@ -23,6 +23,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        mutual_ssl: None,
         production: None,
         sandbox: None,
         cors: None,

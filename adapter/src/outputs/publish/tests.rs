@@ -20,6 +20,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        mutual_ssl: None,
         production: None,
         sandbox: None,
         cors: None,

@@ -26,8 +26,14 @@ pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Hal
     if admitted.is_prototype() {
         return Ok(Identity::Anonymous);
     }
+    // Not judged yet: nothing gets in.
+    if admitted.api.api.mutual_ssl.is_some() {
+        return Err(Rejection::Unreadable.into());
+    }
     let identity = match &admitted.operation.security {
         Security::Unsecured => Identity::Anonymous,
+        // Not judged yet: nothing gets in.
+        Security::AnyOf { .. } => return Err(Rejection::NoCredentials.into()),
         Security::OAuth2 { .. } => Identity::Bearer(bearer(cx, admitted)?),
     };
     // After the credentials, as in the original: a stranger does not learn what is blocked.

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings,
 };
-use crate::{Slot, Table, keys};
+use crate::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Slot, Table, keys};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/wire/golden").join(name);
@@ -44,6 +44,7 @@ fn api() -> Api {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: Some("x-token".to_owned()),
+        mutual_ssl: None,
         production: Some(backend("prod")),
         sandbox: None,
         cors: None,
@@ -57,6 +58,32 @@ fn api() -> Api {
             ],
         }],
     }
+}
+
+/// Every kind of credentials.
+fn api_with_credentials() -> Api {
+    let mut api = api();
+    let header = ApiKeyPlace::Header { name: "apikey".to_owned() };
+    let query = ApiKeyPlace::Query { name: "apikey".to_owned() };
+    let both = Requirement { token: true, api_keys: vec![header] };
+    api.resources[0].operations[0].security =
+        Security::AnyOf { requirements: vec![both, Requirement::api_key(query)], scopes: vec!["read".to_owned()] };
+    api.mutual_ssl = Some(MutualSsl {
+        mandatory: true,
+        application_security: false,
+        certificates: vec![ClientCertificate {
+            alias: "client".to_owned(),
+            subject: "CN=client".to_owned(),
+            tier: Some("Gold".to_owned()),
+            sha256: "0a".repeat(32),
+        }],
+    });
+    api
+}
+
+#[test]
+fn a_filter_that_does_not_know_certificates_must_not_serve_who_asks_for_them() {
+    assert_eq!((api().needs(), api_with_credentials().needs()), (1, 2));
 }
 
 fn issuer() -> Issuer {
@@ -97,6 +124,7 @@ where
 fn golden_shards() {
     check("settings.v1.bin", Table::Settings, b"", &Settings::default());
     check("api.v1.bin", Table::Api, &keys::api("localhost", "111"), &api());
+    check("api_credentials.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_credentials());
     check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
     check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
 }

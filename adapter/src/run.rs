@@ -208,6 +208,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
             upstream_http2: router.upstream_http2,
             dns: router.dns,
             health_check: router.health_check,
+            outlier_detection: router.outlier_detection,
         },
         token_services: config.token_services.clone(),
         key_fetch_ca: config.truststore.clone(),

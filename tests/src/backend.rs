@@ -6,7 +6,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, Version};
 use serde_json::{Map, Value, json};
 
 use crate::server::Server;
@@ -23,6 +23,8 @@ pub struct Backend {
 pub struct Seen {
     /// Its method.
     pub method: Method,
+    /// The HTTP version spoken.
+    pub version: Version,
     /// Path as sent, neither decoded nor normalised, without the query.
     pub path: String,
     /// What follows the question mark.
@@ -39,13 +41,32 @@ impl Backend {
     /// # Errors
     /// When no port can be had.
     pub async fn start() -> Result<Self> {
+        Self::answering(None, Seen::tell_back).await
+    }
+
+    /// Starts one that speaks TLS.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn with_tls(tls: rustls::ServerConfig) -> Result<Self> {
+        Self::answering(Some(tls), Seen::tell_back).await
+    }
+
+    /// Starts one that answers as it is told.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn answering(
+        tls: Option<rustls::ServerConfig>,
+        answer: impl Fn(&Seen) -> Response<Bytes> + Clone + Send + 'static,
+    ) -> Result<Self> {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&seen);
-        let server = Server::start(move |request| {
+        let server = Server::listen(tls, move |request| {
             let request = Seen::of(request);
-            let answer = request.to_json();
+            let answer = answer(&request);
             record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-            json_response(&answer)
+            answer
         })
         .await?;
         Ok(Self { server, seen })
@@ -83,9 +104,13 @@ impl Backend {
 
 impl Seen {
     fn of(request: Request<Bytes>) -> Self {
-        let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+        let (Parts { method, uri, version, headers, .. }, body) = request.into_parts();
         let query = uri.query().map(str::to_owned);
-        Self { method, path: uri.path().to_owned(), query, headers, body }
+        Self { method, version, path: uri.path().to_owned(), query, headers, body }
+    }
+
+    fn tell_back(&self) -> Response<Bytes> {
+        json_response(&self.to_json())
     }
 
     fn to_json(&self) -> Value {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -11,17 +12,20 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::ports::local;
 
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// A server on a port of its own, HTTP/1.1 and HTTP/2 without TLS.
+/// A server on a port of its own, HTTP/1.1 and HTTP/2, with TLS or without.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     accepting: JoinHandle<()>,
 }
 
@@ -31,14 +35,24 @@ impl Server {
     where
         A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
     {
+        Self::listen(None, answer).await
+    }
+
+    /// The same, with TLS when there is a configuration for it.
+    pub(crate) async fn listen<A>(tls: Option<rustls::ServerConfig>, answer: A) -> Result<Self>
+    where
+        A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
+    {
         let listener = TcpListener::bind(local(0)).await.context("listening for a peer of the test")?;
         let address = listener.local_addr().context("asking for the port")?;
-        Ok(Self { address, accepting: tokio::spawn(accept(listener, answer)) })
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
+        Ok(Self { address, scheme, accepting: tokio::spawn(accept(listener, tls, answer)) })
     }
 
     /// `http://127.0.0.1:port`.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 }
 
@@ -48,7 +62,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept<A>(listener: TcpListener, answer: A)
+async fn accept<A>(listener: TcpListener, tls: Option<TlsAcceptor>, answer: A)
 where
     A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
 {
@@ -57,13 +71,25 @@ where
     loop {
         // Out of file descriptors, say: the client sees it, and that is what the test reports.
         let Ok((stream, _)) = listener.accept().await else { continue };
-        connections.spawn(serve(stream, answer.clone()));
+        let (tls, answer) = (tls.clone(), answer.clone());
+        connections.spawn(async move {
+            match tls {
+                None => serve(stream, answer).await,
+                // A client that is refused here sees it.
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, answer).await;
+                    }
+                }
+            }
+        });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve<A>(stream: TcpStream, answer: A)
+async fn serve<S, A>(stream: S, answer: A)
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
 {
     let service = service_fn(move |request| respond(request, answer.clone()));

@@ -3,6 +3,7 @@
 mod access_log;
 mod compression;
 mod transport;
+mod upstream;
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::adapter::{KeyPairPaths, key_pair};
 use super::reader::Reader;
 use crate::inputs::project::{cors, default_cors, names};
 use crate::outputs::settings::{
-    AccessLog, Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, Retry, Timeouts,
-    UpstreamTls,
+    AccessLog, Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, OutlierDetection, Retry,
+    Timeouts, UpstreamTls,
 };
 
 /// What gateways are made of, but for the module and development certificates.
@@ -51,6 +52,8 @@ pub struct RouterConfig {
     pub dns: Dns,
     /// Health checks.
     pub health_check: HealthCheck,
+    /// Which endpoints are left alone for a while.
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
@@ -85,8 +88,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
         },
         upstream_tls: transport::upstream_tls(reader),
         upstream_http2: transport::upstream_http2(reader),
-        dns: dns(reader),
-        health_check: health_check(reader),
+        dns: upstream::dns(reader),
+        health_check: upstream::health_check(reader),
+        outlier_detection: upstream::outlier_detection(reader),
     }
 }
 
@@ -154,29 +158,6 @@ fn timeouts(reader: &mut Reader<'_>) -> Timeouts {
         reader.error("router.clusterTimeoutInSeconds", "a connection needs some time", "write at least 1");
     }
     timeouts
-}
-
-fn dns(reader: &mut Reader<'_>) -> Dns {
-    let defaults = Dns::default();
-    let refresh = reader.number("router.upstream.dns.dNSRefreshRate", 100..=3_600_000);
-    Dns {
-        refresh: refresh.map_or(defaults.refresh, |millis| Duration::from_millis(millis.into())),
-        respect_ttl: reader.flag("router.upstream.dns.respectDNSTtl").unwrap_or(defaults.respect_ttl),
-    }
-}
-
-fn health_check(reader: &mut Reader<'_>) -> HealthCheck {
-    let defaults = HealthCheck::default();
-    let timeout = reader.number("router.upstream.health.timeout", 1..=3600);
-    let interval = reader.number("router.upstream.health.interval", 1..=3600);
-    let unhealthy = reader.number("router.upstream.health.unhealthyThreshold", 1..=1000);
-    let healthy = reader.number("router.upstream.health.healthyThreshold", 1..=1000);
-    HealthCheck {
-        timeout: timeout.map_or(defaults.timeout, |seconds| Duration::from_secs(seconds.into())),
-        interval: interval.map_or(defaults.interval, |seconds| Duration::from_secs(seconds.into())),
-        unhealthy_threshold: unhealthy.unwrap_or(defaults.unhealthy_threshold),
-        healthy_threshold: healthy.unwrap_or(defaults.healthy_threshold),
-    }
 }
 
 #[cfg(test)]

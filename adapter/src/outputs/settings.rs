@@ -3,6 +3,7 @@
 //! Must never read a file or the environment.
 
 mod downstream;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tollgate_model::Algorithm;
 
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
+pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
 
 /// All settings of the outputs.
 #[derive(Debug, Clone)]
@@ -85,6 +87,8 @@ pub struct Gateway {
     pub dns: Dns,
     /// Health checks of clusters with several endpoints.
     pub health_check: HealthCheck,
+    /// Which endpoints are left alone for a while; none when switched off.
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 /// Where a listener of the gateway binds.
@@ -144,51 +148,6 @@ impl Default for Retry {
     }
 }
 
-/// TLS towards backends.
-#[derive(Debug, Clone)]
-pub struct UpstreamTls {
-    /// File of trusted authorities, on the gateway's machine.
-    pub trusted_certificates: String,
-    /// Whether a backend's certificate must name the host.
-    pub verify_host_name: bool,
-    /// Whether a backend's certificate is checked at all.
-    pub verify: bool,
-    /// Lowest protocol version.
-    pub minimum_version: TlsVersion,
-    /// Highest protocol version.
-    pub maximum_version: TlsVersion,
-    /// Cipher suites up to TLS 1.2 in Envoy's terms; Envoy's own choice when there are none.
-    pub ciphers: Vec<String>,
-}
-
-impl Default for UpstreamTls {
-    fn default() -> Self {
-        Self {
-            trusted_certificates: "/etc/ssl/certs/ca-certificates.crt".to_owned(),
-            verify_host_name: true,
-            verify: true,
-            minimum_version: TlsVersion::V1_2,
-            maximum_version: TlsVersion::V1_3,
-            ciphers: Vec::new(),
-        }
-    }
-}
-
-/// HTTP/2 towards backends that speak it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Http2 {
-    /// Bytes of the table for header compression.
-    pub header_table_bytes: u32,
-    /// Most streams of a connection.
-    pub max_concurrent_streams: u32,
-}
-
-impl Default for Http2 {
-    fn default() -> Self {
-        Self { header_table_bytes: 4096, max_concurrent_streams: 2_147_483_647 }
-    }
-}
-
 /// A TLS protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
@@ -200,45 +159,6 @@ pub enum TlsVersion {
     V1_2,
     /// TLS 1.3.
     V1_3,
-}
-
-/// How names of backends are resolved.
-#[derive(Debug, Clone)]
-pub struct Dns {
-    /// How often.
-    pub refresh: Duration,
-    /// Whether the record's own time to live counts instead.
-    pub respect_ttl: bool,
-}
-
-impl Default for Dns {
-    fn default() -> Self {
-        Self { refresh: Duration::from_secs(5), respect_ttl: false }
-    }
-}
-
-/// TCP health checks of clusters with several endpoints.
-#[derive(Debug, Clone)]
-pub struct HealthCheck {
-    /// Wait for an answer.
-    pub timeout: Duration,
-    /// Between two checks.
-    pub interval: Duration,
-    /// Failures that take an endpoint out.
-    pub unhealthy_threshold: u32,
-    /// Successes that take it back.
-    pub healthy_threshold: u32,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(1),
-            interval: Duration::from_secs(10),
-            unhealthy_threshold: 2,
-            healthy_threshold: 2,
-        }
-    }
 }
 
 /// One `[[enforcer.security.tokenService]]`.

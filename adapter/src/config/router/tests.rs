@@ -95,6 +95,24 @@ fn clients_are_asked_for_certificates_only_when_told_so() {
 }
 
 #[test]
+fn outlier_detection_is_on_unless_switched_off() {
+    let table = |text: &str| good(&format!("[router.upstream.outlierDetection]\n{text}")).outlier_detection;
+    assert_eq!(table(""), Some(OutlierDetection::default()));
+    assert_eq!(table("enabled = false"), None);
+    let all = "consecutiveFailures = 1\nconsecutive5xx = 2\ninterval = 3\nbaseEjectionTime = 4\nmaxEjectionPercent = 5";
+    let expected = OutlierDetection {
+        consecutive_failures: 1,
+        consecutive_5xx: Some(2),
+        interval: Duration::from_secs(3),
+        base_ejection_time: Duration::from_secs(4),
+        max_ejection_percent: 5,
+    };
+    assert_eq!(table(all), Some(expected));
+    bad("[router.upstream.outlierDetection]\ninterval = 0", "whole number from 1");
+    bad("[router.upstream.outlierDetection]\nmaxEjectionPercent = 101", "from 1 to 100");
+}
+
+#[test]
 fn transport_settings_of_both_sides() {
     let found = good(
         r#"

@@ -21,7 +21,8 @@ use super::*;
 use crate::certs;
 use crate::outputs::nodes::{FeedPosition, RefusedCluster};
 use crate::outputs::settings::{
-    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, Retry, Timeouts, UpstreamTls,
+    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, OutlierDetection, Retry, Timeouts,
+    UpstreamTls,
 };
 
 /// Settings that name real files in `folder`.
@@ -48,6 +49,7 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
         upstream_http2: Http2::default(),
         dns: Dns::default(),
         health_check: HealthCheck::default(),
+        outlier_detection: Some(OutlierDetection::default()),
     }
 }
 

@@ -12,9 +12,9 @@ use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 
-use super::{Materials, address, any, duration, number, tls};
+use super::{Materials, address, any, duration, health, number, tls};
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
-use crate::outputs::settings::{Dns, Gateway, HealthCheck, Http2};
+use crate::outputs::settings::{Dns, Gateway, Http2};
 
 const PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// Metadata by which an endpoint finds its transport socket.
@@ -38,8 +38,10 @@ pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any 
         )]),
         ..cluster::Cluster::default()
     };
+    // Where there is no other endpoint, a sick one is better than none.
     if from.endpoints.len() > 1 {
-        resource.health_checks.push(health_check(&gateway.health_check));
+        resource.health_checks.push(health::check(&gateway.health_check));
+        resource.outlier_detection = gateway.outlier_detection.as_ref().map(health::outlier_detection);
     }
     any(&resource)
 }
@@ -162,17 +164,4 @@ fn circuit_breakers(from: CircuitBreakers) -> cluster::CircuitBreakers {
         ..cluster::circuit_breakers::Thresholds::default()
     };
     cluster::CircuitBreakers { thresholds: vec![thresholds], ..cluster::CircuitBreakers::default() }
-}
-
-fn health_check(settings: &HealthCheck) -> core::HealthCheck {
-    core::HealthCheck {
-        timeout: duration(settings.timeout),
-        interval: duration(settings.interval),
-        unhealthy_threshold: number(settings.unhealthy_threshold),
-        healthy_threshold: number(settings.healthy_threshold),
-        health_checker: Some(core::health_check::HealthChecker::TcpHealthCheck(
-            core::health_check::TcpHealthCheck::default(),
-        )),
-        ..core::HealthCheck::default()
-    }
 }

@@ -8,6 +8,7 @@ mod cluster;
 mod compressor;
 mod extension;
 mod format;
+mod health;
 mod listener;
 mod local_reply;
 mod routes;

@@ -15,11 +15,13 @@ use envoy_types::pb::google::protobuf::{Any, StringValue};
 use prost::Message;
 use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RESPONSE_HEADERS};
 
+mod upstream;
+
 use super::*;
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
 use crate::outputs::settings::{
     AccessLog, Codec, Compressible, Compression, Dns, DownstreamTls, Gateway, HealthCheck, Http2, ListenerAddress,
-    LogFormat, Retry, Timeouts, TlsVersion, UpstreamTls,
+    LogFormat, OutlierDetection, Retry, Timeouts, TlsVersion, UpstreamTls,
 };
 
 fn gateway() -> Gateway {
@@ -43,6 +45,7 @@ fn gateway() -> Gateway {
         upstream_http2: Http2::default(),
         dns: Dns::default(),
         health_check: HealthCheck::default(),
+        outlier_detection: Some(OutlierDetection::default()),
     }
 }
 
@@ -417,6 +420,7 @@ fn several_endpoints_are_checked_for_health_and_one_is_not() {
     let one = translated(&[backend("a", 80, false, 0)], false, &gateway());
     let two = translated(&[backend("a", 80, false, 0), backend("b", 80, false, 1)], false, &gateway());
     assert_eq!((one.health_checks.len(), two.health_checks.len()), (0, 1));
+    assert_eq!((one.outlier_detection.is_some(), two.outlier_detection.is_some()), (false, true));
     assert_eq!((one.connect_timeout.unwrap().seconds, one.transport_socket_matches.len()), (20, 0));
 }
 
@@ -475,7 +479,6 @@ fn a_backend_must_be_who_it_is_said_to_be() {
         let san = &validation.match_typed_subject_alt_names[0];
         let pattern = san.matcher.as_ref().unwrap().match_pattern.clone();
         assert_eq!((san.san_type, pattern), (i32::from(kind), Some(MatchPattern::Exact(host.to_owned()))));
-        assert_eq!(context.common_tls_context.as_ref().unwrap().alpn_protocols, ["h2", "http/1.1"]);
     }
     let locality = &cluster.load_assignment.unwrap().endpoints[0];
     let matched = locality.lb_endpoints.iter().map(|endpoint| endpoint.metadata.is_some());

@@ -11,12 +11,15 @@ use crate::model::Endpoint;
 use crate::outputs::settings::{DownstreamTls, TlsVersion, UpstreamTls};
 
 const SOCKET: &str = "envoy.transport_sockets.tls";
-const ALPN: [&str; 2] = ["h2", "http/1.1"];
+/// Clients choose.
+const EITHER: [&str; 2] = ["h2", "http/1.1"];
+/// A cluster speaks one protocol: a backend that would choose another must not be offered it.
+const HTTP2: [&str; 1] = ["h2"];
 
 /// What the HTTPS listener shows its clients.
 pub(super) fn downstream(settings: &DownstreamTls, materials: &Materials) -> core::TransportSocket {
     let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
-    let mut common = common(materials, parameters, &ALPN);
+    let mut common = common(materials, parameters, &EITHER);
     common.validation_context_type = materials.client_authorities.as_deref().map(client_validation);
     let context = tls::DownstreamTlsContext {
         common_tls_context: Some(common),
@@ -42,7 +45,7 @@ pub(super) fn upstream(
     materials: &Materials,
 ) -> core::TransportSocket {
     let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
-    let mut common = common(materials, parameters, if http2 { &ALPN } else { &[] });
+    let mut common = common(materials, parameters, if http2 { &HTTP2 } else { &[] });
     if settings.verify {
         let validation =
             tls::common_tls_context::ValidationContextType::ValidationContext(validation(endpoint, settings));

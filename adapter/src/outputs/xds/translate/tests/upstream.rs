@@ -1,0 +1,85 @@
+//! What the settings of `[router.upstream]` and of an API become.
+
+use super::*;
+
+/// Settings and expected outcome of everything about TLS towards `https://a.example`.
+#[test]
+fn every_setting_of_tls_becomes_what_it_says() {
+    let file = |name: &str| {
+        let specifier = Some(core::data_source::Specifier::Filename(name.to_owned()));
+        core::DataSource { specifier, ..core::DataSource::default() }
+    };
+    let own = || Endpoint { trusted_ca: Some("OWN".into()), ..backend("a.example", 443, true, 0) };
+    let usual = || backend("a.example", 443, true, 0);
+    let system = || Some(file("/etc/ssl/certs/ca-certificates.crt"));
+    let defaults = UpstreamTls::default;
+    for (name, endpoint, http2, settings, trusted, names, alpn) in [
+        ("defaults", usual(), false, defaults(), system(), 1, vec![]),
+        ("HTTP/2", usual(), true, defaults(), system(), 1, vec!["h2"]),
+        ("own certificate", own(), false, defaults(), Some(inline(b"OWN")), 1, vec![]),
+        (
+            "other bundle",
+            usual(),
+            false,
+            UpstreamTls { trusted_certificates: "/x".to_owned(), ..defaults() },
+            Some(file("/x")),
+            1,
+            vec![],
+        ),
+        ("any name", usual(), false, UpstreamTls { verify_host_name: false, ..defaults() }, system(), 0, vec![]),
+        ("anybody", own(), true, UpstreamTls { verify: false, ..defaults() }, None, 0, vec!["h2"]),
+    ] {
+        let gateway = Gateway { upstream_tls: settings, ..gateway() };
+        let context = contexts(&translated(&[endpoint], http2, &gateway)).remove(0).1;
+        let found = validation(&context);
+        let common = context.common_tls_context.unwrap();
+        assert_eq!(found.as_ref().and_then(|found| found.trusted_ca.clone()), trusted, "{name}");
+        assert_eq!(found.map_or(0, |found| found.match_typed_subject_alt_names.len()), names, "{name}");
+        assert_eq!(common.alpn_protocols, alpn, "{name}");
+        let [shown] = common.tls_certificates.as_slice() else { panic!("{name}") };
+        assert_eq!(shown.certificate_chain, Some(inline(b"CERTIFICATE")), "{name}: the router's own is offered");
+        assert_eq!(context.sni, "a.example", "{name}");
+    }
+}
+
+#[test]
+fn http2_is_spoken_only_where_the_api_says_so() {
+    use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
+    use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+    let gateway = Gateway { upstream_http2: Http2 { header_table_bytes: 1, max_concurrent_streams: 2 }, ..gateway() };
+    let protocol = |http2| {
+        let mut options = translated(&[backend("a", 80, false, 0)], http2, &gateway).typed_extension_protocol_options;
+        let options = options.remove("envoy.extensions.upstreams.http.v3.HttpProtocolOptions").unwrap();
+        let options: envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions = open(&options);
+        let Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) = options.upstream_protocol_options else {
+            panic!()
+        };
+        explicit.protocol_config.unwrap()
+    };
+    assert!(matches!(protocol(false), ProtocolConfig::HttpProtocolOptions(_)));
+    let ProtocolConfig::Http2ProtocolOptions(http2) = protocol(true) else { panic!() };
+    assert_eq!((http2.hpack_table_size, http2.max_concurrent_streams), (number(1), number(2)));
+}
+
+#[test]
+fn endpoints_are_left_alone_by_the_settings_and_never_when_switched_off() {
+    let pair = [backend("a", 80, false, 0), backend("b", 80, false, 0)];
+    let of =
+        |outlier_detection| translated(&pair, false, &Gateway { outlier_detection, ..gateway() }).outlier_detection;
+    assert_eq!(of(None), None);
+    for (consecutive_5xx, expected) in [(None, 0), (Some(7), 7)] {
+        let settings = OutlierDetection { consecutive_failures: 3, consecutive_5xx, ..OutlierDetection::default() };
+        let found = of(Some(settings)).unwrap();
+        assert_eq!(found.consecutive_5xx, number(expected));
+        assert_eq!(
+            (found.consecutive_gateway_failure, found.enforcing_consecutive_gateway_failure),
+            (number(3), number(100))
+        );
+        assert_eq!(
+            (found.consecutive_local_origin_failure, found.split_external_local_origin_errors),
+            (number(3), true)
+        );
+        assert_eq!(found.max_ejection_percent, number(50), "one of two may be left alone");
+        assert_eq!((found.interval.unwrap().seconds, found.base_ejection_time.unwrap().seconds), (10, 30));
+    }
+}

@@ -201,6 +201,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
             downstream_tls: router.downstream_tls,
             access_log: router.access_log,
             compression: router.compression,
+            soap_faults: config.settings.soap_faults,
             connection_buffer_bytes: router.connection_buffer_bytes,
             timeouts: router.timeouts,
             retry: router.retry,

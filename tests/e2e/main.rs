@@ -22,6 +22,7 @@ mod outages;
 mod projects;
 mod refusals;
 mod requests;
+mod soap;
 mod system;
 mod tour;
 mod transport;

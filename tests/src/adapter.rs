@@ -35,6 +35,8 @@ pub struct AdapterConfig {
     pub token_services: Vec<TokenService>,
     /// Folder whose `apis` holds projects to deploy at the start.
     pub artifacts: Option<PathBuf>,
+    /// Further keys of the table `[adapter]` of its config.toml, as text.
+    pub adapter: String,
     /// Further tables of its config.toml, as text.
     pub extra: String,
 }
@@ -175,6 +177,14 @@ impl Adapter {
         Ok(())
     }
 
+    /// What `GET /apis` lists for a query such as `type:ws`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn list_of(&self, query: &str) -> Result<Value> {
+        Ok(Answer::of(self.rest(Method::GET, &format!("/apis?limit=1000&query={query}"))).await?.json())
+    }
+
     /// What `GET /apis` lists.
     ///
     /// # Errors
@@ -222,6 +232,7 @@ fn serve(config: &Path, folder: &Path) -> Result<Process> {
 fn toml(config: &AdapterConfig, ports: &Ports) -> String {
     let Ports { http, https, xds, rest, feed, public, admin, .. } = ports;
     let (state, module) = (config.state.display(), config.module.display());
+    let adapter = &config.adapter;
     let artifacts = config.artifacts.as_ref();
     let artifacts = artifacts.map_or_else(String::new, |path| format!("artifactsDirectory = '{}'", path.display()));
     let mut text = format!(
@@ -237,6 +248,7 @@ admin = {admin}
 
 [adapter]
 {artifacts}
+{adapter}
 
 [adapter.server]
 host = "127.0.0.1"

@@ -31,6 +31,8 @@ pub struct Settings {
     pub module: Option<PathBuf>,
     /// Issuers beside that of the test keys.
     pub token_services: Vec<TokenService>,
+    /// Further keys of the adapter's table `[adapter]`, as text.
+    pub adapter: String,
     /// Folder whose `apis` holds projects that are there from the start.
     pub artifacts: Option<PathBuf>,
     /// Further tables of the adapter's config.toml, as text.
@@ -52,6 +54,7 @@ impl Default for Settings {
             module: None,
             token_services: Vec::new(),
             artifacts: None,
+            adapter: String::new(),
             extra: String::new(),
             workers: 2,
             environment: "Default".to_owned(),
@@ -131,6 +134,7 @@ impl Gateway {
             module: settings.module.map_or_else(locate::module, Ok)?,
             token_services: settings.token_services,
             artifacts: settings.artifacts,
+            adapter: settings.adapter,
             extra: settings.extra,
         };
         locate::envoy()?;

@@ -26,6 +26,11 @@ pub struct Rest {
     pub token_key: Option<PathBuf>,
 }
 
+/// Whether callers who speak SOAP get SOAP faults.
+pub(super) fn soap_faults(reader: &mut Reader<'_>) -> bool {
+    reader.flag("adapter.soapErrorInXMLEnabled").unwrap_or(false)
+}
+
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPairPaths {

@@ -36,6 +36,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         authorization_header: authorization_header.unwrap_or(defaults.authorization_header),
         forward_authorization: reader.flag("enforcer.security.authHeader.enableOutboundAuthHeader").unwrap_or(false),
         clock_skew_seconds: defaults.clock_skew_seconds,
+        soap_faults: super::adapter::soap_faults(reader),
     }
 }
 

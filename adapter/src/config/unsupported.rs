@@ -4,12 +4,11 @@
 use super::reader::Reader;
 
 /// Key, and what it would do.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 11] = [
     ("controlPlane.enabled", "taking APIs and subscriptions from API Manager"),
     ("globalAdapter.enabled", "sharding over a global adapter"),
     ("adapter.consul.enabled", "service discovery by Consul"),
     ("adapter.sourceControl.enabled", "taking APIs from a git repository"),
-    ("adapter.soapErrorInXMLEnabled", "answering SOAP calls with SOAP faults"),
     ("analytics.enabled", "analytics"),
     ("tracing.enabled", "tracing"),
     ("router.awsLambda.enabled", "AWS Lambda"),

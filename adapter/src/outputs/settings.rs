@@ -73,6 +73,8 @@ pub struct Gateway {
     pub access_log: Option<AccessLog>,
     /// Compression; none when switched off.
     pub compression: Option<Compression>,
+    /// Whether callers who speak SOAP get SOAP faults from the router too.
+    pub soap_faults: bool,
     /// Most bytes a listener buffers for a connection.
     pub connection_buffer_bytes: u32,
     /// Timeouts.

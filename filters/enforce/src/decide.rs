@@ -1,5 +1,6 @@
 //! The request's way, in one screen.
 
+use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
 use crate::stages::{authenticate, authorize, mediate};
 use crate::{Cx, Decision, Edits, Question, Reply};
@@ -11,6 +12,7 @@ pub fn decide(cx: &Cx) -> Decision {
     match walk(cx) {
         Ok(edits) => Decision::Forward(edits),
         Err(Halt::Reply(reply)) => Decision::Reply(reply),
+        Err(Halt::Refuse(rejection)) => Decision::Reply(rejection.reply_to(cx)),
         Err(Halt::Ask(question)) => Decision::Ask(question),
     }
 }
@@ -19,7 +21,11 @@ pub fn decide(cx: &Cx) -> Decision {
 fn walk(cx: &Cx) -> Result<Edits, Halt> {
     let admitted = admit::admit(cx)?;
     let consent = admitted.consent(cx);
-    match walk_on(cx, &admitted) {
+    let outcome = walk_on(cx, &admitted).map_err(|halt| match halt {
+        Halt::Refuse(rejection) => Halt::Reply(rejection.reply_to(cx)),
+        other => other,
+    });
+    match outcome {
         Ok(mut edits) => {
             edits.response = consent;
             Ok(edits)
@@ -29,7 +35,7 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
             reply.headers.extend(consent.into_iter().map(|(name, value)| (name.into(), value)));
             Err(Halt::Reply(reply))
         }
-        Err(Halt::Ask(question)) => Err(Halt::Ask(question)),
+        other => other,
     }
 }
 
@@ -44,6 +50,8 @@ fn walk_on(cx: &Cx, admitted: &Admitted) -> Result<Edits, Halt> {
 pub(crate) enum Halt {
     /// The gateway answers.
     Reply(Reply),
+    /// The gateway refuses.
+    Refuse(Rejection),
     /// The world must answer first.
     Ask(Question),
 }

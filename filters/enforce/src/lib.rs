@@ -22,8 +22,10 @@ mod stages;
 #[cfg(test)]
 mod testing;
 pub mod token;
+mod uri_mapping;
 
 pub use cx::{Answer, Answers, Cx, Decision, Edits, MAX_QUESTIONS, Question, Reply, Timestamp};
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use headers::{Header, HeaderMap, MalformedHeaders};
+pub use uri_mapping::UriMapping;

@@ -54,7 +54,7 @@ pub(crate) fn token_with(scopes: &[&str]) -> Security {
 }
 
 pub(crate) fn resource(template: &str, operations: Vec<Operation>) -> Resource {
-    Resource { template: template.to_owned(), production: None, sandbox: None, operations }
+    Resource { template: template.to_owned(), production: None, sandbox: None, uri_mapping: None, operations }
 }
 
 pub(crate) fn backend(cluster: &str, base_path: &str) -> Backend {

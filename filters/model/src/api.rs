@@ -199,6 +199,10 @@ pub struct Resource {
     /// Overrides the API's sandbox backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Backend>,
+    /// Path and query below the backend's base path for a channel of a WebSocket API (`x-uri-mapping`), in which
+    /// `{uri.var.<name>}` stands for a parameter of the template. Without it a channel goes to the base path itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri_mapping: Option<String>,
     /// What may be done with it, one entry a method.
     pub operations: Vec<Operation>,
 }

@@ -13,11 +13,19 @@ pub struct Settings {
     pub forward_authorization: bool,
     /// Seconds a clock may be wrong when `exp` and `nbf` are checked.
     pub clock_skew_seconds: u32,
+    /// Whether callers who speak SOAP are refused with SOAP faults (`adapter.soapErrorInXMLEnabled`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub soap_faults: bool,
 }
 
 impl Default for Settings {
     /// The defaults of Choreo Connect.
     fn default() -> Self {
-        Self { authorization_header: "authorization".to_owned(), forward_authorization: false, clock_skew_seconds: 5 }
+        Self {
+            authorization_header: "authorization".to_owned(),
+            forward_authorization: false,
+            clock_skew_seconds: 5,
+            soap_faults: false,
+        }
     }
 }

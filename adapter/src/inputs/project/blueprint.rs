@@ -39,7 +39,13 @@ impl Blueprint {
             .map(|plan| {
                 let own = names::resource_id(&plan.template);
                 let (production, sandbox) = clusters.pair(plan.production.as_ref(), plan.sandbox.as_ref(), Some(&own));
-                Resource { template: plan.template.clone(), production, sandbox, operations: plan.operations.clone() }
+                Resource {
+                    template: plan.template.clone(),
+                    production,
+                    sandbox,
+                    uri_mapping: plan.uri_mapping.clone(),
+                    operations: plan.operations.clone(),
+                }
             })
             .collect();
         let clusters = clusters.list;

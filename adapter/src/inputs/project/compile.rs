@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_enforce::CompiledApi;
-use tollgate_model::{Api, ApiKind, LifeCycle, Security};
+use tollgate_model::{Api, LifeCycle, Security};
 
 use super::blueprint::Blueprint;
 use super::certificates::{self, EndpointCertificates};
@@ -224,7 +224,7 @@ fn merge(
         virtual_host: String::new(),
         base_path,
         default_base_path,
-        kind: ApiKind::Http,
+        kind: metadata.kind,
         life_cycle: metadata.life_cycle,
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
         mutual_ssl: None,

@@ -199,11 +199,11 @@ fn projects_are_refused_as_a_whole() {
     );
     refused(
         &project(
-            &json!({"name": null, "type": "SOAP"}),
+            &json!({"name": null, "type": "SSE"}),
             &json!({"paths": {"x": {}}}),
             &[("deployment_environments.json", json!([]))],
         ),
-        &["SOAP", "no name", "begin with /"],
+        &["SSE is no type", "no name", "begin with /"],
     );
     let many = format!("/{}", "{a}/".repeat(40));
     refused(&project(&nothing, &json!({"paths": {many: {"get": {}}}}), &[]), &["32 parameters"]);

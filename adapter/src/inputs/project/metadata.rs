@@ -1,6 +1,6 @@
 //! `api.yaml`: what the API is called, where it stands in its life cycle, and what it says of backends and security.
 
-use tollgate_model::LifeCycle;
+use tollgate_model::{ApiKind, LifeCycle};
 
 use super::credentials::{self, Credentials};
 use super::document::Node;
@@ -25,6 +25,8 @@ pub struct Metadata {
     pub organization: String,
     /// `context/version`.
     pub base_path: String,
+    /// Its kind.
+    pub kind: ApiKind,
     /// State in the life cycle; prototyped endpoints count as that.
     pub life_cycle: LifeCycle,
     /// Header of the access token, in lower case.
@@ -56,7 +58,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         root.error(problems, "there is no data object", "it describes the API", "use an API project made by apictl");
         return None;
     };
-    check_type(&data, problems);
+    let kind = kind(&data, problems);
     let mocked = is_mocked(&data, problems);
     check_policies(&data, problems);
     let name = required(&data, "name", names::name, problems);
@@ -88,6 +90,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         organization: optional(&data, "organizationId", names::token, problems)
             .map_or_else(|| options.organization.clone(), str::to_owned),
         base_path: format!("{context}/{version}"),
+        kind,
         life_cycle,
         authorization_header: optional(&data, "authorizationHeader", names::header, problems),
         default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
@@ -154,18 +157,21 @@ fn optional<'v, T>(
     }
 }
 
-fn check_type(data: &Node<'_>, problems: &mut Problems) {
-    let Some(node) = data.get("type") else { return };
+fn kind(data: &Node<'_>, problems: &mut Problems) -> ApiKind {
+    let Some(node) = data.get("type") else { return ApiKind::Http };
     match node.text(problems).map(str::to_ascii_uppercase).as_deref() {
         None | Some("HTTP" | "") => {}
-        Some(kind @ ("WS" | "GRAPHQL" | "SOAP")) => refuse(&node, &format!("the API type {kind}"), problems),
+        Some("SOAP") => return ApiKind::Soap,
+        Some("WS") => return ApiKind::WebSocket,
+        Some(kind @ "GRAPHQL") => refuse(&node, &format!("the API type {kind}"), problems),
         Some(kind) => node.error(
             problems,
             format!("{kind} is no type of API that a gateway serves"),
-            "only HTTP APIs can be deployed",
-            "deploy an API of type HTTP",
+            "only HTTP, SOAP and WS APIs can be deployed",
+            "deploy an API of one of these types",
         ),
     }
+    ApiKind::Http
 }
 
 /// Whether examples stand in for backends.

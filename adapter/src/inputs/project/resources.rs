@@ -30,6 +30,8 @@ pub struct ResourcePlan {
     pub production: Option<Upstream>,
     /// Its own sandbox backend.
     pub sandbox: Option<Upstream>,
+    /// Where the handshakes of a channel go.
+    pub uri_mapping: Option<String>,
     /// One entry a method.
     pub operations: Vec<Operation>,
 }
@@ -142,6 +144,7 @@ impl<'d, 'v> Resources<'d, 'v> {
             template,
             production: self.endpoints(node, "x-wso2-production-endpoints", problems).or(servers),
             sandbox: self.endpoints(node, "x-wso2-sandbox-endpoints", problems),
+            uri_mapping: None,
             operations,
         }
     }

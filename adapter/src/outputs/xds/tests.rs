@@ -41,6 +41,7 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
         codec: Codec::default(),
         downstream_tls: DownstreamTls::default(),
         access_log: None,
+        soap_faults: false,
         compression: Some(Compression::default()),
         connection_buffer_bytes: 1024 * 1024,
         timeouts: Timeouts::default(),

@@ -493,3 +493,5 @@ fn an_empty_backend_path_becomes_a_slash() {
     assert_eq!(outcome(&directory, "GET /pets/1.0?a=b", &[]), "-> /?a=b +cluster=prod");
     assert_eq!(outcome(&directory, "GET /pets/1.0/", &[]), "-> / +cluster=prod");
 }
+
+mod kinds;

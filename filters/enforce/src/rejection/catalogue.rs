@@ -21,9 +21,11 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 11] = [
+pub const CATALOGUE: [&Entry; 13] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
+    &NO_UPGRADE,
+    &UPGRADE,
     &NOT_FOUND,
     &UNREADABLE,
     &NOT_READY,
@@ -54,6 +56,28 @@ pub(super) const MALFORMED: Entry = Entry {
     challenge: false,
     details: "tollgate_400_malformed",
     meaning: "The request has more than 1,024 headers.",
+};
+
+pub(super) const NO_UPGRADE: Entry = Entry {
+    code: "400",
+    status: 400,
+    message: "Bad Request",
+    description: "This API is a WebSocket, which is opened by an upgrade.",
+    challenge: false,
+    details: "tollgate_400_no_upgrade",
+    meaning: "A plain request was sent to an API of type WS. Use a WebSocket client, as in `ws://<host>/<path>`, and see \
+              whether a proxy on the way takes the `upgrade` header away.",
+};
+
+pub(super) const UPGRADE: Entry = Entry {
+    code: "403",
+    status: 403,
+    message: "Forbidden",
+    description: "This API does not take upgrades to that protocol.",
+    challenge: false,
+    details: "tollgate_403_upgrade",
+    meaning: "The request wants to change the protocol of the connection (`upgrade` header), and the API is no WebSocket API, or \
+              the protocol is another one than `websocket`. What came after would pass the gateway unseen.",
 };
 
 pub(super) const NOT_FOUND: Entry = Entry {

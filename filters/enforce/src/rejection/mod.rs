@@ -4,11 +4,12 @@
 
 mod catalogue;
 mod render;
+mod soap;
 
 pub use catalogue::{CATALOGUE, Entry};
 
 use crate::decide::Halt;
-use crate::{Reply, Unreadable};
+use crate::{Cx, Reply, Unreadable};
 use catalogue as entries;
 
 /// Why a request is refused.
@@ -20,6 +21,10 @@ pub enum Rejection {
     AmbiguousPath,
     /// The header map cannot be read.
     Malformed,
+    /// A plain request to a WebSocket API.
+    NoUpgrade,
+    /// A request to change the protocol, which the API does not take.
+    Upgrade,
     /// The API's life cycle state is BLOCKED.
     ApiBlocked,
     /// No snapshot has arrived yet.
@@ -75,6 +80,8 @@ impl Rejection {
             Self::NotFound => &entries::NOT_FOUND,
             Self::AmbiguousPath => &entries::AMBIGUOUS_PATH,
             Self::Malformed => &entries::MALFORMED,
+            Self::NoUpgrade => &entries::NO_UPGRADE,
+            Self::Upgrade => &entries::UPGRADE,
             Self::ApiBlocked => &entries::API_BLOCKED,
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,
@@ -100,10 +107,19 @@ impl Rejection {
         }
     }
 
-    /// The reply to the client.
+    /// The reply to a client of whom nothing is known.
     #[must_use]
     pub fn reply(&self) -> Reply {
         render::json(self)
+    }
+
+    /// The reply to the client of that request, in its own language.
+    pub(crate) fn reply_to(&self, cx: &Cx) -> Reply {
+        let faults = cx.directory.settings().is_some_and(|settings| settings.soap_faults);
+        match soap::Version::of(cx.request).filter(|_| faults) {
+            Some(version) => soap::fault(self, version),
+            None => render::json(self),
+        }
     }
 }
 
@@ -115,6 +131,6 @@ impl From<Unreadable> for Rejection {
 
 impl From<Rejection> for Halt {
     fn from(rejection: Rejection) -> Self {
-        Self::Reply(rejection.reply())
+        Self::Refuse(rejection)
     }
 }

@@ -6,7 +6,7 @@ use super::Rejection;
 use crate::Reply;
 
 /// Sent with every refusal that has to do with who calls (the original sends it with 403 and 503 as well).
-const CHALLENGE: &str =
+pub(super) const CHALLENGE: &str =
     r#"Bearer realm="Choreo Connect", error="invalid_token", error_description="The provided token is invalid""#;
 
 /// Members in the order in which Choreo Connect writes them.

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use tollgate_model::{Operation, Resource};
 
 use super::{Captures, Template};
-use crate::Invalid;
+use crate::{Invalid, UriMapping};
 
 /// Compiled resources.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct CompiledResource {
     pub resource: Resource,
     /// Its path.
     pub template: Template,
+    /// Where the handshakes of a channel go.
+    pub uri_mapping: Option<UriMapping>,
     operations: Vec<Rc<Operation>>,
 }
 
@@ -84,8 +86,10 @@ impl ResourceTable {
 impl CompiledResource {
     fn compile(resource: &Resource) -> Result<Rc<Self>, Invalid> {
         let template = Template::compile(&resource.template)?;
+        let mapping = resource.uri_mapping.as_deref();
+        let uri_mapping = mapping.map(|mapping| UriMapping::compile(mapping, &resource.template)).transpose()?;
         let operations = resource.operations.iter().cloned().map(Rc::new).collect();
-        Ok(Rc::new(Self { resource: resource.clone(), template, operations }))
+        Ok(Rc::new(Self { resource: resource.clone(), template, uri_mapping, operations }))
     }
 
     fn operation(&self, method: &[u8]) -> Option<Rc<Operation>> {
@@ -116,6 +120,7 @@ mod tests {
             template: template.to_owned(),
             production: None,
             sandbox: None,
+            uri_mapping: None,
             operations: methods.iter().map(operation).collect(),
         }
     }

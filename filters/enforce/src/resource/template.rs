@@ -35,6 +35,14 @@ pub struct Captures<'p> {
     rest: &'p [u8],
 }
 
+impl Captures<'_> {
+    /// What the parameter at that position took; nothing when there is none.
+    #[must_use]
+    pub fn parameter(&self, position: usize) -> &[u8] {
+        self.parameters.get(position).copied().unwrap_or_default()
+    }
+}
+
 impl Template {
     /// Compiles a template. A query part, which some definitions carry, is left out.
     ///

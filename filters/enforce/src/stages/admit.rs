@@ -5,13 +5,13 @@
 use std::rc::Rc;
 
 use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
-use tollgate_model::{LifeCycle, Operation, Settings};
+use tollgate_model::{ApiKind, LifeCycle, Operation, Settings};
 
 use crate::cors::Consent;
 use crate::decide::Halt;
 use crate::rejection::Rejection;
 use crate::resource::{Captures, CompiledResource, Found, Reading, is_plain, lenient};
-use crate::{CompiledApi, Cx, Reply, Unreadable};
+use crate::{CompiledApi, Cx, Header, Reply, Unreadable};
 
 /// Longest host name (RFC 1035 §2.3.4); a longer one is nobody's virtual host.
 const MAX_HOST: usize = 255;
@@ -59,7 +59,19 @@ pub(crate) fn admit<'c>(cx: &Cx<'c>) -> Result<Admitted<'c>, Halt> {
         return Err(Halt::Reply(reply));
     }
     let operation = operation.ok_or_else(|| allowed_methods(&resource))?;
+    check_upgrade(cx, api.api.kind)?;
     Ok(Admitted { settings, api, resource, operation, captures, query })
+}
+
+/// Only a WebSocket API is a tunnel, and it is nothing else. Envoy takes `upgrade` away from requests that do not ask for
+/// one, and makes one of HTTP/2's extended CONNECT.
+fn check_upgrade(cx: &Cx, kind: ApiKind) -> Result<(), Rejection> {
+    match (kind, cx.request.get("upgrade")) {
+        (ApiKind::WebSocket, Header::Absent) => Err(Rejection::NoUpgrade),
+        (ApiKind::WebSocket, Header::One(protocol)) if protocol.eq_ignore_ascii_case(b"websocket") => Ok(()),
+        (_, Header::Absent) => Ok(()),
+        _ => Err(Rejection::Upgrade),
+    }
 }
 
 /// One reading's answer.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tollgate_model::contract::CLUSTER_HEADER;
-use tollgate_model::{Backend, Security};
+use tollgate_model::{ApiKind, Backend, Security};
 
 use super::admit::Admitted;
 use super::authenticate::authorization_header;
@@ -81,12 +81,23 @@ fn choose<'a>(admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Re
 /// `None` when that is what the request has anyway.
 fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Option<Vec<u8>> {
     let mut path = backend.base_path.clone().into_bytes();
-    admitted.resource.template.expand(&admitted.captures, &mut path);
+    match (&admitted.resource.uri_mapping, admitted.api.api.kind) {
+        (Some(mapping), ApiKind::WebSocket) => mapping.expand(&admitted.captures, admitted.query, &mut path),
+        // The name of a channel is the gateway's; the backend has one path for all that are not mapped.
+        (None, ApiKind::WebSocket) => rest_of_path(admitted, &mut path),
+        _ => {
+            admitted.resource.template.expand(&admitted.captures, &mut path);
+            rest_of_path(admitted, &mut path);
+        }
+    }
+    (cx.request.pseudo(":path") != Some(path.as_slice())).then_some(path)
+}
+
+fn rest_of_path(admitted: &Admitted, path: &mut Vec<u8>) {
     if path.is_empty() {
         path.push(b'/');
     }
     path.extend_from_slice(admitted.query);
-    (cx.request.pseudo(":path") != Some(path.as_slice())).then_some(path)
 }
 
 /// Timeout and retries of the backend, which Envoy's router takes from headers.

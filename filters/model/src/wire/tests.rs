@@ -52,6 +52,7 @@ fn api() -> Api {
             template: "/menu/{id}".to_owned(),
             production: None,
             sandbox: Some(backend("sand")),
+            uri_mapping: None,
             operations: vec![
                 operation("GET", Security::Unsecured),
                 operation("PUT", Security::OAuth2 { scopes: vec!["write".to_owned()] }),

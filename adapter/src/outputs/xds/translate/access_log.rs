@@ -29,7 +29,7 @@ pub(super) fn access_log(settings: &AccessLog) -> accesslog::AccessLog {
             })),
         }),
         LogFormat::Json(members) => {
-            let format = JsonFormat { members: Some(Members::of(members)), content_type: String::new(), formatters };
+            let format = JsonFormat { members: Some(Members::of(members)), formatters, ..JsonFormat::default() };
             let log = JsonFileAccessLog { path, log_format: Some(format) };
             Any { type_url: FileAccessLog::type_url(), value: log.encode_to_vec() }
         }

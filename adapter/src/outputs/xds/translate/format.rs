@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use envoy_types::pb::envoy::config::accesslog::v3::AccessLogFilter;
-use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::core::v3::{DataSource, TypedExtensionConfig};
 use envoy_types::pb::google::protobuf::{UInt32Value, Value, value};
 
 /// `google.protobuf.Struct`.
@@ -24,13 +24,16 @@ impl Members {
     }
 }
 
-/// `envoy.config.core.v3.SubstitutionFormatString` with a JSON format.
+/// `envoy.config.core.v3.SubstitutionFormatString` with a JSON format, or with a text where a body is no JSON.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct JsonFormat {
     #[prost(message, optional, tag = "2")]
     pub(super) members: Option<Members>,
     #[prost(string, tag = "4")]
     pub(super) content_type: String,
+    /// In place of the members.
+    #[prost(message, optional, tag = "5")]
+    pub(super) text: Option<DataSource>,
     #[prost(message, repeated, tag = "6")]
     pub(super) formatters: Vec<TypedExtensionConfig>,
 }

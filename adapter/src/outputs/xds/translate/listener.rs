@@ -55,7 +55,7 @@ fn one(
 
 fn manager(gateway: &Gateway) -> Any {
     let mut manager = any(&connection_manager(gateway));
-    let replies = WithLocalReplies { local_reply_config: Some(local_replies()) };
+    let replies = WithLocalReplies { local_reply_config: Some(local_replies(gateway.soap_faults)) };
     manager.value.extend(replies.encode_to_vec());
     manager
 }
@@ -82,6 +82,11 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         common_http_protocol_options: Some(core::HttpProtocolOptions {
             idle_timeout: duration(timeouts.connection_idle),
             ..core::HttpProtocolOptions::default()
+        }),
+        // A WebSocket is opened by extended CONNECT there (RFC 8441).
+        http2_protocol_options: Some(core::Http2ProtocolOptions {
+            allow_connect: true,
+            ..core::Http2ProtocolOptions::default()
         }),
         stream_idle_timeout: duration(timeouts.stream_idle),
         request_timeout: duration(timeouts.request),

@@ -1,9 +1,10 @@
-//! The routes: the gateway's own pages on the system host, and one route for everything else.
+//! The routes: the gateway's own pages on the system host, one route for WebSockets, and one for everything else.
 //!
 //! Only the gateway's own pages go without the enforcer. Every other request needs it, because without the header it sets
 //! there is no cluster to go to.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -16,6 +17,7 @@ use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, text_source, yes};
 use crate::outputs::settings::Gateway;
 
 const EVERY_HOST: &str = "*";
+const WEBSOCKET: &str = "websocket";
 
 /// Name and resource of the route configuration. `ready` is what `/ready` says, `test_keys` whether there is `/testkey`.
 #[must_use]
@@ -28,14 +30,14 @@ pub fn routes(gateway: &Gateway, test_keys: bool, ready: bool) -> (String, Any) 
         own.push(page("/testkey", "GET|POST", to_adapter(None)));
         own.push(page("/.wellknown/jwks", "GET", to_adapter(Some("/jwks"))));
     }
-    own.push(to_backend(gateway));
+    own.extend(to_backends(gateway));
     let host = &gateway.system_host;
     let virtual_hosts = if host == EVERY_HOST {
         vec![virtual_host("system", vec![EVERY_HOST.to_owned()], own)]
     } else {
         vec![
             virtual_host("system", vec![host.clone(), format!("{host}:*")], own),
-            virtual_host("apis", vec![EVERY_HOST.to_owned()], vec![to_backend(gateway)]),
+            virtual_host("apis", vec![EVERY_HOST.to_owned()], to_backends(gateway).into()),
         ]
     };
     let configuration = route::RouteConfiguration {
@@ -127,6 +129,37 @@ fn to_adapter(path: Option<&str>) -> route::route::Action {
         cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(PUBLIC_CLUSTER.to_owned())),
         ..route::RouteAction::default()
     })
+}
+
+/// Longest that a WebSocket stays open.
+const MAX_TUNNEL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What upgrades the connection goes first. Which API may be upgraded is the enforcer's decision: without it there is no
+/// cluster to go to.
+fn to_backends(gateway: &Gateway) -> [route::Route; 2] {
+    let mut tunnel = to_backend(gateway);
+    tunnel.name = "websockets".to_owned();
+    if let Some(matched) = &mut tunnel.r#match {
+        let pattern = string_matcher::MatchPattern::Exact(WEBSOCKET.to_owned());
+        let protocol = StringMatcher { match_pattern: Some(pattern), ignore_case: true };
+        matched.headers.push(route::HeaderMatcher {
+            name: "upgrade".to_owned(),
+            header_match_specifier: Some(route::header_matcher::HeaderMatchSpecifier::StringMatch(protocol)),
+            ..route::HeaderMatcher::default()
+        });
+    }
+    if let Some(route::route::Action::Route(action)) = &mut tunnel.action {
+        action.upgrade_configs.push(route::route_action::UpgradeConfig {
+            upgrade_type: WEBSOCKET.to_owned(),
+            enabled: yes(),
+            ..route::route_action::UpgradeConfig::default()
+        });
+        action.max_stream_duration = Some(route::route_action::MaxStreamDuration {
+            max_stream_duration: duration(MAX_TUNNEL),
+            ..route::route_action::MaxStreamDuration::default()
+        });
+    }
+    [tunnel, to_backend(gateway)]
 }
 
 /// The cluster is what the enforcer says; without it there is none and the answer is 503. Timeouts and retries are those

@@ -37,6 +37,7 @@ fn gateway() -> Gateway {
         codec: Codec::default(),
         downstream_tls: DownstreamTls::default(),
         access_log: None,
+        soap_faults: false,
         compression: Some(Compression::default()),
         connection_buffer_bytes: 1024 * 1024,
         timeouts: Timeouts::default(),
@@ -294,15 +295,16 @@ fn outline(any: &Any) -> Vec<(Vec<String>, Vec<String>)> {
 #[test]
 fn system_pages_are_on_the_system_host_only() {
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let pages = strings(&["/health", "/ready", "/testkey", "/.wellknown/jwks", "apis"]);
+    let pages = strings(&["/health", "/ready", "/testkey", "/.wellknown/jwks", "websockets", "apis"]);
     let (name, any) = routes(&gateway(), true, true);
     assert_eq!(name, "default");
-    let expected = [(strings(&["localhost", "localhost:*"]), pages.clone()), (strings(&["*"]), strings(&["apis"]))];
+    let expected =
+        [(strings(&["localhost", "localhost:*"]), pages.clone()), (strings(&["*"]), strings(&["websockets", "apis"]))];
     assert_eq!(outline(&any), expected);
     let (_, any) = routes(&Gateway { system_host: "*".to_owned(), ..gateway() }, true, true);
     assert_eq!(outline(&any), [(strings(&["*"]), pages)]);
     let (_, any) = routes(&gateway(), false, true);
-    assert_eq!(outline(&any)[0].1, ["/health", "/ready", "apis"]);
+    assert_eq!(outline(&any)[0].1, ["/health", "/ready", "websockets", "apis"]);
 }
 
 #[test]
@@ -315,10 +317,11 @@ fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_clust
             .typed_per_filter_config
             .get(ENFORCER_FILTER)
             .is_some_and(|config| open::<route::FilterConfig>(config).disabled);
-        assert_eq!(disabled, found.name != "apis", "{}", found.name);
+        let own = !["websockets", "apis"].contains(&found.name.as_str());
+        assert_eq!(disabled, own, "{}", found.name);
         let path = found.r#match.as_ref().unwrap().path_specifier.as_ref();
         let exact = matches!(path, Some(route::route_match::PathSpecifier::Path(_)));
-        assert_eq!(exact, found.name != "apis", "{}", found.name);
+        assert_eq!(exact, own, "{}", found.name);
         if let (false, Some(route::route::Action::Route(action))) = (disabled, &found.action) {
             let header = route::route_action::ClusterSpecifier::ClusterHeader(CLUSTER_HEADER.to_owned());
             assert_eq!(action.cluster_specifier, Some(header));
@@ -329,6 +332,48 @@ fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_clust
     }
 }
 
+/// The tunnel is for nothing but requests that ask for it, and those ask no other route.
+#[test]
+fn only_websockets_are_upgraded_and_not_for_ever() {
+    let (_, any) = routes(&gateway(), true, true);
+    let configuration: route::RouteConfiguration = open(&any);
+    for found in configuration.virtual_hosts.iter().flat_map(|host| &host.routes) {
+        let Some(route::route::Action::Route(action)) = &found.action else { continue };
+        let upgrades: Vec<&str> = action.upgrade_configs.iter().map(|one| one.upgrade_type.as_str()).collect();
+        let lasts = action.max_stream_duration.and_then(|limit| limit.max_stream_duration);
+        if found.name != "websockets" {
+            assert_eq!((upgrades.as_slice(), lasts), (&[][..], None), "{}", found.name);
+            continue;
+        }
+        assert_eq!((upgrades.as_slice(), lasts.unwrap().seconds), (&["websocket"][..], 86_400));
+        let [matcher] = found.r#match.as_ref().unwrap().headers.as_slice() else { panic!("{found:?}") };
+        let Some(route::header_matcher::HeaderMatchSpecifier::StringMatch(text)) = &matcher.header_match_specifier
+        else {
+            panic!("{matcher:?}")
+        };
+        assert_eq!((matcher.name.as_str(), text.ignore_case), ("upgrade", true));
+    }
+}
+
+/// Callers who speak SOAP come first, since the first mapper that applies counts.
+#[test]
+fn soap_faults_of_envoy_come_before_the_rest() {
+    use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+    let manager = manager(&open(&listeners(&Gateway { soap_faults: true, ..gateway() }, &materials())[0].1));
+    let replies = manager.local_reply_config.unwrap();
+    let found = replies.mappers.iter().map(|mapper| {
+        let conditions = match mapper.filter.clone().unwrap().filter_specifier {
+            Some(FilterSpecifier::AndFilter(all)) => all.filters.len(),
+            Some(FilterSpecifier::ResponseFlagFilter(_)) => 1,
+            other => panic!("{other:?}"),
+        };
+        (mapper.body_format_override.clone().unwrap().content_type, conditions)
+    });
+    let expected = [("text/xml", 3), ("application/soap+xml", 2), ("application/json", 1)];
+    let expected = expected.into_iter().flat_map(|(form, conditions)| vec![(form.to_owned(), conditions); 15]);
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}
+
 /// What the enforcer decides about a response must reach it, whatever header that is.
 #[test]
 fn every_response_header_of_the_contract_comes_from_filter_state() {
@@ -336,7 +381,7 @@ fn every_response_header_of_the_contract_comes_from_filter_state() {
     let (_, any) = routes(&gateway(), true, true);
     let configuration: route::RouteConfiguration = open(&any);
     let found = configuration.virtual_hosts.iter().flat_map(|host| &host.routes);
-    for found in found.filter(|route| route.name == "apis") {
+    for found in found.filter(|route| !route.name.starts_with('/')) {
         let added = found.response_headers_to_add.iter().map(|option| {
             let header = option.header.clone().unwrap();
             assert!(!option.keep_empty_value, "{header:?}");

@@ -1,6 +1,6 @@
 //! Wires inputs, model and outputs, and runs them until the process is told to stop. The only place that knows all parts.
 //!
-//! Order: certificates, store, stored deployments, the artifacts directory, outputs, admin pages, REST API, ready. What
+//! Order: certificates, store, stored deployments, the artifacts directory, the Git repository, outputs, admin pages, REST API, ready. What
 //! gateways are told first is therefore complete.
 
 use std::net::SocketAddr;
@@ -16,8 +16,10 @@ use crate::certs::{self, CertError, DevelopmentCertificates};
 use crate::config::{Config, KeyPairPaths, Rest, TestKeyConfig};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
-use crate::inputs::folder::{self, FolderError};
-use crate::model::{Problems, Refusals, World, WorldWriter};
+use crate::inputs::folder::{Folder, FolderError};
+use crate::inputs::git::{Git, GitError};
+use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
+use crate::outputs::acknowledge::Acknowledgements;
 use crate::outputs::settings::{Gateway, TestKeys};
 use crate::outputs::{self, OutputError, OutputSettings};
 use crate::tls::{self, TlsError};
@@ -37,6 +39,9 @@ pub enum RunError {
     /// The artifacts directory cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The Git repository cannot be used.
+    #[error("the Git repository cannot be used: {0}")]
+    Git(#[from] GitError),
     /// An output cannot start.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -116,13 +121,10 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
     let served = catalog.load().await?;
     tracing::info!(served, "stored deployments read");
-    if let Some(artifacts) = &config.artifacts {
-        let outcome = folder::deploy_all(artifacts, &catalog, refusals.as_ref()).await?;
-        tracing::info!(deployed = outcome.deployed, refused = outcome.refused, "artifacts directory read");
-    }
+    let sources = Sources::open(&config, &catalog, &refusals).await?;
     // Bound before anything is served, so that a busy port stops the adapter before gateways rely on it.
     let rest = match &config.rest {
-        Some(rest) => Some(bind_rest(rest, &config, &development, Arc::clone(&catalog)).await?),
+        Some(rest) => Some(bind_rest(rest, &config, &development, Arc::clone(&catalog), Arc::clone(&status)).await?),
         None => None,
     };
     let settings = output_settings(&config, &development);
@@ -130,10 +132,38 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     let (admin, admin_task) = admin::spawn(config.admin, Arc::clone(&status), shutdown.clone()).await?;
     let mut tasks = vec![admin_task];
     let address = rest.as_ref().map(|rest| rest.address.to_string()).unwrap_or_else(|| "off".to_owned());
-    tasks.extend(rest.map(|rest| rest.spawn(shutdown)));
+    tasks.extend(rest.map(|rest| rest.spawn(shutdown.clone())));
+    tasks.extend(sources.follow(shutdown));
     status.set_ready();
     tracing::info!(rest = %address, xds = %outputs.xds, feed = %outputs.feed, public = %outputs.public, %admin, "ready");
     Ok(Running { outputs, tasks })
+}
+
+/// Where projects come from beside the REST API. They are read before gateways are told anything.
+struct Sources {
+    folder: Option<Folder>,
+    git: Option<Git>,
+}
+
+impl Sources {
+    async fn open(config: &Config, catalog: &Arc<Catalog>, refusals: &Arc<dyn Refusals>) -> Result<Self, RunError> {
+        let mut sources = Self { folder: None, git: None };
+        if let Some(artifacts) = &config.artifacts {
+            let (folder, outcome) = Folder::open(artifacts, Arc::clone(catalog), Arc::clone(refusals)).await?;
+            tracing::info!(served = outcome.served, refused = outcome.refused, "artifacts directory read");
+            sources.folder = Some(folder);
+        }
+        if let Some(git) = &config.git {
+            sources.git = Some(Git::open(git.clone(), Arc::clone(catalog), Arc::clone(refusals)).await?);
+        }
+        Ok(sources)
+    }
+
+    fn follow(self, shutdown: CancellationToken) -> impl Iterator<Item = JoinHandle<()>> {
+        let folder = self.folder.map(|folder| tokio::spawn(folder.run(shutdown.clone())));
+        let git = self.git.map(|git| tokio::spawn(git.run(shutdown)));
+        folder.into_iter().chain(git)
+    }
 }
 
 /// The REST API, bound and not served yet.
@@ -156,6 +186,7 @@ async fn bind_rest(
     config: &Config,
     development: &DevelopmentCertificates,
     catalog: Arc<Catalog>,
+    status: Arc<Status>,
 ) -> Result<BoundRest, RunError> {
     let (certificate, key) = adapter_pair(config, development);
     let tls = tls::server_config(&certificate, &key, None)?;
@@ -165,7 +196,8 @@ async fn bind_rest(
     let failed = |source| OutputError::Bind { what: "the REST API", address: rest.address, source };
     let listener = TcpListener::bind(rest.address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    Ok(BoundRest { address, listener, tls, api: RestApi::new(catalog, auth) })
+    let gateways = Arc::new(Acknowledgements::new(status));
+    Ok(BoundRest { address, listener, tls, api: RestApi::new(catalog, auth, gateways, rest.deploy_timeout) })
 }
 
 fn adapter_pair(config: &Config, development: &DevelopmentCertificates) -> (PathBuf, PathBuf) {
@@ -240,6 +272,10 @@ impl Refusals for StatusRefusals {
 
     fn accept(&self, origin: &str) {
         self.0.accept(origin);
+    }
+
+    fn source(&self, name: &str, report: SourceReport) {
+        self.0.source(name, report);
     }
 }
 

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
-use crate::model::{Problem, Problems};
+use crate::model::{Problem, Problems, SourceReport};
+use crate::outputs::acknowledge::Published;
 use crate::outputs::nodes::{NodeReport, Nodes};
 
 /// Most refused projects that are remembered; the oldest by name goes first.
@@ -19,9 +21,11 @@ const MAX_REFUSED: usize = 1024;
 pub struct Status {
     ready: AtomicBool,
     nodes: Arc<Nodes>,
+    published: watch::Sender<Published>,
     refused: Mutex<BTreeMap<String, Vec<Problem>>>,
     issuers: Mutex<BTreeMap<String, IssuerReport>>,
     counts: Mutex<Counts>,
+    sources: Mutex<BTreeMap<String, SourceReport>>,
     /// What has happened so often.
     pub counters: Counters,
 }
@@ -107,6 +111,12 @@ impl Status {
         &self.nodes
     }
 
+    /// What gateways were told of last.
+    #[must_use]
+    pub const fn published(&self) -> &watch::Sender<Published> {
+        &self.published
+    }
+
     /// A project (its file, or a deployment's name) was refused.
     pub fn refuse(&self, origin: &str, problems: &Problems) {
         let mut refused = lock(&self.refused);
@@ -119,6 +129,11 @@ impl Status {
     /// A project that may have been refused before is good now, or gone.
     pub fn accept(&self, origin: &str) {
         lock(&self.refused).remove(origin);
+    }
+
+    /// News of a source of projects.
+    pub fn source(&self, name: &str, report: SourceReport) {
+        lock(&self.sources).insert(name.to_owned(), report);
     }
 
     /// News of an issuer.
@@ -139,6 +154,7 @@ impl Status {
             counts: *lock(&self.counts),
             gateways: self.nodes.report(),
             issuers: lock(&self.issuers).clone(),
+            sources: lock(&self.sources).clone(),
             refused: lock(&self.refused).clone(),
         }
     }
@@ -155,6 +171,8 @@ pub struct Report {
     pub gateways: Vec<NodeReport>,
     /// The issuers by name.
     pub issuers: BTreeMap<String, IssuerReport>,
+    /// The sources of projects by name.
+    pub sources: BTreeMap<String, SourceReport>,
     /// Refused projects and what is wrong with them.
     pub refused: BTreeMap<String, Vec<Problem>>,
 }

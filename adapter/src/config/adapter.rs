@@ -11,6 +11,8 @@ use crate::inputs::apictl::User;
 use crate::inputs::project::names;
 
 const MAX_TOKEN_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_DEPLOY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_DEPLOY_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_TOKEN_VALIDITY: Duration = Duration::from_secs(60 * 60);
 
 /// The REST API.
@@ -22,6 +24,8 @@ pub struct Rest {
     pub users: Vec<User>,
     /// How long its tokens are valid.
     pub token_validity: Duration,
+    /// How long the answer to a change waits for the gateways.
+    pub deploy_timeout: Duration,
     /// PKCS #8 PEM of the RSA key that signs them; a development key when none is configured.
     pub token_key: Option<PathBuf>,
 }
@@ -46,8 +50,9 @@ pub(super) fn rest(reader: &mut Reader<'_>) -> Option<Rest> {
     let port = super::own_port(reader, "adapter.server.port", 9843);
     let token_validity = token_validity(reader);
     let token_key = reader.path("adapter.server.tokenPrivateKeyPath");
+    let deploy_timeout = deploy_timeout(reader);
     let users = users(reader, enabled);
-    enabled.then_some(Rest { address: SocketAddr::new(host, port), users, token_validity, token_key })
+    enabled.then_some(Rest { address: SocketAddr::new(host, port), users, token_validity, deploy_timeout, token_key })
 }
 
 fn token_validity(reader: &mut Reader<'_>) -> Duration {
@@ -62,6 +67,24 @@ fn token_validity(reader: &mut Reader<'_>) -> Duration {
         None => {
             reader.warn(KEY, "this is no duration, so 1h is used", "write for example 1h or 30m");
             DEFAULT_TOKEN_VALIDITY
+        }
+    }
+}
+
+fn deploy_timeout(reader: &mut Reader<'_>) -> Duration {
+    const KEY: &str = "adapter.server.deployTimeout";
+    let Some(text) = reader.text(KEY) else { return DEFAULT_DEPLOY_TIMEOUT };
+    match duration::parse(&text) {
+        Some(timeout) if timeout <= MAX_DEPLOY_TIMEOUT => timeout,
+        // What the parser takes for none at all.
+        None if ["0", "0s", "0ms"].contains(&text.trim()) => Duration::ZERO,
+        _ => {
+            reader.error(
+                KEY,
+                "a duration of at most 5m is expected here",
+                "write for example 5s, or 0s for no waiting",
+            );
+            DEFAULT_DEPLOY_TIMEOUT
         }
     }
 }

@@ -7,6 +7,7 @@ mod duration;
 mod enforcer;
 mod reader;
 mod router;
+mod source_control;
 mod unsupported;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ pub use enforcer::TestKeyConfig;
 pub use reader::{Environment, Reader};
 pub use router::RouterConfig;
 
+use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
 use crate::model::Problems;
 use crate::outputs::settings::{Listen, TokenService};
@@ -34,6 +36,8 @@ pub struct Config {
     pub truststore: Option<PathBuf>,
     /// Folder below which `apis` holds projects to deploy at the start.
     pub artifacts: Option<PathBuf>,
+    /// The Git repository that projects come from.
+    pub git: Option<GitSettings>,
     /// Folder of the store, of development certificates and of fetched keys.
     pub state: PathBuf,
     /// The enforcer module.
@@ -69,12 +73,14 @@ impl Config {
             SocketAddr::new(listen, port)
         };
         let admin = own_port(&mut reader, "tollgate.listen.admin", 6060);
+        let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
         let config = Self {
             rest: adapter::rest(&mut reader),
             keystore: adapter::key_pair(&mut reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
             truststore: reader.path("adapter.truststore.location"),
             artifacts: reader.path("adapter.artifactsDirectory"),
-            state: reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate")),
+            git: source_control::read(&mut reader, &state),
+            state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
             listen: Listen {
                 xds: port(&mut reader, "tollgate.listen.xds", 18000),

@@ -216,6 +216,13 @@ impl<'e> Reader<'e> {
         self.leaves.keys().any(|leaf| *leaf == key || leaf.starts_with(&prefix))
     }
 
+    /// Leaves everything below that key unread on purpose: what is switched off needs not even be right.
+    pub fn skip(&mut self, section: &str) {
+        let prefix = format!("{}.", section.to_lowercase());
+        let below: Vec<String> = self.leaves.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
+        self.used.extend(below);
+    }
+
     /// Warns of everything that nobody read, and gives the problems back.
     #[must_use]
     pub fn finish(mut self) -> Problems {

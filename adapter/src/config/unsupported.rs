@@ -4,11 +4,10 @@
 use super::reader::Reader;
 
 /// Key, and what it would do.
-const REFUSED: [(&str, &str); 11] = [
+const REFUSED: [(&str, &str); 10] = [
     ("controlPlane.enabled", "taking APIs and subscriptions from API Manager"),
     ("globalAdapter.enabled", "sharding over a global adapter"),
     ("adapter.consul.enabled", "service discovery by Consul"),
-    ("adapter.sourceControl.enabled", "taking APIs from a git repository"),
     ("analytics.enabled", "analytics"),
     ("tracing.enabled", "tracing"),
     ("router.awsLambda.enabled", "AWS Lambda"),

@@ -1,7 +1,8 @@
-//! How APIs arrive: over REST ([`apictl`]) and from a directory ([`folder`]), as projects that [`project`] reads and
-//! [`catalog`] keeps. Must never import `outputs`.
+//! How APIs arrive: over REST ([`apictl`]), from a directory ([`folder`]) and from a Git repository ([`git`]), as projects
+//! that [`project`] reads and [`catalog`] keeps. Must never import `outputs`.
 
 pub mod apictl;
 pub mod catalog;
 pub mod folder;
+pub mod git;
 pub mod project;

@@ -1,11 +1,15 @@
 //! What inputs make and outputs watch. Knows neither: must never import `inputs` or `outputs`, and must never do I/O.
 
+pub mod gateways;
+mod origin;
 pub mod problem;
 mod refusals;
 pub mod world;
 mod writer;
 
+pub use gateways::Gateways;
+pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};
-pub use refusals::Refusals;
+pub use refusals::{Refusals, SourceReport};
 pub use world::{CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, World};
 pub use writer::WorldWriter;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use tollgate_model::{Api, Issuer, Settings};
 
+use super::Origin;
+
 /// Identifies a deployment: one API on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeploymentKey {
@@ -86,8 +88,12 @@ pub struct Endpoint {
 /// The state of the adapter.
 #[derive(Debug, Clone, Default)]
 pub struct World {
+    /// Counts the changes; every published world has a higher one than its predecessor.
+    pub revision: u64,
     /// All deployments.
     pub deployments: BTreeMap<DeploymentKey, Arc<Deployment>>,
+    /// Where the deployments come from.
+    pub origins: BTreeMap<DeploymentKey, Origin>,
     /// Issuers whose tokens are accepted.
     pub issuers: Vec<Arc<Issuer>>,
     /// Global settings of the filters.

@@ -20,13 +20,17 @@ impl WorldWriter {
         Self { sender: watch::Sender::new(Arc::new(world)) }
     }
 
-    /// Applies `change` to a copy of the world and publishes the result.
-    pub fn update(&self, change: impl FnOnce(&mut World)) {
+    /// Applies `change` to a copy of the world and publishes the result. Gives the revision of that world.
+    pub fn update(&self, change: impl FnOnce(&mut World)) -> u64 {
+        let mut revision = 0;
         self.sender.send_modify(|shared| {
             let mut world = World::clone(shared);
             change(&mut world);
+            world.revision = shared.revision.wrapping_add(1);
+            revision = world.revision;
             *shared = Arc::new(world);
         });
+        revision
     }
 
     /// The world as it is now.

@@ -2,6 +2,7 @@
 //!
 //! Outputs watch the world and never change it, but for the issuers' keys that they fetch. Must never import `inputs`.
 
+pub mod acknowledge;
 mod body;
 pub mod feed;
 pub mod issuers;

@@ -5,16 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::sync::watch;
+use tollgate_model::contract::FEED_WAIT_SECONDS;
 use tollgate_model::wire::Cursor;
 
+use super::acknowledge::PublishedEnvironment;
+use super::feed;
 use super::xds::ResourceType;
 
 /// Most gateways that are remembered; beyond it, the one not seen for longest is forgotten, connected ones never.
 const MAX_NODES: usize = 4096;
+/// Filters that have not asked for so long are gone.
+const FEED_SILENCE: Duration = Duration::from_secs(FEED_WAIT_SECONDS + 10);
 
 /// All gateways that were seen.
 #[derive(Debug, Default)]
@@ -34,6 +39,8 @@ struct Node {
     environment: String,
     known_environment: bool,
     stream: Option<u64>,
+    /// Whether it ever had a stream, so that its clusters come from here.
+    is_managed: bool,
     types: BTreeMap<ResourceType, TypeState>,
     refused_clusters: BTreeMap<String, RefusedCluster>,
     feed: Option<Cursor>,
@@ -96,6 +103,7 @@ impl Nodes {
         let stream = registry.next_stream;
         let node = registry.node(name, environment);
         node.stream = Some(stream);
+        node.is_managed = true;
         node.types.clear();
         node.refused_clusters.clear();
         if fresh {
@@ -143,6 +151,16 @@ impl Nodes {
         state.is_some_and(|state| state.has_answered(version))
     }
 
+    /// Where every connected gateway of the environment is. One without a stream counts while its filters keep asking.
+    #[must_use]
+    pub fn standing(&self, environment: &str) -> Vec<Standing> {
+        let now = SystemTime::now();
+        let registry = self.lock();
+        let connected =
+            registry.by_name.iter().filter(|(_, node)| node.environment == environment && node.is_connected(now));
+        connected.map(|(name, node)| node.standing(name)).collect()
+    }
+
     /// Wakes up whenever something changed.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<()> {
@@ -170,6 +188,7 @@ impl Registry {
             environment: environment.to_owned(),
             known_environment: true,
             stream: None,
+            is_managed: false,
             types: BTreeMap::new(),
             refused_clusters: BTreeMap::new(),
             feed: None,
@@ -191,7 +210,43 @@ impl Registry {
     }
 }
 
+/// Where a connected gateway is.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// `node id/instance`.
+    pub name: String,
+    /// Version of the clusters it took; none if it gets no clusters from here.
+    clusters: Option<Option<String>>,
+    feed: Option<Cursor>,
+    /// Clusters it refuses, and why.
+    pub refused: BTreeMap<String, String>,
+}
+
+impl Standing {
+    /// Whether it has all of that.
+    #[must_use]
+    pub fn has(&self, goal: &PublishedEnvironment) -> bool {
+        let has_clusters = self.clusters.as_ref().is_none_or(|taken| taken.as_ref() == Some(&goal.clusters));
+        has_clusters && self.feed.is_some_and(|shown| feed::has_reached(shown, goal.feed))
+    }
+}
+
 impl Node {
+    fn is_connected(&self, now: SystemTime) -> bool {
+        let asks = || now.duration_since(self.seen).is_ok_and(|since| since < FEED_SILENCE);
+        self.stream.is_some() || (!self.is_managed && self.feed.is_some() && asks())
+    }
+
+    fn standing(&self, name: &str) -> Standing {
+        let taken = || self.types.get(&ResourceType::Cluster).and_then(|state| state.acknowledged.clone());
+        Standing {
+            name: name.to_owned(),
+            clusters: self.is_managed.then(taken),
+            feed: self.feed,
+            refused: self.refused_clusters.iter().map(|(name, why)| (name.clone(), why.error.clone())).collect(),
+        }
+    }
+
     /// Ready once and for the life of its process: later refusals leave the last good resources in use.
     fn settle(&self) {
         let taken =

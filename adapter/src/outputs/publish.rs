@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::acknowledge::{Published, PublishedEnvironment};
 use super::feed::Feed;
-use super::xds::{Blueprint, ClusterResources, Clusters, ResourceType};
+use super::xds::{Blueprint, ClusterResources, Clusters, ResourceType, Resources};
 use crate::admin::{Counts, Status};
 use crate::model::World;
 
@@ -44,6 +45,7 @@ impl Publisher {
         feed.apply(&now)?;
         let published = watch::Sender::new(Arc::new(clusters.resources()));
         let publisher = Self { world, blueprint, clusters, published, feed, status };
+        publisher.note(now.revision);
         publisher.count(&now);
         Ok(publisher)
     }
@@ -70,6 +72,8 @@ impl Publisher {
                 () = at(prune) => {
                     if self.clusters.prune(Instant::now()) {
                         self.send();
+                        let revision = self.status.published().borrow().revision;
+                        self.note(revision);
                     }
                 }
             }
@@ -86,6 +90,7 @@ impl Publisher {
             tracing::error!(%error, "the filters cannot be told of a change; it is tried again with the next one");
             return;
         }
+        self.note(world.revision);
         self.clusters.retire(world, Instant::now());
         self.count(world);
     }
@@ -100,6 +105,18 @@ impl Publisher {
             }
             changed
         })
+    }
+
+    /// Says what there is to acknowledge from now on.
+    fn note(&self, revision: u64) {
+        let feed = self.feed.cursors();
+        let shown = Arc::clone(&self.published.borrow());
+        let of = |(environment, clusters): (&String, &Arc<Resources>)| {
+            let feed = feed.get(environment).copied()?;
+            Some((environment.clone(), PublishedEnvironment { clusters: clusters.version().to_owned(), feed }))
+        };
+        let environments = shown.iter().filter_map(of).collect();
+        self.status.published().send_replace(Published { revision, environments });
     }
 
     async fn settled(&self) {

@@ -1,14 +1,17 @@
 //! The REST API that apictl speaks: `/api/mgw/adapter/0.1`.
 //!
-//! Who calls is checked before a body is read; a deployment is answered after it is stored and published.
+//! Who calls is checked before a body is read; a deployment is answered after it is stored and published, and after the
+//! connected gateways have answered for it or a short time has passed.
 
 pub mod auth;
 mod body;
 mod parameters;
 mod reply;
+mod report;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::Stream;
@@ -23,7 +26,9 @@ use warp::{Filter, Rejection};
 pub use auth::{Authenticator, KeyError, User};
 
 use self::parameters::Query;
-use super::catalog::{Catalog, DeployError, Selection, Source, UndeployError};
+use self::report::Report;
+use super::catalog::{Catalog, DeployError, Selection, Summary, UndeployError};
+use crate::model::{Gateways, Problems};
 
 /// Path of everything.
 pub const BASE: &str = "/api/mgw/adapter/0.1";
@@ -37,6 +42,8 @@ pub struct RestApi {
     catalog: Arc<Catalog>,
     auth: Authenticator,
     uploads: Arc<Semaphore>,
+    gateways: Arc<dyn Gateways>,
+    patience: Duration,
 }
 
 /// `GET /apis`.
@@ -60,6 +67,19 @@ struct ApiItem {
     virtual_host: String,
 }
 
+impl From<Summary> for ApiItem {
+    fn from(one: Summary) -> Self {
+        Self {
+            api_name: one.name,
+            version: one.version,
+            api_type: one.api_type,
+            context: one.context,
+            environments: one.environments.into_iter().collect(),
+            virtual_host: one.virtual_host,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Token {
@@ -67,10 +87,10 @@ struct Token {
 }
 
 impl RestApi {
-    /// The API over that catalogue.
+    /// The API over that catalogue. Answers to changes wait so long for the gateways.
     #[must_use]
-    pub fn new(catalog: Arc<Catalog>, auth: Authenticator) -> Self {
-        Self { catalog, auth, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) }
+    pub fn new(catalog: Arc<Catalog>, auth: Authenticator, gateways: Arc<dyn Gateways>, patience: Duration) -> Self {
+        Self { catalog, auth, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)), gateways, patience }
     }
 
     /// The filter that answers every request.
@@ -145,14 +165,17 @@ impl RestApi {
     ) -> Result<Response, Response> {
         let permit = self.uploads.acquire().await.map_err(|error| internal(&error.to_string()))?;
         let archive = body::archive(content_type(headers), body).await?;
-        let outcome = self.catalog.deploy(Source::Archive(archive), query.overwrite()).await;
+        let outcome = self.catalog.deploy(archive, query.overwrite()).await;
         drop(permit);
         match outcome {
-            Ok(warnings) => {
-                for warning in &warnings {
+            Ok(deployed) => {
+                for warning in &deployed.warnings {
                     tracing::warn!(%warning, "deployed with a warning");
                 }
-                Ok(reply::empty(StatusCode::OK))
+                let gateways = self.gateways.answers(&deployed.change, self.patience).await;
+                let apis = deployed.targets.into_iter().map(ApiItem::from).collect();
+                let report = Report::new("The API is deployed.", apis, gateways, deployed.warnings);
+                Ok(reply::json(StatusCode::OK, &report))
             }
             Err(DeployError::Invalid(problems)) => {
                 let message = "The API project is not valid.";
@@ -173,17 +196,7 @@ impl RestApi {
         all.retain(|one| kind.as_ref().is_none_or(|kind| *kind == one.api_type));
         let total = all.len();
         all.truncate(limit.unwrap_or(total));
-        let list: Vec<ApiItem> = all
-            .into_iter()
-            .map(|one| ApiItem {
-                api_name: one.name,
-                version: one.version,
-                api_type: one.api_type,
-                context: one.context,
-                environments: one.environments.into_iter().collect(),
-                virtual_host: one.virtual_host,
-            })
-            .collect();
+        let list: Vec<ApiItem> = all.into_iter().map(ApiItem::from).collect();
         Ok(reply::json(StatusCode::OK, &ApiList { total, count: list.len(), list }))
     }
 
@@ -198,7 +211,11 @@ impl RestApi {
         })();
         let selection = selection.map_err(|invalid: parameters::Invalid| reply::invalid(&invalid))?;
         match self.catalog.undeploy(selection).await {
-            Ok(()) => Ok(reply::empty(StatusCode::OK)),
+            Ok(change) => {
+                let gateways = self.gateways.answers(&change, self.patience).await;
+                let report = Report::new("The API is undeployed.", Vec::new(), gateways, Problems::new());
+                Ok(reply::json(StatusCode::OK, &report))
+            }
             Err(UndeployError::NotFound) => Err(reply::error(StatusCode::NOT_FOUND, "The API is not deployed.")),
             Err(error) => Err(internal(&error.to_string())),
         }

@@ -10,13 +10,22 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use super::*;
 use crate::inputs::catalog::Store;
 use crate::inputs::project::CompileOptions;
-use crate::model::{Problems, Refusals, World, WorldWriter};
+use crate::model::{Problems, Refusals, World, WorldWriter, gateways};
 
 struct Silent;
 
 impl Refusals for Silent {
     fn refuse(&self, _: &str, _: &Problems) {}
     fn accept(&self, _: &str) {}
+}
+
+/// No gateway is connected.
+struct Nobody;
+
+impl Gateways for Nobody {
+    fn answers<'a>(&'a self, _: &'a gateways::Change, _: Duration) -> gateways::Answers<'a> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 fn api() -> (RestApi, tempfile::TempDir) {
@@ -26,7 +35,8 @@ fn api() -> (RestApi, tempfile::TempDir) {
     let catalog = Catalog::new(store, CompileOptions::default(), world, Arc::new(Silent));
     let users = vec![User { username: "admin".to_owned(), password: "admin".to_owned() }];
     let key = RS256KeyPair::generate(2048).unwrap().to_pem().unwrap();
-    (RestApi::new(catalog, Authenticator::new(users, &key, 60).unwrap()), directory)
+    let auth = Authenticator::new(users, &key, 60).unwrap();
+    (RestApi::new(catalog, auth, Arc::new(Nobody), Duration::ZERO), directory)
 }
 
 const BASIC: &str = "Basic YWRtaW46YWRtaW4=";
@@ -83,7 +93,9 @@ async fn deploy_list_and_undeploy() {
     assert_eq!((&one["total"], &one["count"]), (&json!(2), &json!(1)));
     assert_eq!(answer(&api, request("GET", "/apis?query=type:ws")).await.1["total"], json!(0));
     let gone = "/apis?apiName=Pets&version=1.0.0&vhost=&environments=";
-    assert_eq!(answer(&api, request("DELETE", gone)).await, (200, Value::Null));
+    let (status, body) = answer(&api, request("DELETE", gone)).await;
+    assert_eq!((status, &body["gateways"]), (200, &json!([])));
+    assert!(body["message"].as_str().unwrap().starts_with("The API is undeployed. No gateway"), "{body}");
     assert_eq!(answer(&api, request("DELETE", gone)).await.0, 404);
     assert_eq!(answer(&api, request("GET", "/apis")).await.1["total"], json!(1));
 }

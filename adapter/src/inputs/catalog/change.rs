@@ -1,62 +1,68 @@
-//! How the catalogue changes: the steps of a deployment, of a removal and of loading, in their order.
+//! How the catalogue changes over the REST API: the steps of a deployment, of a removal and of loading, in their order.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use super::state::{Entry, State};
-use super::store::{Change, Record, Store, StoreError, Stored};
-use super::{Catalog, DeployError, Selection, Source, UndeployError};
+use super::state::{Claim, Entry, State};
+use super::store::{self, Record, Store, StoreError, Stored};
+use super::{Catalog, DeployError, Deployed, Selection, UndeployError, summary};
 use crate::inputs::project::{CompileOptions, Compiled, archive, compile};
-use crate::model::{Deployment, DeploymentKey, Problems};
+use crate::model::{Deployment, DeploymentKey, Origin, Problems, gateways};
 
-pub(super) async fn deploy(catalog: Arc<Catalog>, source: Source, overwrite: bool) -> Result<Problems, DeployError> {
-    let options = catalog.options.clone();
-    let (compiled, archive) = spawn_blocking(move || read(source, &options)).await?.map_err(DeployError::Invalid)?;
-    let deployments: Vec<Deployment> =
-        compiled.targets.iter().map(|(host, environments)| compiled.blueprint.on(host, environments.clone())).collect();
+pub(super) async fn deploy(catalog: Arc<Catalog>, archive: Bytes, overwrite: bool) -> Result<Deployed, DeployError> {
+    let options = Arc::clone(&catalog.options);
+    let unpacked = archive.clone();
+    let compiled = spawn_blocking(move || compile(&archive::unpack(&unpacked)?, &options)).await?;
+    let compiled = compiled.map_err(DeployError::Invalid)?;
+    let deployments = deployments(&compiled);
 
     let mut state = catalog.state.lock().await;
+    let claim = if overwrite { Claim::Replace } else { Claim::New };
     for deployment in &deployments {
-        state
-            .check(deployment, overwrite)
-            .map_err(|collision| DeployError::Conflict(collision.problems(deployment)))?;
+        state.check(deployment, claim).map_err(|collision| DeployError::Conflict(collision.problems(deployment)))?;
     }
+    let mut change = gateways::Change::default();
     let entries: Vec<(DeploymentKey, Entry)> =
-        deployments.into_iter().map(|deployment| entry(deployment, archive.is_some())).collect();
-    if archive.is_some() {
-        let changes = entries
-            .iter()
-            .map(|(key, entry)| Change::Put(key.clone(), entry.record.clone(), archive.clone()))
-            .collect();
-        commit(&catalog.store, changes).await??;
-    }
+        deployments.into_iter().map(|deployment| entry(deployment, Origin::Rest)).collect();
+    let changes = entries
+        .iter()
+        .map(|(key, entry)| store::Change::Put(key.clone(), entry.record.clone(), Some(archive.clone())))
+        .collect();
+    commit(&catalog.store, changes).await??;
+    let mut targets = Vec::new();
     for (key, entry) in &entries {
         tracing::info!(api = %entry.record.name, version = %entry.record.version, virtual_host = %key.virtual_host,
             environments = ?entry.record.environments, "deployed");
         catalog.refusals.accept(&origin(key));
+        concern(&mut change, state.get(key));
+        concern(&mut change, Some(entry));
+        change.clusters.extend(clusters(entry));
+        targets.push(summary(key, entry));
     }
-    publish(&catalog, &mut state, entries, &[]);
-    Ok(compiled.warnings)
+    change.revision = publish(&catalog, &mut state, entries, &[]);
+    Ok(Deployed { warnings: compiled.warnings, change, targets })
 }
 
-pub(super) async fn undeploy(catalog: Arc<Catalog>, selection: Selection) -> Result<(), UndeployError> {
+pub(super) async fn undeploy(catalog: Arc<Catalog>, selection: Selection) -> Result<gateways::Change, UndeployError> {
     let mut state = catalog.state.lock().await;
+    let mut change = gateways::Change::default();
     let (mut kept, mut removed, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     for (key, entry) in state.entries().filter(|(key, entry)| is_selected(key, entry, &selection)) {
+        concern(&mut change, Some(entry));
         let mut entry = entry.clone();
         if !selection.environments.is_empty() {
             entry.record.environments.retain(|environment| !selection.environments.contains(environment));
         }
         if selection.environments.is_empty() || entry.record.environments.is_empty() {
             // Also of one that is not stored: an older one of the same key may be.
-            changes.push(Change::Remove(key.clone()));
+            changes.push(store::Change::Remove(key.clone()));
             removed.push(key.clone());
             continue;
         }
-        if entry.stored {
-            changes.push(Change::Put(key.clone(), entry.record.clone(), None));
+        if entry.origin.is_stored() {
+            changes.push(store::Change::Put(key.clone(), entry.record.clone(), None));
         }
         let environments = entry.record.environments.clone();
         entry.deployment =
@@ -71,12 +77,15 @@ pub(super) async fn undeploy(catalog: Arc<Catalog>, selection: Selection) -> Res
         catalog.refusals.accept(&origin(key));
     }
     tracing::info!(api = %selection.name, version = %selection.version, removed = removed.len(), kept = kept.len(), "undeployed");
-    publish(&catalog, &mut state, kept, &removed);
-    Ok(())
+    if !selection.environments.is_empty() {
+        change.environments.retain(|environment| selection.environments.contains(environment));
+    }
+    change.revision = publish(&catalog, &mut state, kept, &removed);
+    Ok(change)
 }
 
 pub(super) async fn load(catalog: Arc<Catalog>) -> Result<usize, DeployError> {
-    let (store, options) = (Arc::clone(&catalog.store), catalog.options.clone());
+    let (store, options) = (Arc::clone(&catalog.store), Arc::clone(&catalog.options));
     let found = spawn_blocking(move || {
         let mut found = Vec::new();
         store.load(|stored| found.push(stored.map(|stored| restore(stored, &options)))).map(|()| found)
@@ -92,7 +101,7 @@ pub(super) async fn load(catalog: Arc<Catalog>) -> Result<usize, DeployError> {
                 continue;
             }
         };
-        let collision = entry.deployment.as_ref().and_then(|one| Some((one, fresh.check(one, false).err()?)));
+        let collision = entry.deployment.as_ref().and_then(|one| Some((one, fresh.check(one, Claim::New).err()?)));
         if let Some((deployment, collision)) = collision {
             problems.extend(collision.problems(deployment));
             entry.deployment = None;
@@ -111,18 +120,13 @@ pub(super) async fn load(catalog: Arc<Catalog>) -> Result<usize, DeployError> {
         .entries()
         .filter_map(|(key, entry)| Some((key.clone(), Arc::clone(entry.deployment.as_ref()?))))
         .collect();
+    let origins = state.entries().map(|(key, entry)| (key.clone(), entry.origin.clone())).collect();
     catalog.world.update(|world| {
+        world.origins = origins;
         world.deployments = deployments;
         world.environments = environments;
     });
     Ok(served)
-}
-
-fn read(source: Source, options: &CompileOptions) -> Result<(Compiled, Option<Bytes>), Problems> {
-    match source {
-        Source::Archive(bytes) => Ok((compile(&archive::unpack(&bytes)?, options)?, Some(bytes))),
-        Source::Files(files) => Ok((compile(&files, options)?, None)),
-    }
 }
 
 fn restore(stored: Stored, options: &CompileOptions) -> (DeploymentKey, Entry, Problems) {
@@ -141,10 +145,15 @@ fn restore(stored: Stored, options: &CompileOptions) -> (DeploymentKey, Entry, P
         let why = "this release reads another id from the project";
         problems.error(("", ""), "the stored project belongs to another API", why, "deploy it again");
     }
-    (key, Entry { record, deployment, stored: true }, problems)
+    (key, Entry { record, deployment, origin: Origin::Rest }, problems)
 }
 
-fn entry(deployment: Deployment, stored: bool) -> (DeploymentKey, Entry) {
+pub(super) fn deployments(compiled: &Compiled) -> Vec<Deployment> {
+    compiled.targets.iter().map(|(host, environments)| compiled.blueprint.on(host, environments.clone())).collect()
+}
+
+pub(super) fn entry(deployment: impl Into<Arc<Deployment>>, origin: Origin) -> (DeploymentKey, Entry) {
+    let deployment = deployment.into();
     let record = Record::new(
         deployment.environments.clone(),
         deployment.api.name.clone(),
@@ -152,7 +161,16 @@ fn entry(deployment: Deployment, stored: bool) -> (DeploymentKey, Entry) {
         deployment.api_type.clone(),
         deployment.context.clone(),
     );
-    (deployment.key(), Entry { record, deployment: Some(Arc::new(deployment)), stored })
+    (deployment.key(), Entry { record, deployment: Some(deployment), origin })
+}
+
+/// Gateways of a deployment's environments have to do with the change.
+fn concern(change: &mut gateways::Change, entry: Option<&Entry>) {
+    change.environments.extend(entry.into_iter().flat_map(|entry| entry.record.environments.iter().cloned()));
+}
+
+fn clusters(entry: &Entry) -> impl Iterator<Item = String> {
+    entry.deployment.iter().flat_map(|deployment| deployment.clusters.iter().map(|cluster| cluster.name.clone()))
 }
 
 fn is_selected(key: &DeploymentKey, entry: &Entry, selection: &Selection) -> bool {
@@ -163,29 +181,40 @@ fn is_selected(key: &DeploymentKey, entry: &Entry, selection: &Selection) -> boo
             || entry.record.environments.iter().any(|one| selection.environments.contains(one)))
 }
 
-fn publish(catalog: &Catalog, state: &mut State, put: Vec<(DeploymentKey, Entry)>, removed: &[DeploymentKey]) {
-    for (key, entry) in &put {
-        state.put(key.clone(), entry.clone());
-    }
+fn publish(catalog: &Catalog, state: &mut State, put: Vec<(DeploymentKey, Entry)>, removed: &[DeploymentKey]) -> u64 {
+    let mut touched: Vec<DeploymentKey> = removed.to_vec();
     for key in removed {
         state.remove(key);
     }
+    for (key, entry) in put {
+        touched.push(key.clone());
+        state.put(key, entry);
+    }
+    show(catalog, state, &touched)
+}
+
+/// Tells the world how these deployments are now, and gives its revision.
+pub(super) fn show(catalog: &Catalog, state: &State, touched: &[DeploymentKey]) -> u64 {
     let environments = state.environments(&catalog.options.virtual_hosts);
     catalog.world.update(|world| {
         world.environments = environments;
-        for key in removed {
-            world.deployments.remove(key);
-        }
-        for (key, entry) in put {
-            match entry.deployment {
-                Some(deployment) => world.deployments.insert(key, deployment),
-                None => world.deployments.remove(&key),
+        for key in touched {
+            match state.get(key) {
+                Some(entry) => world.origins.insert(key.clone(), entry.origin.clone()),
+                None => world.origins.remove(key),
+            };
+            match state.get(key).and_then(|entry| entry.deployment.as_ref()) {
+                Some(deployment) => world.deployments.insert(key.clone(), Arc::clone(deployment)),
+                None => world.deployments.remove(key),
             };
         }
-    });
+    })
 }
 
-async fn commit(store: &Arc<Store>, changes: Vec<Change>) -> Result<Result<(), StoreError>, tokio::task::JoinError> {
+pub(super) async fn commit(
+    store: &Arc<Store>,
+    changes: Vec<store::Change>,
+) -> Result<Result<(), StoreError>, tokio::task::JoinError> {
     let store = Arc::clone(store);
     spawn_blocking(move || store.apply(&changes)).await
 }

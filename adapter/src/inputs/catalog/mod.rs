@@ -6,6 +6,7 @@
 mod change;
 mod state;
 mod store;
+mod sync;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,18 +15,21 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 pub use store::{Store, StoreError};
+pub use sync::{Batch, ProjectPut};
 
 use self::state::State;
-use super::project::{CompileOptions, ProjectFiles};
-use crate::model::{Problems, Refusals, WorldWriter};
+use super::project::{CompileOptions, Compiled, ProjectFiles, compile};
+use crate::model::{DeploymentKey, Problems, Refusals, WorldWriter, gateways};
 
-/// Where a project comes from.
+/// What a deployment did.
 #[derive(Debug, Clone)]
-pub enum Source {
-    /// An uploaded archive, which is stored.
-    Archive(Bytes),
-    /// Files of the artifacts directory, which are read again at every start.
-    Files(ProjectFiles),
+pub struct Deployed {
+    /// What is accepted, but probably not meant.
+    pub warnings: Problems,
+    /// What gateways are to take.
+    pub change: gateways::Change,
+    /// The deployments the project made.
+    pub targets: Vec<Summary>,
 }
 
 /// Why a project was not deployed. Nothing was changed.
@@ -92,7 +96,7 @@ pub struct Selection {
 /// The catalogue. Share it in an [`Arc`].
 pub struct Catalog {
     store: Arc<Store>,
-    options: CompileOptions,
+    options: Arc<CompileOptions>,
     world: WorldWriter,
     refusals: Arc<dyn Refusals>,
     state: Mutex<State>,
@@ -102,23 +106,42 @@ impl Catalog {
     /// An empty catalogue over that store. Call [`Catalog::load`] before anything is deployed.
     #[must_use]
     pub fn new(store: Store, options: CompileOptions, world: WorldWriter, refusals: Arc<dyn Refusals>) -> Arc<Self> {
-        Arc::new(Self { store: Arc::new(store), options, world, refusals, state: Mutex::default() })
+        Arc::new(Self { store: Arc::new(store), options: Arc::new(options), world, refusals, state: Mutex::default() })
     }
 
-    /// Deploys a project and returns when gateways are told of it.
+    /// Stores and deploys an uploaded project and returns when gateways are told of it.
     ///
     /// # Errors
     /// Why nothing was changed.
-    pub async fn deploy(self: &Arc<Self>, source: Source, overwrite: bool) -> Result<Problems, DeployError> {
+    pub async fn deploy(self: &Arc<Self>, archive: Bytes, overwrite: bool) -> Result<Deployed, DeployError> {
         // A task of its own: it runs to its end even when whoever asked goes away.
-        tokio::spawn(change::deploy(Arc::clone(self), source, overwrite)).await?
+        tokio::spawn(change::deploy(Arc::clone(self), archive, overwrite)).await?
+    }
+
+    /// Reads a project as [`Catalog::sync`] wants it. Takes a while: call it off the async threads.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn compile(&self, files: &ProjectFiles) -> Result<Compiled, Problems> {
+        compile(files, &self.options)
+    }
+
+    /// Takes over what changed in a source of projects, in one step. Each project is taken or refused by itself, and a
+    /// refused one leaves what it had deployed before.
+    ///
+    /// Gives the outcome of every put project, in their order.
+    ///
+    /// # Errors
+    /// Why nothing at all was changed.
+    pub async fn sync(self: &Arc<Self>, batch: Batch) -> Result<Vec<Result<(), Problems>>, DeployError> {
+        tokio::spawn(sync::sync(Arc::clone(self), batch)).await?
     }
 
     /// Removes deployments and returns when gateways are told of it.
     ///
     /// # Errors
     /// Why nothing was changed.
-    pub async fn undeploy(self: &Arc<Self>, selection: Selection) -> Result<(), UndeployError> {
+    pub async fn undeploy(self: &Arc<Self>, selection: Selection) -> Result<gateways::Change, UndeployError> {
         tokio::spawn(change::undeploy(Arc::clone(self), selection)).await?
     }
 
@@ -133,15 +156,18 @@ impl Catalog {
     /// All deployments, by virtual host and id.
     pub async fn list(&self) -> Vec<Summary> {
         let state = self.state.lock().await;
-        let summary = |(key, entry): (&crate::model::DeploymentKey, &state::Entry)| Summary {
-            name: entry.record.name.clone(),
-            version: entry.record.version.clone(),
-            api_type: entry.record.api_type.clone(),
-            context: entry.record.context.clone(),
-            environments: entry.record.environments.clone(),
-            virtual_host: key.virtual_host.clone(),
-        };
-        state.entries().map(summary).collect()
+        state.entries().map(|(key, entry)| summary(key, entry)).collect()
+    }
+}
+
+fn summary(key: &DeploymentKey, entry: &state::Entry) -> Summary {
+    Summary {
+        name: entry.record.name.clone(),
+        version: entry.record.version.clone(),
+        api_type: entry.record.api_type.clone(),
+        context: entry.record.context.clone(),
+        environments: entry.record.environments.clone(),
+        virtual_host: key.virtual_host.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::store::Record;
-use crate::model::{Deployment, DeploymentKey, Problems};
+use crate::model::{Deployment, DeploymentKey, Origin, Problems};
 
 /// One deployment.
 #[derive(Debug, Clone)]
@@ -13,8 +13,19 @@ pub struct Entry {
     pub record: Record,
     /// What is served; `None` when the stored project can no longer be read. It is denied then, and keeps its place.
     pub deployment: Option<Arc<Deployment>>,
-    /// Whether the store has it. Deployments of the artifacts directory are read again at every start instead.
-    pub stored: bool,
+    /// Where it comes from. What is not stored is read again by its source at every start.
+    pub origin: Origin,
+}
+
+/// By what right a deployment takes a place that is taken.
+#[derive(Debug, Clone, Copy)]
+pub enum Claim<'o> {
+    /// By none: the place must be free.
+    New,
+    /// Whoever asks wants it replaced.
+    Replace,
+    /// A project replaces what it made itself, and what came over the REST API, but no other project's.
+    Project(&'o Origin),
 }
 
 /// Why a deployment cannot be added.
@@ -22,6 +33,8 @@ pub struct Entry {
 pub enum Collision {
     /// The API is there already, and overriding was not asked for.
     Exists,
+    /// Another project has the API; this says which.
+    Owned(String),
     /// Another API has the base path.
     BasePath(String),
     /// Another API's clusters have the same name.
@@ -29,7 +42,7 @@ pub enum Collision {
 }
 
 /// All deployments with the names they take.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     entries: BTreeMap<DeploymentKey, Entry>,
     paths: BTreeMap<(String, String), DeploymentKey>,
@@ -46,10 +59,16 @@ impl State {
     ///
     /// # Errors
     /// What it collides with.
-    pub fn check(&self, deployment: &Deployment, overwrite: bool) -> Result<(), Collision> {
+    pub fn check(&self, deployment: &Deployment, claim: Claim<'_>) -> Result<(), Collision> {
         let key = deployment.key();
-        if !overwrite && self.entries.contains_key(&key) {
-            return Err(Collision::Exists);
+        match (claim, self.entries.get(&key)) {
+            (Claim::New, Some(_)) => return Err(Collision::Exists),
+            (Claim::Project(origin), Some(taken))
+                if !taken.origin.is_stored() && !taken.origin.is_project_of(origin) =>
+            {
+                return Err(Collision::Owned(taken.origin.describe()));
+            }
+            _ => {}
         }
         for path in paths(deployment) {
             if self.paths.get(&path).is_some_and(|owner| *owner != key) {
@@ -82,10 +101,16 @@ impl State {
         self.entries.insert(key, entry);
     }
 
+    /// The deployment of that key.
+    #[must_use]
+    pub fn get(&self, key: &DeploymentKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
     /// Removes a deployment and frees its names.
-    pub fn remove(&mut self, key: &DeploymentKey) {
-        let Some(entry) = self.entries.remove(key) else { return };
-        let mut free = vec![(key.virtual_host.clone(), entry.record.context)];
+    pub fn remove(&mut self, key: &DeploymentKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        let mut free = vec![(key.virtual_host.clone(), entry.record.context.clone())];
         if let Some(deployment) = &entry.deployment {
             free.extend(paths(deployment));
             for cluster in &deployment.clusters {
@@ -99,6 +124,7 @@ impl State {
                 self.paths.remove(&path);
             }
         }
+        Some(entry)
     }
 
     /// The configured environments, and those that only a deployment names, with its virtual host as their default one.
@@ -128,6 +154,12 @@ impl Collision {
                 format!("{name} {version} is already deployed on {host}"),
                 "deploying again would replace it",
                 "use override=true if that is meant",
+            ),
+            Self::Owned(owner) => problems.error(
+                ("", ""),
+                format!("{name} {version} is already deployed on {host} by {owner}"),
+                "nobody could tell which of the two projects is meant",
+                "remove one of them, or give it another name, version or virtual host",
             ),
             Self::BasePath(path) => problems.error(
                 ("", ""),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::*;
-use crate::model::{DeploymentKey, World};
+use crate::model::{DeploymentKey, Origin, ProjectOrigin, World};
 
 #[derive(Default)]
 struct Reported(StdMutex<BTreeMap<String, usize>>);
@@ -37,16 +37,16 @@ fn bench(directory: &Path, options: CompileOptions) -> Bench {
     Bench { catalog, world, reported }
 }
 
-fn zip(files: &[(&str, &Value)]) -> Source {
+fn zip(files: &[(&str, &Value)]) -> Bytes {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, document) in files {
         writer.start_file(*name, SimpleFileOptions::default()).unwrap();
         writer.write_all(document.to_string().as_bytes()).unwrap();
     }
-    Source::Archive(Bytes::from(writer.finish().unwrap().into_inner()))
+    Bytes::from(writer.finish().unwrap().into_inner())
 }
 
-fn api(name: &str, version: &str, context: &str, environments: &[(&str, &str)]) -> Source {
+fn api(name: &str, version: &str, context: &str, environments: &[(&str, &str)]) -> Bytes {
     let data = json!({"name": name, "version": version, "context": context,
         "endpointConfig": {"production_endpoints": {"url": "http://backend/v2"}}});
     let list: Vec<Value> = environments
@@ -132,11 +132,7 @@ async fn collisions_are_refused_and_change_nothing() {
 async fn an_invalid_project_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let bench = bench(directory.path(), CompileOptions::default());
-    for source in [
-        Source::Archive(Bytes::from_static(b"no zip")),
-        zip(&[("api.json", &json!({}))]),
-        Source::Files(ProjectFiles::default()),
-    ] {
+    for source in [Bytes::from_static(b"no zip"), zip(&[("api.json", &json!({}))])] {
         assert!(matches!(bench.catalog.deploy(source, true).await, Err(DeployError::Invalid(_))));
     }
     assert!(served(&bench).is_empty());
@@ -233,13 +229,59 @@ async fn an_environment_that_only_a_deployment_names_is_known_while_it_is_deploy
     assert_eq!(bench.world.current().environments.get("Default").map(String::as_str), Some("localhost"));
 }
 
+fn project(bench: &Bench, name: &str, archive: &Bytes) -> ProjectPut {
+    let files = super::super::project::archive::unpack(archive).unwrap();
+    ProjectPut { origin: origin(name), compiled: bench.catalog.compile(&files).unwrap() }
+}
+
+fn origin(project: &str) -> Origin {
+    Origin::Folder(ProjectOrigin { project: Arc::from(project), revision: None })
+}
+
+async fn sync(bench: &Bench, put: &[(&str, Bytes)], gone: &[&str]) -> Vec<bool> {
+    let put = put.iter().map(|(name, archive)| project(bench, name, archive)).collect();
+    let batch = Batch { put, gone: gone.iter().map(|name| origin(name)).collect() };
+    bench.catalog.sync(batch).await.unwrap().into_iter().map(|outcome| outcome.is_ok()).collect()
+}
+
 #[tokio::test]
-async fn files_of_the_artifacts_directory_are_served_and_not_stored() {
+async fn projects_of_a_source_are_served_and_not_stored() {
     let directory = tempfile::tempdir().unwrap();
     let bench = bench(directory.path(), CompileOptions::default());
-    let Source::Archive(bytes) = api("Pets", "1.0.0", "/pets", &[]) else { unreachable!() };
-    let files = super::super::project::archive::unpack(&bytes).unwrap();
-    bench.catalog.deploy(Source::Files(files), true).await.unwrap();
+    assert_eq!(sync(&bench, &[("p", api("Pets", "1.0.0", "/pets", &[]))], &[]).await, [true]);
     assert_eq!(served(&bench).len(), 1);
+    assert_eq!(bench.world.current().origins.values().collect::<Vec<_>>(), [&origin("p")]);
     assert_eq!(bench.catalog.load().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn projects_that_trade_places_in_one_step_all_find_theirs() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = bench(directory.path(), CompileOptions::default());
+    let a = |context: &str| ("a", api("Aaa", "1.0.0", context, &[]));
+    let b = |context: &str| ("b", api("Bbb", "1.0.0", context, &[]));
+    let c = |context: &str| ("c", api("Ccc", "1.0.0", context, &[]));
+    assert_eq!(sync(&bench, &[a("/one"), b("/two"), c("/two")], &[]).await, [true, true, false]);
+    assert_eq!(served(&bench), ["localhost/one/1.0.0 [Default]", "localhost/two/1.0.0 [Default]"]);
+    // c waits for b, which waits for a.
+    assert_eq!(sync(&bench, &[c("/two"), b("/one"), a("/three")], &[]).await, [true, true, true]);
+    assert_eq!(served(&bench).len(), 3);
+    // Another name and another host of one project replace what it had.
+    let moved = ("a", api("Zzz", "1.0.0", "/three", &[("Europe", "eu")]));
+    assert_eq!(sync(&bench, &[moved], &["b", "c"]).await, [true]);
+    assert_eq!(served(&bench), ["eu/three/1.0.0 [Europe]"]);
+}
+
+#[tokio::test]
+async fn a_project_that_collides_keeps_what_it_had() {
+    let directory = tempfile::tempdir().unwrap();
+    let bench = bench(directory.path(), CompileOptions::default());
+    bench.catalog.deploy(api("Stored", "1.0.0", "/stored", &[]), false).await.unwrap();
+    sync(&bench, &[("a", api("Aaa", "1.0.0", "/one", &[]))], &[]).await;
+    let before = served(&bench);
+    for context in ["/stored", "/one"] {
+        let other = if context == "/one" { "b" } else { "a" };
+        assert_eq!(sync(&bench, &[(other, api("Aaa", "1.0.0", context, &[]))], &[]).await, [false], "{context}");
+        assert_eq!(served(&bench), before);
+    }
 }

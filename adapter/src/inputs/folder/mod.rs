@@ -1,18 +1,36 @@
-//! The artifacts directory: every project folder and zip in `<artifacts>/apis` is deployed at the start, replacing what is
-//! there. A broken one is reported and stops no other.
+//! The artifacts directory: the projects in `<artifacts>/apis` are what is deployed from it. They are taken when the adapter
+//! starts and followed from then on; a broken one is reported, keeps its last good form and stops no other.
+//!
+//! Notifications of the system only say when to look; what is there decides. A look is taken every now and then anyway,
+//! for file systems that notify of nothing.
 
-use std::fs;
+pub mod collection;
+pub mod scan;
+pub mod settling;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::catalog::{Catalog, DeployError, Source};
+use self::collection::{Collection, Kind, Outcome};
+use self::scan::Rule;
+use self::settling::{SETTLE, Settling};
+use super::catalog::Catalog;
 use super::project::{ProjectFiles, archive, directory};
 use crate::model::{Problems, Refusals};
 
-/// Most projects in the directory.
-const MAX_PROJECTS: usize = 20_000;
+/// How often to look although nobody said that anything has changed.
+const REGULARLY: Duration = Duration::from_secs(30);
+/// How often to look when the system notifies of nothing at all.
+const POLL: Duration = Duration::from_secs(2);
+/// How long the start waits for projects that are still being copied.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the directory cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -22,55 +40,112 @@ pub struct FolderError {
     reason: String,
 }
 
-/// What came of the directory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Deployed projects.
-    pub deployed: usize,
-    /// Refused ones.
-    pub refused: usize,
+/// The artifacts directory.
+pub struct Folder {
+    folder: PathBuf,
+    collection: Collection,
+    settling: Settling,
+    changed: Arc<Notify>,
+    watcher: Option<RecommendedWatcher>,
+    lost: bool,
 }
 
-/// Deploys all projects of the directory.
-///
-/// # Errors
-/// When it cannot be listed.
-pub async fn deploy_all(
-    artifacts: &Path,
-    catalog: &Arc<Catalog>,
-    refusals: &dyn Refusals,
-) -> Result<Outcome, FolderError> {
-    let folder = artifacts.join("apis");
-    let fail = |reason: String| FolderError { folder: folder.clone(), reason };
-    let list = {
-        let folder = folder.clone();
-        spawn_blocking(move || projects(&folder)).await
-    };
-    let list = list.map_err(|error| fail(error.to_string()))?.map_err(|error| fail(error.to_string()))?;
-    if list.len() > MAX_PROJECTS {
-        return Err(fail(format!("it holds more than {MAX_PROJECTS} projects")));
-    }
-    let mut outcome = Outcome::default();
-    for path in list {
-        let origin = path.display().to_string();
-        match deploy(&path, &folder, catalog).await {
-            Ok(warnings) => {
-                outcome.deployed = outcome.deployed.saturating_add(1);
-                refusals.accept(&origin);
-                for warning in &warnings {
-                    tracing::warn!(project = %origin, %warning, "deployed with a warning");
-                }
+impl Folder {
+    /// Deploys all projects of the directory.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub async fn open(
+        artifacts: &Path,
+        catalog: Arc<Catalog>,
+        reports: Arc<dyn Refusals>,
+    ) -> Result<(Self, Outcome), FolderError> {
+        let folder = artifacts.join("apis");
+        let collection = Collection::new(Kind::Folder, folder.display().to_string(), catalog, reports);
+        let (settling, changed) = (Settling::default(), Arc::default());
+        let mut opened = Self { folder, collection, settling, changed, watcher: None, lost: false };
+        // Watched before the first look, so that no change falls between the two.
+        opened.watch().await;
+        let started = Instant::now();
+        loop {
+            let outcome = opened.look().await;
+            let (moving, outcome) = outcome.map_err(|reason| FolderError { folder: opened.folder.clone(), reason })?;
+            if !moving || started.elapsed() > PATIENCE {
+                return Ok((opened, outcome));
             }
-            Err(problems) => {
-                outcome.refused = outcome.refused.saturating_add(1);
-                for problem in problems.errors() {
-                    tracing::error!(project = %origin, %problem, "project refused");
+            sleep(SETTLE).await;
+        }
+    }
+
+    /// Follows the directory until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut moving = true;
+        loop {
+            let pause = if moving {
+                SETTLE
+            } else if self.watcher.is_some() {
+                REGULARLY
+            } else {
+                POLL
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                // While something moves, looking more often than this tells nothing new.
+                () = sleep(pause) => {}
+                () = self.changed.notified(), if !moving => {}
+            }
+            match self.look().await {
+                Ok((now, _)) => {
+                    if std::mem::take(&mut self.lost) {
+                        // The watched folder is not the one that is there now.
+                        self.watch().await;
+                    }
+                    moving = now;
                 }
-                refusals.refuse(&origin, &problems);
+                Err(reason) => {
+                    self.lost = true;
+                    moving = false;
+                    self.collection.failed(&reason);
+                }
             }
         }
     }
-    Ok(outcome)
+
+    /// Takes a look, and takes over what has come to rest. Says whether something is still moving.
+    async fn look(&mut self) -> Result<(bool, Outcome), String> {
+        let folder = self.folder.clone();
+        let found = spawn_blocking(move || scan::scan(&folder, Rule::Everything)).await;
+        let found = found.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let moving = self.settling.look(Instant::now(), i128::try_from(wall).unwrap_or(i128::MAX), found);
+        let outcome = self.collection.follow(self.settling.settled(), &self.folder, None).await;
+        Ok((moving, outcome.map_err(|error| error.to_string())?))
+    }
+
+    async fn watch(&mut self) {
+        let (folder, changed) = (self.folder.clone(), Arc::clone(&self.changed));
+        let watcher = timeout(PATIENCE, spawn_blocking(move || watcher(&folder, changed))).await;
+        self.watcher = match watcher {
+            Ok(Ok(Ok(watcher))) => Some(watcher),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(folder = %self.folder.display(), %error,
+                    "the system does not tell of changes here, so the folder is looked at every {POLL:?}");
+                None
+            }
+            _ => None,
+        };
+    }
+}
+
+fn watcher(folder: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Being read is not a change; the adapter itself reads.
+        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            changed.notify_one();
+        }
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive)?;
+    Ok(watcher)
 }
 
 /// Reads a project: a folder, or a zip.
@@ -90,99 +165,5 @@ pub fn read(path: &Path, root: &Path) -> Result<ProjectFiles, Problems> {
     archive::unpack(&bytes)
 }
 
-async fn deploy(path: &Path, root: &Path, catalog: &Arc<Catalog>) -> Result<Problems, Problems> {
-    let (path, root) = (path.to_path_buf(), root.to_path_buf());
-    let files = spawn_blocking(move || read(&path, &root)).await.map_err(|error| failure(&error.to_string()))??;
-    match catalog.deploy(Source::Files(files), true).await {
-        Ok(warnings) => Ok(warnings),
-        Err(DeployError::Invalid(problems) | DeployError::Conflict(problems)) => Err(problems),
-        Err(error) => Err(failure(&error.to_string())),
-    }
-}
-
-/// Folders and zips, in the order of their names, so that a collision always ends alike.
-fn projects(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
-        let zip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
-        if !hidden && (zip || path.is_dir()) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn failure(what: &str) -> Problems {
-    let mut problems = Problems::new();
-    problems.error(("", ""), what.to_owned(), "the adapter failed", "see its log");
-    problems
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::inputs::catalog::Store;
-    use crate::inputs::project::CompileOptions;
-    use crate::model::{World, WorldWriter};
-
-    #[derive(Default)]
-    struct Reported(Mutex<BTreeSet<String>>);
-
-    impl Refusals for Reported {
-        fn refuse(&self, origin: &str, _: &Problems) {
-            self.0.lock().unwrap().insert(origin.to_owned());
-        }
-        fn accept(&self, origin: &str) {
-            self.0.lock().unwrap().remove(origin);
-        }
-    }
-
-    fn catalog(directory: &Path) -> (Arc<Catalog>, WorldWriter) {
-        let world = WorldWriter::new(World::default());
-        let store = Store::open(directory).unwrap();
-        (Catalog::new(store, CompileOptions::default(), world.clone(), Arc::new(Reported::default())), world)
-    }
-
-    fn write(folder: &Path, name: &str) {
-        fs::create_dir_all(folder.join("Definitions")).unwrap();
-        let api = format!(
-            "type: api\ndata: {{name: {name}, version: '1', context: /{name}, endpointConfig: {{production_endpoints: {{url: 'http://backend'}}}}}}"
-        );
-        fs::write(folder.join("api.yaml"), api).unwrap();
-        fs::write(folder.join("Definitions/swagger.yaml"), "openapi: 3.0.1\npaths: {/a: {get: {}}}").unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_broken_project_stops_no_other() {
-        let directory = tempfile::tempdir().unwrap();
-        let apis = directory.path().join("apis");
-        write(&apis.join("a-good"), "good");
-        write(&apis.join("z-good"), "fine");
-        write(&apis.join(".hidden"), "hidden");
-        fs::create_dir_all(apis.join("empty")).unwrap();
-        fs::write(apis.join("broken.zip"), "no zip").unwrap();
-        fs::write(apis.join("README.md"), "no project").unwrap();
-        let (catalog, world) = catalog(&directory.path().join("state"));
-        let reported = Reported::default();
-        let outcome = deploy_all(directory.path(), &catalog, &reported).await.unwrap();
-        assert_eq!(outcome, Outcome { deployed: 2, refused: 2 });
-        assert_eq!(world.current().deployments.len(), 2);
-        let refused = reported.0.lock().unwrap();
-        assert!(refused.iter().any(|origin| origin.ends_with("broken.zip")), "{refused:?}");
-        assert!(refused.iter().any(|origin| origin.ends_with("empty")), "{refused:?}");
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_is_not_there_is_an_error_that_says_so() {
-        let directory = tempfile::tempdir().unwrap();
-        let (catalog, _) = catalog(&directory.path().join("state"));
-        let error = deploy_all(directory.path(), &catalog, &Reported::default()).await.unwrap_err();
-        assert!(error.to_string().contains("create the folder"), "{error}");
-    }
-}
+mod tests;

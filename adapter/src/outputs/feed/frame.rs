@@ -31,6 +31,17 @@ pub(super) const fn is_whole(cursor: Cursor) -> bool {
     cursor.revision & PROGRESS_MASK == 0
 }
 
+/// Where a gateway is that has everything.
+pub(super) const fn end(tables: &Tables, epoch: u64) -> Cursor {
+    cursor(epoch, tables.revision(), 0)
+}
+
+/// Whether a gateway that shows this cursor has all that led to `goal`.
+#[must_use]
+pub const fn has_reached(shown: Cursor, goal: Cursor) -> bool {
+    shown.epoch == goal.epoch && is_whole(shown) && shown.revision >> PROGRESS_BITS >= goal.revision >> PROGRESS_BITS
+}
+
 /// The answer for `since`. `limit` is [`MAX_FRAME`] but in tests.
 pub(super) fn answer(tables: &Tables, epoch: u64, since: Cursor, limit: usize) -> Result<Answer, WireError> {
     let limit = limit.min(MAX_FRAME).saturating_sub(HEADER);

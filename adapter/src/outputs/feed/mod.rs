@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tollgate_model::wire::{Cursor, MAX_FRAME};
 
 use self::frame::Answer;
+pub use self::frame::has_reached;
 pub use self::routes::{FeedContext, routes};
 use self::tables::Tables;
 use crate::model::World;
@@ -90,6 +91,14 @@ impl Feed {
             Answer::Frame(bytes) => Ok(Some(bytes)),
             Answer::Nothing => Ok(None),
         }
+    }
+
+    /// Where gateways are once they have everything, by environment.
+    #[must_use]
+    pub fn cursors(&self) -> BTreeMap<String, Cursor> {
+        let environments = self.read();
+        let end = |environment: &Environment| frame::end(&environment.tables, environment.epoch);
+        environments.iter().map(|(name, environment)| (name.clone(), end(environment))).collect()
     }
 
     /// Wakes up after every change.

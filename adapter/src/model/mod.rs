@@ -4,6 +4,8 @@ pub mod gateways;
 mod origin;
 pub mod problem;
 mod refusals;
+mod sharded;
+mod subscribers;
 pub mod world;
 mod writer;
 
@@ -11,5 +13,7 @@ pub use gateways::Gateways;
 pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};
 pub use refusals::{Refusals, SourceReport};
+pub use sharded::Sharded;
+pub use subscribers::{Expiry, Key, Subscribers};
 pub use world::{CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, World};
 pub use writer::WorldWriter;

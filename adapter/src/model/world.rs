@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tollgate_model::{Api, Issuer, Settings};
 
-use super::Origin;
+use super::{Origin, Subscribers};
 
 /// Identifies a deployment: one API on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,4 +100,6 @@ pub struct World {
     pub settings: Settings,
     /// Known environments and their default virtual host (`adapter.vhostMapping`).
     pub environments: BTreeMap<String, String>,
+    /// Applications, subscriptions and revoked tokens, the same for all environments.
+    pub subscribers: Subscribers,
 }

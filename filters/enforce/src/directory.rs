@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use tollgate_model::{Algorithm, Api, Issuer, Settings};
 
-use crate::Timestamp;
 use crate::cors::CorsPolicy;
 use crate::resource::ResourceTable;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
+use crate::{Revocations, Subscribers, Timestamp};
 
 /// What a worker knows. Implementations answer from memory; they never wait.
-pub trait Directory {
+pub trait Directory: Subscribers + Revocations {
     /// Global settings. `None` while there is no snapshot that this release can read: nothing is decided then.
     fn settings(&self) -> Option<Rc<Settings>>;
     /// Whether a virtual host of exactly this domain (lower case) exists.

@@ -19,6 +19,7 @@ mod mock;
 pub mod rejection;
 pub mod resource;
 mod stages;
+mod subscribers;
 #[cfg(test)]
 mod testing;
 pub mod token;
@@ -28,4 +29,5 @@ pub use cx::{Answer, Answers, Cx, Decision, Edits, MAX_QUESTIONS, Question, Repl
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use headers::{Header, HeaderMap, MalformedHeaders};
+pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;

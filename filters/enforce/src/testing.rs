@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tollgate_model::{
-    Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Security, Settings,
+    Algorithm, Api, ApiKind, Application, Backend, Credential, Cutoff, CutoffKind, Issuer, Jwk, JwkSet, LifeCycle,
+    Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
 use crate::token::{Claims, Jws, KeyType, SignatureVerifier, TokenCache, Verdict, VerificationKey};
-use crate::{CompiledApi, CompiledIssuer, Directory, Unreadable};
+use crate::{CompiledApi, CompiledIssuer, Directory, Found, Revocations, Subscribers, Unreadable};
 
 pub(crate) fn issuer() -> Issuer {
     Issuer {
@@ -19,6 +20,7 @@ pub(crate) fn issuer() -> Issuer {
         refreshable: true,
         consumer_key_claim: None,
         scopes_claim: None,
+        validate_subscription: false,
     }
 }
 
@@ -94,6 +96,56 @@ pub(crate) fn api() -> Api {
     }
 }
 
+/// Tables of subscribers by key, and what was revoked.
+#[derive(Default)]
+pub(crate) struct TestSubscribers {
+    pub(crate) credentials: HashMap<Vec<u8>, Credential>,
+    pub(crate) applications: HashMap<String, Application>,
+    pub(crate) subscriptions: HashMap<Vec<u8>, Subscription>,
+    pub(crate) tiers: HashMap<(TierKind, String), Tier>,
+    pub(crate) revoked: Vec<String>,
+    pub(crate) cutoffs: HashMap<(CutoffKind, String), Cutoff>,
+    /// Whatever is there cannot be read.
+    pub(crate) unreadable: bool,
+}
+
+impl TestSubscribers {
+    fn found<T: Clone>(&self, entry: Option<&T>) -> Found<T> {
+        if self.unreadable && entry.is_some() { Err(Unreadable) } else { Ok(entry.cloned().map(Rc::new)) }
+    }
+}
+
+impl Subscribers for TestDirectory {
+    fn credential(&self, key: &[u8]) -> Found<Credential> {
+        self.subscribers.found(self.subscribers.credentials.get(key))
+    }
+
+    fn application(&self, uuid: &str) -> Found<Application> {
+        self.subscribers.found(self.subscribers.applications.get(uuid))
+    }
+
+    fn subscription(&self, key: &[u8]) -> Found<Subscription> {
+        self.subscribers.found(self.subscribers.subscriptions.get(key))
+    }
+
+    fn tier(&self, kind: TierKind, name: &str) -> Found<Tier> {
+        self.subscribers.found(self.subscribers.tiers.get(&(kind, name.to_owned())))
+    }
+}
+
+impl Revocations for TestDirectory {
+    fn is_revoked(&self, token_id: &str) -> Result<bool, Unreadable> {
+        if self.subscribers.unreadable {
+            return Err(Unreadable);
+        }
+        Ok(self.subscribers.revoked.iter().any(|revoked| revoked == token_id))
+    }
+
+    fn cutoff(&self, kind: CutoffKind, of: &str) -> Found<Cutoff> {
+        self.subscribers.found(self.subscribers.cutoffs.get(&(kind, of.to_owned())))
+    }
+}
+
 /// Holds what a test puts in.
 pub(crate) struct TestDirectory {
     pub(crate) settings: Option<Settings>,
@@ -103,6 +155,7 @@ pub(crate) struct TestDirectory {
     pub(crate) unreadable_route: Option<&'static str>,
     pub(crate) issuer: Rc<CompiledIssuer>,
     pub(crate) tokens: TokenCache,
+    pub(crate) subscribers: TestSubscribers,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
 }
 
@@ -116,6 +169,7 @@ impl TestDirectory {
             unreadable_route: None,
             issuer: Rc::new(CompiledIssuer::compile(issuer()).0),
             tokens: TokenCache::default(),
+            subscribers: TestSubscribers::default(),
             compiled: std::cell::OnceCell::new(),
         }
     }

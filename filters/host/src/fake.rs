@@ -42,6 +42,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) counters: RefCell<HashMap<String, u64>>,
     /// Filter state of the request at hand.
     pub(crate) state: RefCell<HashMap<String, String>>,
+    /// Bytes read from shared data.
+    pub(crate) copied: Cell<usize>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     metrics: RefCell<Vec<String>>,
     versions: Cell<u32>,
@@ -147,7 +149,10 @@ impl Abi for FakeEnvoy {
 
     fn shared(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {
         self.count("shared");
-        Ok(self.shared.borrow().get(key).cloned())
+        let found = self.shared.borrow().get(key).cloned();
+        let length = found.as_ref().map_or(0, |(bytes, _)| bytes.len());
+        self.copied.set(self.copied.get() + length);
+        Ok(found)
     }
 
     fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Status> {

@@ -25,6 +25,18 @@ pub struct Issuer {
     /// Claim that holds the scopes; `scope` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes_claim: Option<String>,
+    /// Whether its tokens are good only for APIs that their application has subscribed to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validate_subscription: bool,
+}
+
+impl Issuer {
+    /// The lowest [`crate::SCHEMA`] of a filter that may accept its tokens.
+    #[must_use]
+    pub const fn needs(&self) -> u16 {
+        // A filter that knows nothing of subscriptions would let everybody in.
+        if self.validate_subscription { 2 } else { 1 }
+    }
 }
 
 /// A JWS signature algorithm (RFC 7518 §3.1, RFC 8037).

@@ -1,6 +1,8 @@
 //! How table keys are made. Every key is built here, so that the adapter writes what the filter looks up.
 
-/// Separates the parts of a key. No virtual host, base path or id may contain it; the adapter refuses such projects.
+use crate::{CutoffKind, TierKind};
+
+/// Separates the parts of a key. No virtual host, base path, id or name may contain it; the adapter refuses what does.
 const SEPARATOR: u8 = 0;
 
 /// Most segments a base path may have, so that a look-up tries a bounded number of prefixes.
@@ -16,6 +18,42 @@ pub fn api(virtual_host: impl AsRef<[u8]>, id: impl AsRef<[u8]>) -> Vec<u8> {
 #[must_use]
 pub fn route(virtual_host: impl AsRef<[u8]>, base_path: impl AsRef<[u8]>) -> Vec<u8> {
     join(virtual_host.as_ref(), base_path.as_ref())
+}
+
+/// Key of a plan in the `tier` table.
+#[must_use]
+pub fn tier(kind: TierKind, name: &str) -> Vec<u8> {
+    join(kind.name().as_bytes(), name.as_bytes())
+}
+
+/// Key of an OAuth client in the `credential` table. The same consumer key of two key managers is two clients.
+#[must_use]
+pub fn credential(key_manager: &str, consumer_key: &str) -> Vec<u8> {
+    join(b"client", &join(key_manager.as_bytes(), consumer_key.as_bytes()))
+}
+
+/// Key of an opaque API key in the `credential` table: the SHA-256 of the key, never the key.
+#[must_use]
+pub fn opaque_key(sha256: &[u8; 32]) -> Vec<u8> {
+    join(b"key", sha256)
+}
+
+/// Key of a subscription to the API of that id.
+#[must_use]
+pub fn subscription(application: &str, api_id: &str) -> Vec<u8> {
+    join(application.as_bytes(), &join(b"id", api_id.as_bytes()))
+}
+
+/// Key of a subscription to the API of that name and version, whatever its id.
+#[must_use]
+pub fn subscription_by_name(application: &str, name: &str, version: &str) -> Vec<u8> {
+    join(application.as_bytes(), &join(b"name", &join(name.as_bytes(), version.as_bytes())))
+}
+
+/// Key of a cut-off: tokens of whom.
+#[must_use]
+pub fn cutoff(kind: CutoffKind, of: &str) -> Vec<u8> {
+    join(kind.name().as_bytes(), of.as_bytes())
 }
 
 fn join(first: &[u8], second: &[u8]) -> Vec<u8> {

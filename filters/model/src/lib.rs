@@ -14,8 +14,10 @@ pub mod contract;
 mod issuer;
 mod jwk;
 pub mod keys;
+mod revocation;
 mod security;
 mod settings;
+mod subscriber;
 mod table;
 pub mod wire;
 
@@ -25,8 +27,12 @@ pub use api::{
 };
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
+pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
 pub use settings::Settings;
+pub use subscriber::{
+    Application, Credential, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState, Tier, TierKind,
+};
 pub use table::{Slot, Table};
 
 /// The release of the shared types. A filter refuses every entry whose [`wire::Entry::needs`] is greater: the entry uses

@@ -18,11 +18,35 @@ pub enum Table {
     VirtualHost = 3,
     /// Key = [`crate::keys::route`]: JSON string, the id of the API.
     Route = 4,
+    /// Key = [`crate::keys::tier`]: [`crate::Tier`].
+    Tier = 5,
+    /// Key = UUID of the application: [`crate::Application`].
+    Application = 6,
+    /// Key = [`crate::keys::credential`] or [`crate::keys::opaque_key`]: [`crate::Credential`].
+    Credential = 7,
+    /// Key = [`crate::keys::subscription`] or [`crate::keys::subscription_by_name`]: [`crate::Subscription`].
+    Subscription = 8,
+    /// Key = [`crate::keys::cutoff`]: [`crate::Cutoff`].
+    Cutoff = 9,
+    /// Holds [`crate::wire::RevokedShard`]s, by [`crate::TokenHash`].
+    Revoked = 10,
 }
 
 impl Table {
-    /// In the order in which a change is to be stored: what is pointed at before what points.
-    pub const ALL: [Self; 5] = [Self::Settings, Self::Issuer, Self::Api, Self::VirtualHost, Self::Route];
+    /// By wire id, which is also the order in which a change is stored.
+    pub const ALL: [Self; 11] = [
+        Self::Settings,
+        Self::Issuer,
+        Self::Api,
+        Self::VirtualHost,
+        Self::Route,
+        Self::Tier,
+        Self::Application,
+        Self::Credential,
+        Self::Subscription,
+        Self::Cutoff,
+        Self::Revoked,
+    ];
 
     /// The table of that wire id.
     #[must_use]
@@ -45,16 +69,43 @@ impl Table {
             Self::Api => "api",
             Self::VirtualHost => "virtual_host",
             Self::Route => "route",
+            Self::Tier => "tier",
+            Self::Application => "application",
+            Self::Credential => "credential",
+            Self::Subscription => "subscription",
+            Self::Cutoff => "cutoff",
+            Self::Revoked => "revoked",
         }
     }
 
-    /// Number of shards; a power of two, chosen so that a shard stays at a few kB with thousands of APIs.
+    /// Whether workers read entries when they are first asked for, and not when they change: too many for every worker's
+    /// memory.
+    #[must_use]
+    pub const fn is_lazy(self) -> bool {
+        match self {
+            Self::Settings | Self::Issuer | Self::VirtualHost | Self::Route => false,
+            Self::Api
+            | Self::Tier
+            | Self::Application
+            | Self::Credential
+            | Self::Subscription
+            | Self::Cutoff
+            | Self::Revoked => true,
+        }
+    }
+
+    /// Number of shards; a power of two, chosen so that a shard stays at a few kB with thousands of APIs, 100,000
+    /// applications and a million revoked tokens.
     #[must_use]
     pub const fn shards(self) -> u16 {
         match self {
             Self::Settings | Self::Issuer | Self::VirtualHost => 1,
             Self::Api => 512,
             Self::Route => 128,
+            Self::Tier => 16,
+            Self::Cutoff => 64,
+            Self::Application | Self::Credential | Self::Revoked => 4096,
+            Self::Subscription => 8192,
         }
     }
 
@@ -79,7 +130,7 @@ pub struct Slot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128;
+    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128 + 16 + 4096 + 4096 + 8192 + 64 + 4096;
 
     /// Every slot, in the order of [`Table::ALL`].
     pub fn all() -> impl Iterator<Item = Self> {

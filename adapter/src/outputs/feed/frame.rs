@@ -12,6 +12,7 @@ use super::tables::{Stored, Tables};
 
 const PROGRESS_BITS: u32 = 16;
 const PROGRESS_MASK: u64 = (1 << PROGRESS_BITS) - 1;
+const _: () = assert!(Slot::COUNT < PROGRESS_MASK as usize, "every slot has a mark of its own");
 /// Room for the frame's own header.
 const HEADER: usize = 64;
 /// Length prefix of a shard.

@@ -4,6 +4,7 @@
 
 mod frame;
 mod routes;
+mod subscribers;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -13,19 +14,30 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tollgate_model::wire::{Cursor, MAX_FRAME};
+use tollgate_model::wire::Cursor;
 
 use self::frame::Answer;
 pub use self::frame::has_reached;
 pub use self::routes::{FeedContext, routes};
+use self::subscribers::SharedTables;
 use self::tables::Tables;
 use crate::model::World;
+
+/// Most bytes of an answer. A gateway's leader holds one in the memory of its VM, which never shrinks, and does nothing else
+/// while it takes it over; so a whole snapshot comes in many small frames and not in a few large ones.
+const LIMIT: usize = 2 * 1024 * 1024;
 
 /// Tables of all environments, and a wake-up for whoever waits for their next change.
 #[derive(Debug)]
 pub struct Feed {
-    environments: RwLock<BTreeMap<String, Environment>>,
+    state: RwLock<State>,
     changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    environments: BTreeMap<String, Environment>,
+    shared: SharedTables,
 }
 
 #[derive(Debug)]
@@ -50,7 +62,7 @@ pub enum FeedError {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { environments: RwLock::default(), changed: watch::Sender::new(()) }
+        Self { state: RwLock::default(), changed: watch::Sender::new(()) }
     }
 }
 
@@ -60,19 +72,27 @@ impl Feed {
     /// # Errors
     /// When the system has no randomness for the epoch of a new environment; nothing has changed then.
     pub fn apply(&self, world: &World) -> Result<(), getrandom::Error> {
-        let mut environments = self.write();
-        for name in world.environments.keys() {
-            if !environments.contains_key(name) {
-                let epoch = getrandom::u64()?.max(1);
-                environments.insert(name.clone(), Environment { epoch, tables: Tables::default() });
-            }
+        let mut state = self.write();
+        let State { environments, shared } = &mut *state;
+        let mut epochs = BTreeMap::new();
+        for name in world.environments.keys().filter(|name| !environments.contains_key(*name)) {
+            epochs.insert(name.clone(), getrandom::u64()?.max(1));
         }
-        environments.retain(|name, _| world.environments.contains_key(name));
+        let news = shared.apply(&world.subscribers);
         let mut changed = false;
         for (name, environment) in environments.iter_mut() {
+            changed |= environment.tables.take(news.iter().cloned());
             changed |= environment.tables.apply(name, world);
         }
-        drop(environments);
+        for (name, epoch) in epochs {
+            let mut tables = Tables::default();
+            tables.take(shared.all());
+            tables.apply(&name, world);
+            environments.insert(name, Environment { epoch, tables });
+            changed = true;
+        }
+        environments.retain(|name, _| world.environments.contains_key(name));
+        drop(state);
         if changed {
             self.changed.send_replace(());
         }
@@ -84,10 +104,10 @@ impl Feed {
     /// # Errors
     /// When the environment is not configured, or the frame cannot be written.
     pub fn answer(&self, environment: &str, since: Cursor) -> Result<Option<Bytes>, FeedError> {
-        let environments = self.read();
+        let state = self.read();
         let found =
-            environments.get(environment).ok_or_else(|| FeedError::UnknownEnvironment(environment.to_owned()))?;
-        match frame::answer(&found.tables, found.epoch, since, MAX_FRAME)? {
+            state.environments.get(environment).ok_or_else(|| FeedError::UnknownEnvironment(environment.to_owned()))?;
+        match frame::answer(&found.tables, found.epoch, since, LIMIT)? {
             Answer::Frame(bytes) => Ok(Some(bytes)),
             Answer::Nothing => Ok(None),
         }
@@ -96,9 +116,9 @@ impl Feed {
     /// Where gateways are once they have everything, by environment.
     #[must_use]
     pub fn cursors(&self) -> BTreeMap<String, Cursor> {
-        let environments = self.read();
+        let state = self.read();
         let end = |environment: &Environment| frame::end(&environment.tables, environment.epoch);
-        environments.iter().map(|(name, environment)| (name.clone(), end(environment))).collect()
+        state.environments.iter().map(|(name, environment)| (name.clone(), end(environment))).collect()
     }
 
     /// Wakes up after every change.
@@ -108,11 +128,11 @@ impl Feed {
     }
 
     /// A panic elsewhere must not stop the feed: every change leaves the tables whole.
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Environment>> {
-        self.environments.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Environment>> {
-        self.environments.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{Deployment, DeploymentKey, World};
 /// The release a filter must have to understand entries without anything new in them.
 const NEEDS: u16 = 1;
 /// Largest shard, so that a frame always has room for one.
-const MAX_SHARD: usize = MAX_FRAME / 2;
+pub(super) const MAX_SHARD: usize = MAX_FRAME / 2;
 
 /// Who wrote an entry: where two deployments want the same key, the smaller one has it. A base path of its own goes before
 /// the short path of a default version.
@@ -69,14 +69,31 @@ impl Tables {
         changed
     }
 
+    /// Takes over shards that are the same for every environment.
+    pub(super) fn take(&mut self, shards: impl IntoIterator<Item = (Slot, Bytes)>) -> bool {
+        let revision = self.revision.saturating_add(1);
+        let mut changed = false;
+        for (slot, bytes) in shards {
+            self.shards.insert(slot, Stored { bytes, changed: revision });
+            changed = true;
+        }
+        if changed {
+            self.revision = revision;
+        }
+        changed
+    }
+
     fn replace_globals(&mut self, environment: &str, world: &World, touched: &mut BTreeSet<Slot>) {
-        self.replace_table(Table::Settings, [(Vec::new(), json(&world.settings))], touched);
-        let issuers = world.issuers.iter().map(|issuer| (issuer.name.clone().into_bytes(), json(issuer.as_ref())));
+        self.replace_table(Table::Settings, [(Vec::new(), NEEDS, json(&world.settings))], touched);
+        let issuers = world
+            .issuers
+            .iter()
+            .map(|issuer| (issuer.name.clone().into_bytes(), issuer.needs(), json(issuer.as_ref())));
         self.replace_table(Table::Issuer, issuers, touched);
         let own = world.environments.get(environment).into_iter();
         let hosts = own.chain(in_environment(world, environment).map(|deployment| &deployment.api.virtual_host));
         let hosts: BTreeSet<&String> = hosts.collect();
-        let hosts = hosts.into_iter().map(|host| (host.clone().into_bytes(), Some(b"{}".to_vec())));
+        let hosts = hosts.into_iter().map(|host| (host.clone().into_bytes(), NEEDS, Some(b"{}".to_vec())));
         self.replace_table(Table::VirtualHost, hosts, touched);
     }
 
@@ -84,14 +101,14 @@ impl Tables {
     fn replace_table(
         &mut self,
         table: Table,
-        entries: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+        entries: impl IntoIterator<Item = (Vec<u8>, u16, Option<Vec<u8>>)>,
         touched: &mut BTreeSet<Slot>,
     ) {
         let mut fresh: BTreeMap<Slot, BTreeMap<Vec<u8>, Candidates>> = BTreeMap::new();
-        for (key, value) in entries {
+        for (key, needs, value) in entries {
             let slot = table.slot(&key);
             let former = self.entries.get(&slot).and_then(|entries| entries.get(&key)).cloned();
-            let candidates = value.map(|value| Candidates::from([((OWN, None), (NEEDS, value))])).or(former);
+            let candidates = value.map(|value| Candidates::from([((OWN, None), (needs, value))])).or(former);
             if let Some(candidates) = candidates {
                 fresh.entry(slot).or_default().insert(key, candidates);
             }
@@ -182,7 +199,7 @@ impl Tables {
     }
 }
 
-fn refuse(slot: Slot, error: &str) -> bool {
+pub(super) fn refuse(slot: Slot, error: &str) -> bool {
     tracing::error!(table = slot.table.name(), shard = slot.shard, error, "a shard keeps its last good content");
     false
 }

@@ -8,6 +8,7 @@ use super::frame::{Answer, answer};
 use super::tables::Tables;
 use super::*;
 use crate::model::Deployment;
+use tollgate_model::wire::MAX_FRAME;
 
 const EPOCH: u64 = 7;
 
@@ -177,6 +178,7 @@ fn issuers_come_and_go() {
         refreshable: false,
         consumer_key_claim: None,
         scopes_claim: None,
+        validate_subscription: false,
     };
     world.issuers = vec![Arc::new(issuer)];
     tables.apply("Default", &world);

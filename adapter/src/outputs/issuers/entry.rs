@@ -81,6 +81,7 @@ impl Entry {
             refreshable: false,
             consumer_key_claim: None,
             scopes_claim: None,
+            validate_subscription: false,
         };
         Self {
             url: None,

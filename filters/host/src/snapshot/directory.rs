@@ -1,6 +1,6 @@
 //! Look-ups of one worker: what of shared data it has read, in the form the decision needs.
 //!
-//! Small tables are read when they change, APIs when they are first called. A shard that cannot be read leaves in place
+//! Small tables are read when they change, APIs and subscribers when they are first asked for. A shard that cannot be read leaves in place
 //! what was known before; an entry that cannot be read is denied by itself.
 
 use std::cell::{Cell, RefCell};
@@ -8,11 +8,14 @@ use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
 use tollgate_enforce::token::{SignatureVerifier, TokenCache};
-use tollgate_enforce::{CompiledApi, CompiledIssuer, Directory, Unreadable};
+use tollgate_enforce::{CompiledApi, CompiledIssuer, Directory, Found, Revocations, Subscribers, Unreadable};
 use tollgate_model::wire::{Index, Shard};
-use tollgate_model::{Settings, Slot, Table, keys};
+use tollgate_model::{
+    Application, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
+};
 
 use super::entries::{self, Problem};
+use super::lazy::{Judged, Lazy};
 use super::shared;
 use crate::metrics::{Metrics, UNREADABLE};
 use crate::{Abi, Level};
@@ -26,14 +29,14 @@ type FoundApi = Result<Option<Rc<CompiledApi>>, Unreadable>;
 
 /// The snapshot as one worker sees it.
 pub(crate) struct SnapshotDirectory {
-    abi: Rc<dyn Abi>,
+    pub(super) abi: Rc<dyn Abi>,
     metrics: Rc<Metrics>,
     verifier: Box<dyn SignatureVerifier>,
     tokens: TokenCache,
     /// What has been taken over from shared data.
     index: RefCell<Index>,
-    /// Shared data's own version of the index, so that an unchanged one is not even decoded.
-    index_version: Cell<Option<u32>>,
+    /// Shared data's own version of the news, so that an unchanged index is not even copied.
+    news: Cell<Option<u32>>,
     settings: RefCell<Option<Rc<Settings>>>,
     virtual_hosts: RefCell<HashSet<Box<[u8]>>>,
     /// By shard, so that a changed shard replaces its part.
@@ -41,6 +44,14 @@ pub(crate) struct SnapshotDirectory {
     issuers: RefCell<HashMap<String, Rc<CompiledIssuer>>>,
     /// By key; only keys that the route table names get here.
     apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
+    tiers: Lazy<Tier>,
+    applications: Lazy<Application>,
+    credentials: Lazy<Credential>,
+    subscriptions: Lazy<Subscription>,
+    cutoffs: Lazy<Cutoff>,
+    /// Whether there are any cut-offs at all.
+    has_cutoffs: Cell<bool>,
+    judged: Judged,
 }
 
 impl SnapshotDirectory {
@@ -51,62 +62,92 @@ impl SnapshotDirectory {
             verifier,
             tokens: TokenCache::default(),
             index: RefCell::default(),
-            index_version: Cell::default(),
+            news: Cell::default(),
             settings: RefCell::default(),
             virtual_hosts: RefCell::default(),
             routes: RefCell::default(),
             issuers: RefCell::default(),
             apis: RefCell::default(),
+            tiers: Lazy::new(Table::Tier),
+            applications: Lazy::new(Table::Application),
+            credentials: Lazy::new(Table::Credential),
+            subscriptions: Lazy::new(Table::Subscription),
+            cutoffs: Lazy::new(Table::Cutoff),
+            has_cutoffs: Cell::default(),
+            judged: Judged::default(),
         }
+    }
+
+    /// The version of a slot that this worker sees; 0 when it is empty.
+    pub(super) fn version(&self, slot: Slot) -> u64 {
+        self.index.borrow().version(slot)
     }
 
     /// Takes over what changed in shared data since the last time.
     pub(crate) fn refresh(&self) {
-        let Ok(Some((bytes, version))) = self.abi.shared(&shared::index()) else { return };
-        if self.index_version.replace(Some(version)) == Some(version) {
+        let Ok(Some((_, version))) = self.abi.shared(&shared::news()) else { return };
+        if self.news.get() == Some(version) {
             return;
         }
+        let Ok(Some((bytes, _))) = self.abi.shared(&shared::index()) else { return };
+        self.news.set(Some(version));
         match Index::decode(&bytes) {
             Ok(index) => {
                 let changed: Vec<Slot> = self.index.borrow().changed(&index).collect();
-                for slot in changed {
+                self.forget(&changed);
+                for slot in changed.into_iter().filter(|slot| !slot.table.is_lazy()) {
                     self.take_over(slot);
                 }
                 self.index.replace(index);
+                self.has_cutoffs.set(self.index.borrow().is_used(Table::Cutoff));
             }
             Err(error) => self.abi.log(Level::Error, &format!("index of the snapshot is unreadable: {error}")),
         }
     }
 
-    fn take_over(&self, slot: Slot) {
-        if slot.table == Table::Api {
-            self.apis.borrow_mut().retain(|key, _| Table::Api.slot(key) != slot);
-            return;
+    /// Forgets what was read of slots that changed. They are in ascending order.
+    fn forget(&self, changed: &[Slot]) {
+        if changed.iter().any(|slot| slot.table == Table::Api) {
+            self.apis.borrow_mut().retain(|key, _| changed.binary_search(&Table::Api.slot(key)).is_err());
         }
+        self.tiers.forget(changed);
+        self.applications.forget(changed);
+        self.credentials.forget(changed);
+        self.subscriptions.forget(changed);
+        self.cutoffs.forget(changed);
+    }
+
+    fn take_over(&self, slot: Slot) {
         let bytes = match self.abi.shared(&shared::shard(slot)) {
             Ok(found) => found.map(|(bytes, _)| bytes).unwrap_or_default(),
-            Err(status) => return self.cannot_read(slot, &format!("{status:?}")),
+            Err(status) => {
+                self.cannot_read(slot, &format!("{status:?}"));
+                return;
+            }
         };
         if bytes.is_empty() {
             return self.replace(&Shard { slot, entries: Vec::new() });
         }
-        match Shard::decode(&bytes) {
-            Ok(shard) if shard.slot == slot => self.replace(&shard),
-            Ok(_) => self.cannot_read(slot, "it belongs elsewhere"),
-            Err(error) => self.cannot_read(slot, &error.to_string()),
-        }
+        let why = match Shard::decode(&bytes) {
+            Ok(shard) if shard.slot == slot => return self.replace(&shard),
+            Ok(_) => "it belongs elsewhere".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.cannot_read(slot, &why);
     }
 
-    fn cannot_read(&self, slot: Slot, why: &str) {
+    pub(super) fn cannot_read(&self, slot: Slot, why: &str) -> Unreadable {
         self.metrics.increment(UNREADABLE);
         let text = format!("shard {} of {}: {why}; the last good one stays", slot.shard, slot.table.name());
         self.abi.log(Level::Error, &text);
+        Unreadable
     }
 
     /// An entry of a small table that cannot be read is left out: what it would have allowed is denied.
-    fn deny(&self, problem: &Problem) {
+    pub(super) fn deny(&self, problem: &Problem) -> Unreadable {
         self.metrics.increment(UNREADABLE);
         self.abi.log(Level::Error, &format!("{} is denied: {}", problem.entry, problem.why));
+        Unreadable
     }
 
     fn replace(&self, shard: &Shard) {
@@ -118,7 +159,14 @@ impl SnapshotDirectory {
                 self.virtual_hosts.replace(shard.entries.iter().map(|entry| Box::from(entry.key)).collect());
             }
             Table::Route => self.replace_routes(shard),
-            Table::Api => {}
+            // Read when they are asked for.
+            Table::Api
+            | Table::Tier
+            | Table::Application
+            | Table::Credential
+            | Table::Subscription
+            | Table::Cutoff
+            | Table::Revoked => {}
         }
     }
 
@@ -128,7 +176,9 @@ impl SnapshotDirectory {
             Some(Ok(settings)) => {
                 self.settings.replace(Some(Rc::new(settings)));
             }
-            Some(Err(problem)) => self.deny(&problem),
+            Some(Err(problem)) => {
+                self.deny(&problem);
+            }
             None => {
                 self.settings.replace(None);
             }
@@ -145,7 +195,9 @@ impl SnapshotDirectory {
                     }
                     issuers.insert(issuer.iss().to_owned(), Rc::new(issuer));
                 }
-                Err(problem) => self.deny(&problem),
+                Err(problem) => {
+                    self.deny(&problem);
+                }
             }
         }
         self.issuers.replace(issuers);
@@ -156,34 +208,43 @@ impl SnapshotDirectory {
     fn replace_routes(&self, shard: &Shard) {
         let mut routes = Routes::new();
         for entry in &shard.entries {
-            let id = entries::read::<String>(Table::Route, entry).map(Rc::from).map_err(|problem| {
-                self.deny(&problem);
-                Unreadable
-            });
+            let id = entries::read::<String>(Table::Route, entry).map(Rc::from).map_err(|problem| self.deny(&problem));
             routes.insert(Box::from(entry.key), id);
         }
         self.routes.borrow_mut().insert(shard.slot.shard, routes);
     }
 
     fn load_api(&self, key: &[u8]) -> FoundApi {
-        let slot = Table::Api.slot(key);
-        let bytes = match self.abi.shared(&shared::shard(slot)) {
-            Ok(Some((bytes, _))) if !bytes.is_empty() => bytes,
-            Ok(_) => return Ok(None),
-            Err(status) => {
-                self.cannot_read(slot, &format!("{status:?}"));
-                return Err(Unreadable);
-            }
-        };
-        let shard = Shard::decode(&bytes).map_err(|error| {
-            self.cannot_read(slot, &error.to_string());
-            Unreadable
-        })?;
-        let Some(entry) = shard.get(key) else { return Ok(None) };
-        entries::api(entry).map(|api| Some(Rc::new(api))).map_err(|problem| {
-            self.deny(&problem);
-            Unreadable
-        })
+        let found = self.load(Table::Api.slot(key), key, |_, entry| entries::api(entry))?;
+        Ok(found.map(|(api, _)| Rc::new(api)))
+    }
+}
+
+impl Subscribers for SnapshotDirectory {
+    fn credential(&self, key: &[u8]) -> Found<Credential> {
+        self.credentials.get(self, key)
+    }
+
+    fn application(&self, uuid: &str) -> Found<Application> {
+        self.applications.get(self, uuid.as_bytes())
+    }
+
+    fn subscription(&self, key: &[u8]) -> Found<Subscription> {
+        self.subscriptions.get(self, key)
+    }
+
+    fn tier(&self, kind: TierKind, name: &str) -> Found<Tier> {
+        self.tiers.get(self, &keys::tier(kind, name))
+    }
+}
+
+impl Revocations for SnapshotDirectory {
+    fn is_revoked(&self, token_id: &str) -> Result<bool, Unreadable> {
+        self.judged.is_revoked(self, token_id)
+    }
+
+    fn cutoff(&self, kind: CutoffKind, of: &str) -> Found<Cutoff> {
+        if self.has_cutoffs.get() { self.cutoffs.get(self, &keys::cutoff(kind, of)) } else { Ok(None) }
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tollgate_enforce::Timestamp;
 use tollgate_model::Slot;
 use tollgate_model::contract::FEED_WAIT_SECONDS;
-use tollgate_model::wire::{Cursor, FeedFrame, Index, MAX_FRAME, Shard, WireError, checksum};
+use tollgate_model::wire::{Cursor, FeedFrame, Index, MAX_FRAME, RevokedShard, Shard, WireError, checksum};
 
 use super::entries::{self, Problem};
 use super::shared;
@@ -152,6 +152,7 @@ impl Feed {
         }
         self.empty_what_is_gone(&series)?;
         self.abi.set_shared(&shared::index(), &series.next.encode(), 0)?;
+        self.abi.set_shared(&shared::news(), b"1", 0)?;
         self.metrics.record(FEED_REVISION, series.next.cursor.revision);
         Ok(true)
     }
@@ -177,8 +178,13 @@ impl Feed {
     }
 
     fn store(&mut self, index: &mut Index, bytes: &[u8]) -> Result<(), FeedError> {
-        let shard = match Shard::decode(bytes) {
-            Ok(shard) => shard,
+        let decoded = if RevokedShard::is_one(bytes) {
+            RevokedShard::decode(bytes).map(|shard| (shard.slot(), None))
+        } else {
+            Shard::decode(bytes).map(|shard| (shard.slot, Some(shard)))
+        };
+        let (slot, shard) = match decoded {
+            Ok(decoded) => decoded,
             // From a newer adapter: something this release does not enforce, and whose users say so in `needs`.
             Err(WireError::UnknownSlot { table, shard }) => {
                 let text = format!("feed has shard {shard} of table {table}, which this filter does not know");
@@ -188,9 +194,11 @@ impl Feed {
             Err(error) => return Err(error.into()),
         };
         // Even one that the index already names: an earlier series may have broken off after overwriting it.
-        self.abi.set_shared(&shared::shard(shard.slot), bytes, 0)?;
-        index.set(shard.slot, checksum(bytes));
-        self.note_problems(&shard);
+        self.abi.set_shared(&shared::shard(slot), bytes, 0)?;
+        index.set(slot, checksum(bytes));
+        if let Some(shard) = shard {
+            self.note_problems(&shard);
+        }
         Ok(())
     }
 

@@ -4,9 +4,11 @@
 //! ([`Feed`]). Every VM, the leader too, sees there what changed and keeps its look-ups up to date
 //! ([`SnapshotDirectory`]).
 
+mod bounded;
 mod directory;
 mod entries;
 mod feed;
+mod lazy;
 mod leadership;
 mod shared;
 

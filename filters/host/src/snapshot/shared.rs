@@ -1,5 +1,6 @@
 //! Names of the shared-data keys. The set is fixed, because shared data has no delete; it carries the versions of schema
-//! and framing, because neighbouring releases may live in one process while Envoy drains the older one.
+//! and framing and the number of slots, because neighbouring releases may live in one process while Envoy drains the older
+//! one.
 
 use tollgate_model::wire::FORMAT;
 use tollgate_model::{SCHEMA, Slot};
@@ -7,6 +8,12 @@ use tollgate_model::{SCHEMA, Slot};
 /// Holds the [`tollgate_model::wire::Index`].
 pub(super) fn index() -> String {
     key("index")
+}
+
+/// Written after the index, each time it is: a few bytes, of which only shared data's own version matters. So looking for
+/// news does not copy the index.
+pub(super) fn news() -> String {
+    key("news")
 }
 
 /// Holds the leader's lease.
@@ -20,5 +27,5 @@ pub(super) fn shard(slot: Slot) -> String {
 }
 
 fn key(name: &str) -> String {
-    format!("tollgate/{FORMAT}.{SCHEMA}/{name}")
+    format!("tollgate/{FORMAT}.{SCHEMA}.{}/{name}", Slot::COUNT)
 }

@@ -3,7 +3,7 @@
 
 use super::reader::{Reader, header};
 use super::{Cursor, WireError};
-use crate::Slot;
+use crate::{Slot, Table};
 
 const MAGIC: &[u8; 4] = b"TGIX";
 
@@ -36,7 +36,14 @@ impl Index {
         }
     }
 
-    /// The slots that differ between the two.
+    /// Whether a table has any entries.
+    #[must_use]
+    pub fn is_used(&self, table: Table) -> bool {
+        let first = Slot { table, shard: 0 }.position();
+        self.versions.iter().skip(first).take(table.shards().into()).any(|version| *version != 0)
+    }
+
+    /// The slots that differ between the two, in ascending order.
     pub fn changed<'i>(&'i self, other: &'i Self) -> impl Iterator<Item = Slot> + 'i {
         Slot::all()
             .zip(self.versions.iter().zip(&other.versions))

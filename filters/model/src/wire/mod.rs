@@ -6,6 +6,7 @@
 //! ```text
 //! shard   "TGSH" format:u16 table:u8 shard:u16 count:u32 { needs:u16 key:u32+bytes value:u32+bytes }* checksum:u64
 //! feed    "TGFD" format:u16 reset:u8 more:u8 epoch:u64 revision:u64 count:u32 { shard:u32+bytes }*
+//! revoked "TGRV" format:u16 table:u8 shard:u16 count:u32 { hash:12 expires:u32 }* checksum:u64
 //! index   "TGIX" format:u16 epoch:u64 revision:u64 count:u32 { checksum:u64 }*
 //! ```
 
@@ -13,6 +14,7 @@ mod cursor;
 mod feed;
 mod index;
 mod reader;
+mod revoked;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ mod tests;
 pub use cursor::Cursor;
 pub use feed::FeedFrame;
 pub use index::Index;
+pub use revoked::RevokedShard;
 pub use shard::{Entry, Shard, checksum};
 
 /// Version of the framing itself. It changes only when a decoder of the older one could not even find the entries.

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use serde_json::json;
-use tollgate_enforce::Directory;
-use tollgate_model::{SCHEMA, Table, keys};
+use tollgate_enforce::{Directory, Revocations, Subscribers, Unreadable};
+use tollgate_model::wire::{Cursor, FeedFrame, RevokedShard};
+use tollgate_model::{CutoffKind, SCHEMA, Table, TokenHash, keys};
 
 use crate::fake::FakeEnvoy;
 use crate::fake::world::{Row, api, frame, rows};
@@ -196,4 +197,88 @@ fn plugin_configuration_is_checked() {
     ] {
         assert_eq!(Worker::configure(FakeEnvoy::shared_rc(), configuration).is_ok(), accepted);
     }
+}
+
+/// A frame with a shard of revoked tokens.
+fn revoked(revision: u64, ids: &[&str]) -> Vec<u8> {
+    let mut hashes: Vec<TokenHash> = ids.iter().map(|id| TokenHash::of(id)).collect();
+    hashes.sort_unstable();
+    let shards: Vec<Vec<u8>> = hashes
+        .chunk_by(|a, b| Table::Revoked.slot(&a.0) == Table::Revoked.slot(&b.0))
+        .map(|hashes| {
+            let records = hashes.iter().map(|hash| (*hash, 0));
+            RevokedShard::encode(Table::Revoked.slot(&hashes[0].0), records).unwrap()
+        })
+        .collect();
+    let shards = shards.iter().map(Vec::as_slice).collect();
+    FeedFrame { reset: false, more: false, cursor: Cursor { epoch: 1, revision }, shards }.encode().unwrap()
+}
+
+#[test]
+fn a_revoked_token_is_known_to_every_worker_and_asked_for_once() {
+    let envoy = FakeEnvoy::shared_rc();
+    let leader = leader(&envoy);
+    let follower = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    answer(&envoy, &leader, Some((200, frame(true, false, 1, &rows()))));
+    for worker in [&leader, &follower] {
+        worker.on_tick();
+        assert_eq!(worker.directory.is_revoked("bad"), Ok(false));
+    }
+    answer(&envoy, &leader, Some((200, revoked(2, &["bad"]))));
+    for worker in [&leader, &follower] {
+        worker.on_tick();
+        assert_eq!(worker.directory.is_revoked("bad"), Ok(true));
+        let before = envoy.host_calls.borrow().len();
+        assert_eq!(worker.directory.is_revoked("bad"), Ok(true));
+        assert_eq!(worker.directory.is_revoked("good"), Ok(false), "of an empty slot nothing has to be read");
+        assert_eq!(envoy.host_calls.borrow().len(), before);
+    }
+    let gone = RevokedShard::encode(Table::Revoked.slot(&TokenHash::of("bad").0), []).unwrap();
+    let frame = FeedFrame { reset: false, more: false, cursor: Cursor { epoch: 1, revision: 3 }, shards: vec![&gone] };
+    answer(&envoy, &leader, Some((200, frame.encode().unwrap())));
+    follower.on_tick();
+    assert_eq!(follower.directory.is_revoked("bad"), Ok(false));
+}
+
+#[test]
+fn subscribers_are_read_once_and_again_when_they_change() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    let application = |tier: &str| -> Row {
+        let value = json!({"uuid": "a", "id": 1, "name": "A", "subscriber": "s", "tier": tier});
+        (Table::Application, b"a".to_vec(), 2, value)
+    };
+    let key = keys::cutoff(CutoffKind::User, "alice");
+    let cutoff: Row = (Table::Cutoff, key, 2, json!({"before": 7}));
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &[rows(), vec![application("Gold")]].concat()))));
+    let tier = || worker.directory.application("a").unwrap().map(|application| application.tier.clone());
+    assert_eq!(tier().as_deref(), Some("Gold"));
+    let before = envoy.host_calls.borrow().len();
+    assert_eq!(tier().as_deref(), Some("Gold"));
+    assert_eq!(worker.directory.application("b"), Ok(None));
+    assert_eq!(worker.directory.cutoff(CutoffKind::User, "alice"), Ok(None));
+    assert_eq!(envoy.host_calls.borrow().len(), before, "known, or known to be empty");
+
+    answer(&envoy, &worker, Some((200, frame(false, false, 2, &[application("Silver"), cutoff]))));
+    assert_eq!(tier().as_deref(), Some("Silver"));
+    let cutoff = |user| worker.directory.cutoff(CutoffKind::User, user).unwrap().map(|cutoff| cutoff.before);
+    assert_eq!((cutoff("alice"), cutoff("bob")), (Some(7), None));
+
+    let mut newer = application("Gold");
+    newer.2 = SCHEMA + 1;
+    answer(&envoy, &worker, Some((200, frame(false, false, 3, &[newer]))));
+    assert_eq!(worker.directory.application("a"), Err(Unreadable));
+    assert!(envoy.calls.borrow().last().unwrap().header("x-tollgate-problems").unwrap().contains("application"));
+}
+
+/// The index has a version of every slot; it is not for every tick.
+#[test]
+fn a_tick_without_news_reads_a_few_bytes() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    answer(&envoy, &worker, Some((200, frame(true, false, 1, &rows()))));
+    worker.on_tick();
+    envoy.copied.set(0);
+    worker.on_tick();
+    assert!(envoy.copied.get() <= 32, "{} bytes", envoy.copied.get());
 }

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::admin::client;
 use crate::config::{self, Config, Environment, Reader};
 use crate::inputs::folder;
 use crate::inputs::project::{CompileOptions, compile};
@@ -44,6 +45,18 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Shows what a running adapter serves, from where, and what gateways have acknowledged.
+    Status {
+        /// Address of its admin pages; that of the configuration when absent.
+        #[arg(long, value_name = "host:port")]
+        address: Option<String>,
+        /// The configuration of that adapter.
+        #[arg(long, value_name = "config.toml")]
+        config: Option<PathBuf>,
+        /// Form of the report.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
     /// Prints the bootstrap of a gateway; the environment fills it.
     #[command(after_help = variables())]
     Bootstrap,
@@ -72,6 +85,9 @@ pub fn main() -> ExitCode {
             serve(config.as_deref(), &environment)
         }
         Command::Validate { project, config, output } => validate(project, config.as_deref(), *output, &environment),
+        Command::Status { address, config, output } => {
+            status(address.as_deref(), config.as_deref(), *output, &environment)
+        }
         Command::Bootstrap => {
             bootstrap::render(&environment).map_err(|error| error.to_string()).and_then(|text| print(&text))
         }
@@ -132,6 +148,28 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
         }
     }
     if valid { Ok(()) } else { Err(format!("{} is not a valid API project", project.display())) }
+}
+
+fn status(address: Option<&str>, config: Option<&Path>, output: Output, of: &Environment) -> Result<(), String> {
+    let address = match address {
+        Some(address) => address.to_owned(),
+        None => {
+            let (file, text) = read_config(config)?;
+            let mut reader = Reader::new(&file, &text, of);
+            let address = config::admin(&mut reader);
+            if reader.problems.has_errors() {
+                return Err(lines(&reader.problems));
+            }
+            address.to_string()
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start a thread ({error})"))?;
+    let status = runtime.block_on(client::fetch(&address))?;
+    match output {
+        Output::Json => print(&format!("{status:#}\n")),
+        Output::Text => print(&client::render(&status)),
+    }
 }
 
 fn read_config(config: Option<&Path>) -> Result<(String, String), String> {

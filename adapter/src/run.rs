@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Status};
+use crate::admin::{self, Machine, Status};
 use crate::certs::{self, CertError, DevelopmentCertificates};
 use crate::config::{Config, KeyPairPaths, Rest, TestKeyConfig};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
@@ -118,6 +118,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
         environments: config.projects.virtual_hosts.clone(),
         ..World::default()
     });
+    status.show_world(world.watch());
     let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
     let served = catalog.load().await?;
     tracing::info!(served, "stored deployments read");
@@ -129,8 +130,13 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     };
     let settings = output_settings(&config, &development);
     let outputs = outputs::spawn(settings, world, Arc::clone(&status), shutdown.clone()).await?;
-    let (admin, admin_task) = admin::spawn(config.admin, Arc::clone(&status), shutdown.clone()).await?;
+    let machine = Arc::new(Machine::new(config.metrics.interval));
+    let (admin, admin_task) =
+        admin::spawn(config.admin, Arc::clone(&status), Arc::clone(&machine), shutdown.clone()).await?;
     let mut tasks = vec![admin_task];
+    if let Some(address) = config.metrics.address {
+        tasks.push(admin::spawn_metrics(address, Arc::clone(&status), machine, shutdown.clone()).await?);
+    }
     let address = rest.as_ref().map(|rest| rest.address.to_string()).unwrap_or_else(|| "off".to_owned());
     tasks.extend(rest.map(|rest| rest.spawn(shutdown.clone())));
     tasks.extend(sources.follow(shutdown));

@@ -23,6 +23,7 @@ mod projects;
 mod refusals;
 mod requests;
 mod soap;
+mod sources;
 mod system;
 mod tour;
 mod transport;

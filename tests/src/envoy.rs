@@ -63,6 +63,14 @@ impl Envoy {
         Ok(())
     }
 
+    /// `kill -9`.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
     /// The counters and gauges whose name matches the regular expression `filter`. Blocks, so that it can be asked while a
     /// gateway is dropped; the answer takes about a millisecond.
     ///

@@ -8,14 +8,17 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use warp::{Filter, Rejection};
 
+use super::machine::Machine;
 use super::status::{Report, Status};
 
 /// `/health`, `/ready`, `/status` and `/metrics`.
 pub(super) fn routes(
     status: Arc<Status>,
+    machine: Arc<Machine>,
 ) -> impl Filter<Extract = (Response<String>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let shared = Arc::clone(&status);
     let with = move || {
-        let status = Arc::clone(&status);
+        let status = Arc::clone(&shared);
         warp::any().map(move || Arc::clone(&status))
     };
     let health = warp::path!("health").map(|| page(StatusCode::OK, &json!({"status": "healthy"})));
@@ -25,15 +28,38 @@ pub(super) fn routes(
             Ok(report) => page(StatusCode::OK, &report),
             Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": error.to_string()})),
         });
-    let metrics = warp::path!("metrics").and(with()).map(|status: Arc<Status>| {
-        reply(StatusCode::OK, "text/plain; version=0.0.4", metrics(&status, &status.report()))
-    });
+    let metrics = metrics_route(status, machine);
     let pages = health.or(ready).unify().or(all).unify().or(metrics).unify();
     warp::get().and(pages)
 }
 
+/// `/metrics`.
+pub(super) fn metrics_route(
+    status: Arc<Status>,
+    machine: Arc<Machine>,
+) -> impl Filter<Extract = (Response<String>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    warp::path!("metrics").and(warp::get()).then(move || {
+        let (status, machine) = (Arc::clone(&status), Arc::clone(&machine));
+        async move {
+            let page = tokio::task::spawn_blocking(move || {
+                let mut text = metrics(&status, &status.summary());
+                machine.write(&mut text);
+                text
+            });
+            match page.await {
+                Ok(text) => reply(StatusCode::OK, "text/plain; version=0.0.4", text),
+                Err(error) => page_error(&error),
+            }
+        }
+    })
+}
+
+fn page_error(error: &tokio::task::JoinError) -> Response<String> {
+    page(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": error.to_string()}))
+}
+
 fn ready(status: &Status) -> Response<String> {
-    let gateways = status.nodes().report().into_iter().filter(|node| node.ready && node.connected);
+    let gateways = status.summary().gateways.into_iter().filter(|node| node.ready && node.connected);
     let gateways: Vec<String> = gateways.map(|node| node.name).collect();
     let (code, text) =
         if status.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
@@ -62,6 +88,16 @@ fn metrics(status: &Status, report: &Report) -> String {
             "gateways_rejecting",
             "Connected gateways whose last answer was a refusal.",
             gateways(|node| node.connected && node.types.values().any(|state| state.error().is_some())),
+        ),
+        (
+            "gateways_up_to_date",
+            "Connected gateways that have acknowledged everything.",
+            gateways(|node| node.connected && node.up_to_date),
+        ),
+        (
+            "sources_failing",
+            "Sources of projects that could not be read last time.",
+            count(report.sources.values().filter(|source| source.error.is_some()).count()),
         ),
         (
             "issuers_failing",
@@ -113,7 +149,8 @@ mod tests {
     use crate::outputs::xds::ResourceType;
 
     async fn get(status: &Arc<Status>, path: &str) -> (u16, String) {
-        let response = warp::test::request().path(path).reply(&routes(Arc::clone(status))).await;
+        let machine = Arc::new(Machine::new(std::time::Duration::ZERO));
+        let response = warp::test::request().path(path).reply(&routes(Arc::clone(status), machine)).await;
         (response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap())
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Must never hold a secret: the page shows all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::model::{Problem, Problems, SourceReport};
+use crate::model::{Deployment, DeploymentKey, Origin, Problem, Problems, SourceReport, World};
 use crate::outputs::acknowledge::Published;
 use crate::outputs::nodes::{NodeReport, Nodes};
 
@@ -22,6 +22,7 @@ pub struct Status {
     ready: AtomicBool,
     nodes: Arc<Nodes>,
     published: watch::Sender<Published>,
+    world: OnceLock<watch::Receiver<Arc<World>>>,
     refused: Mutex<BTreeMap<String, Vec<Problem>>>,
     issuers: Mutex<BTreeMap<String, IssuerReport>>,
     counts: Mutex<Counts>,
@@ -111,6 +112,12 @@ impl Status {
         &self.nodes
     }
 
+    /// From now on the status shows this world's deployments. The first one counts.
+    pub fn show_world(&self, world: watch::Receiver<Arc<World>>) {
+        // A second one would be the same.
+        let _ = self.world.set(world);
+    }
+
     /// What gateways were told of last.
     #[must_use]
     pub const fn published(&self) -> &watch::Sender<Published> {
@@ -149,14 +156,36 @@ impl Status {
     /// Everything, for the status page.
     #[must_use]
     pub fn report(&self) -> Report {
+        let world = self.world.get().map(|world| Arc::clone(&world.borrow()));
+        let deployments = world.iter().flat_map(|world| world.deployments.iter().map(|one| deployment(world, one)));
+        Report { deployments: deployments.collect(), ..self.summary() }
+    }
+
+    /// Everything but the deployments.
+    #[must_use]
+    pub fn summary(&self) -> Report {
+        let published = self.published.borrow().clone();
         Report {
             ready: self.is_ready(),
+            revision: published.revision,
             counts: *lock(&self.counts),
-            gateways: self.nodes.report(),
-            issuers: lock(&self.issuers).clone(),
             sources: lock(&self.sources).clone(),
+            gateways: self.nodes.report(&published),
+            issuers: lock(&self.issuers).clone(),
             refused: lock(&self.refused).clone(),
+            deployments: Vec::new(),
         }
+    }
+}
+
+fn deployment(world: &World, (key, one): (&DeploymentKey, &Arc<Deployment>)) -> DeploymentReport {
+    DeploymentReport {
+        name: one.api.name.clone(),
+        version: one.api.version.clone(),
+        vhost: key.virtual_host.clone(),
+        context: one.context.clone(),
+        environments: one.environments.clone(),
+        origin: world.origins.get(key).cloned().unwrap_or_default(),
     }
 }
 
@@ -165,16 +194,37 @@ impl Status {
 pub struct Report {
     /// Whether the adapter itself is ready.
     pub ready: bool,
+    /// Counts the changes that gateways were told of.
+    pub revision: u64,
     /// How much there is.
     pub counts: Counts,
+    /// The sources of projects by name.
+    pub sources: BTreeMap<String, SourceReport>,
     /// The gateways.
     pub gateways: Vec<NodeReport>,
     /// The issuers by name.
     pub issuers: BTreeMap<String, IssuerReport>,
-    /// The sources of projects by name.
-    pub sources: BTreeMap<String, SourceReport>,
     /// Refused projects and what is wrong with them.
     pub refused: BTreeMap<String, Vec<Problem>>,
+    /// What is served.
+    pub deployments: Vec<DeploymentReport>,
+}
+
+/// An API that is served on a virtual host.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeploymentReport {
+    /// Name of the API.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The virtual host.
+    pub vhost: String,
+    /// Its base path.
+    pub context: String,
+    /// Its environments.
+    pub environments: BTreeSet<String>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 /// A panic elsewhere must not hide the status: every change leaves it whole.

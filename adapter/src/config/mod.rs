@@ -5,6 +5,7 @@
 mod adapter;
 mod duration;
 mod enforcer;
+mod metrics;
 mod reader;
 mod router;
 mod source_control;
@@ -17,6 +18,7 @@ use tollgate_model::Settings;
 
 pub use adapter::{KeyPairPaths, Rest};
 pub use enforcer::TestKeyConfig;
+pub use metrics::MetricsConfig;
 pub use reader::{Environment, Reader};
 pub use router::RouterConfig;
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub listen: Listen,
     /// Address of the admin pages.
     pub admin: SocketAddr,
+    /// Metrics for other machines.
+    pub metrics: MetricsConfig,
     /// What holds for every project.
     pub projects: CompileOptions,
     /// What holds for every filter.
@@ -72,7 +76,7 @@ impl Config {
             let port = own_port(reader, key, default);
             SocketAddr::new(listen, port)
         };
-        let admin = own_port(&mut reader, "tollgate.listen.admin", 6060);
+        let admin = admin(&mut reader);
         let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
         let config = Self {
             rest: adapter::rest(&mut reader),
@@ -87,7 +91,8 @@ impl Config {
                 feed: port(&mut reader, "enforcer.authService.port", 8081),
                 public: port(&mut reader, "tollgate.listen.public", 9001),
             },
-            admin: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), admin),
+            admin,
+            metrics: metrics::read(&mut reader, listen),
             projects: projects(&mut reader),
             settings: enforcer::settings(&mut reader),
             router: router::read(&mut reader),
@@ -114,6 +119,13 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         cors: router::cors(reader),
         overrides: Overrides::among(reader.environment()),
     }
+}
+
+/// Where the admin pages are.
+#[must_use]
+pub fn admin(reader: &mut Reader<'_>) -> SocketAddr {
+    let port = own_port(reader, "tollgate.listen.admin", 6060);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 /// An IP address to bind.

@@ -27,9 +27,8 @@ pub fn check(reader: &mut Reader<'_>) {
     if reader.count("enforcer.filters") > 0 {
         reader.error("enforcer.filters", "custom filters in Java cannot run in this gateway", "remove them");
     }
-    for key in ["adapter.metrics.enabled", "enforcer.metrics.enabled"] {
-        if reader.flag(key) == Some(true) {
-            reader.warn(key, "metrics are always served on the admin port", "remove the key");
-        }
+    let key = "enforcer.metrics.enabled";
+    if reader.flag(key) == Some(true) {
+        reader.warn(key, "the filters' metrics are always among Envoy's own", "remove the key");
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tollgate_model::contract::FEED_WAIT_SECONDS;
 use tollgate_model::wire::Cursor;
 
-use super::acknowledge::PublishedEnvironment;
+use super::acknowledge::{Published, PublishedEnvironment};
 use super::feed;
 use super::xds::ResourceType;
 
@@ -169,8 +169,8 @@ impl Nodes {
 
     /// What is known of every gateway.
     #[must_use]
-    pub fn report(&self) -> Vec<NodeReport> {
-        self.lock().by_name.iter().map(|(name, node)| node.report(name)).collect()
+    pub fn report(&self, published: &Published) -> Vec<NodeReport> {
+        self.lock().by_name.iter().map(|(name, node)| node.report(name, published)).collect()
     }
 
     /// A panic elsewhere must not take the registry with it: every change leaves it whole.
@@ -255,7 +255,8 @@ impl Node {
         self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
-    fn report(&self, name: &str) -> NodeReport {
+    fn report(&self, name: &str, published: &Published) -> NodeReport {
+        let goal = published.environments.get(&self.environment);
         let types = self.types.iter().map(|(kind, state)| {
             let report = TypeReport {
                 sent: state.sent.clone(),
@@ -268,8 +269,9 @@ impl Node {
             name: name.to_owned(),
             environment: self.environment.clone(),
             known_environment: self.known_environment,
-            connected: self.stream.is_some(),
+            connected: self.is_connected(SystemTime::now()),
             ready: *self.ready.borrow(),
+            up_to_date: goal.is_some_and(|goal| self.standing(name).has(goal)),
             types: types.collect(),
             refused_clusters: self.refused_clusters.clone(),
             feed_cursor: self.feed.map(|cursor| cursor.to_string()),
@@ -369,10 +371,12 @@ pub struct NodeReport {
     pub environment: String,
     /// Whether that environment is configured.
     pub known_environment: bool,
-    /// Whether its xDS stream is open.
+    /// Whether its xDS stream is open; of one that gets its clusters elsewhere, whether its filters keep asking.
     pub connected: bool,
     /// Whether it serves with all its data.
     pub ready: bool,
+    /// Whether it has acknowledged all that it was told of.
+    pub up_to_date: bool,
     /// State of every resource type it asked for.
     pub types: BTreeMap<&'static str, TypeReport>,
     /// Clusters it goes without, or with in an older version, because it refuses them.

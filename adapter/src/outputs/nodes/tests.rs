@@ -7,7 +7,7 @@ fn at(cursor: Cursor, whole: bool) -> FeedPosition {
 }
 
 fn ready(nodes: &Nodes) -> bool {
-    nodes.report()[0].ready
+    nodes.report(&Published::default())[0].ready
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn an_old_stream_changes_nothing_after_a_new_one() {
     let new = nodes.connect("Default/a", "Default", true);
     old.rejected(ResourceType::Cluster, "v", "late");
     drop(old);
-    let report = nodes.report();
+    let report = nodes.report(&Published::default());
     assert!(report[0].connected);
     assert!(report[0].types.is_empty());
     drop(new);
-    assert!(!nodes.report()[0].connected);
+    assert!(!nodes.report(&Published::default())[0].connected);
 }
 
 #[test]
@@ -78,8 +78,8 @@ fn gateways_are_not_remembered_without_bound() {
     for number in 0..MAX_NODES + 10 {
         nodes.fed(&format!("gone/{number}"), "Default", at(SOME, true));
     }
-    assert_eq!(nodes.report().len(), MAX_NODES);
-    assert!(nodes.report().iter().any(|node| node.name == "connected"));
+    assert_eq!(nodes.report(&Published::default()).len(), MAX_NODES);
+    assert!(nodes.report(&Published::default()).iter().any(|node| node.name == "connected"));
     drop(connected);
 }
 
@@ -88,7 +88,7 @@ fn what_filters_deny_is_shown_until_they_take_it_back() {
     let nodes = Nodes::default();
     let problems = |text: Option<&str>| {
         nodes.fed("Default/a", "Default", FeedPosition { problems: text.map(str::to_owned), ..at(SOME, true) });
-        nodes.report()[0].filter_problems.clone()
+        nodes.report(&Published::default())[0].filter_problems.clone()
     };
     assert_eq!(problems(Some("1 denied")).as_deref(), Some("1 denied"));
     assert_eq!(problems(None), None);

@@ -85,7 +85,7 @@ impl Adapter {
     }
 
     fn report(&self) -> crate::outputs::nodes::NodeReport {
-        self.status.nodes().report().remove(0)
+        self.status.nodes().report(&crate::outputs::acknowledge::Published::default()).remove(0)
     }
 
     /// Waits until the report is as `expected`.

@@ -248,6 +248,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
             dns: router.dns,
             health_check: router.health_check,
             outlier_detection: router.outlier_detection,
+            tracing: router.tracing,
         },
         token_services: config.token_services.clone(),
         key_fetch_ca: config.truststore.clone(),

@@ -26,5 +26,6 @@ mod soap;
 mod sources;
 mod system;
 mod tour;
+mod tracing;
 mod transport;
 mod traps;

@@ -196,6 +196,14 @@ impl<'e> Reader<'e> {
         Some(u16::try_from(number).ok().filter(|port| *port != 0))
     }
 
+    /// Leaves a key, and all below it, unread without a warning: something else that is configured makes it idle.
+    pub fn ignore(&mut self, key: &str) {
+        let key = key.to_lowercase();
+        let prefix = format!("{key}.");
+        let idle = self.leaves.keys().filter(|leaf| **leaf == key || leaf.starts_with(&prefix)).cloned();
+        self.used.extend(idle);
+    }
+
     /// All environment variables.
     #[must_use]
     pub const fn environment(&self) -> &'e Environment {

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod compression;
+mod tracing;
 mod transport;
 mod upstream;
 
@@ -14,7 +15,7 @@ use super::reader::Reader;
 use crate::inputs::project::{cors, default_cors, names};
 use crate::outputs::settings::{
     AccessLog, Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, OutlierDetection, Retry,
-    Timeouts, UpstreamTls,
+    Timeouts, Tracing, UpstreamTls,
 };
 
 /// What gateways are made of, but for the module and development certificates.
@@ -54,6 +55,8 @@ pub struct RouterConfig {
     pub health_check: HealthCheck,
     /// Which endpoints are left alone for a while.
     pub outlier_detection: Option<OutlierDetection>,
+    /// Tracing.
+    pub tracing: Option<Tracing>,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
@@ -91,6 +94,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
         dns: upstream::dns(reader),
         health_check: upstream::health_check(reader),
         outlier_detection: upstream::outlier_detection(reader),
+        tracing: tracing::read(reader),
     }
 }
 

@@ -4,12 +4,11 @@
 use super::reader::Reader;
 
 /// Key, and what it would do.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: &[(&str, &str)] = &[
     ("controlPlane.enabled", "taking APIs and subscriptions from API Manager"),
     ("globalAdapter.enabled", "sharding over a global adapter"),
     ("adapter.consul.enabled", "service discovery by Consul"),
     ("analytics.enabled", "analytics"),
-    ("tracing.enabled", "tracing"),
     ("router.awsLambda.enabled", "AWS Lambda"),
     ("router.payloadPassingToEnforcer.passRequestPayload", "passing request bodies to the enforcer"),
     ("enforcer.throttling.enableGlobalEventPublishing", "throttling"),
@@ -19,7 +18,7 @@ const REFUSED: [(&str, &str); 10] = [
 
 /// Refuses what is switched on.
 pub fn check(reader: &mut Reader<'_>) {
-    for (key, what) in REFUSED {
+    for &(key, what) in REFUSED {
         if reader.flag(key) == Some(true) {
             reader.error(key, &format!("{what} is not supported by this release"), "switch it off");
         }

@@ -55,6 +55,14 @@ pub struct Cluster {
     pub circuit_breakers: Option<CircuitBreakers>,
 }
 
+impl Cluster {
+    /// One without endpoints.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), endpoints: Vec::new(), http2: false, circuit_breakers: None }
+    }
+}
+
 /// Most connections, requests and retries that a cluster has open at a time. All are positive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CircuitBreakers {

@@ -43,7 +43,7 @@ impl Publisher {
         let mut clusters = Clusters::default();
         clusters.extend(&now, blueprint.gateway(), blueprint.materials());
         feed.apply(&now)?;
-        let published = watch::Sender::new(Arc::new(clusters.resources()));
+        let published = watch::Sender::new(Arc::new(clusters.resources(blueprint.own_clusters())));
         let publisher = Self { world, blueprint, clusters, published, feed, status };
         publisher.note(now.revision);
         publisher.count(&now);
@@ -97,7 +97,7 @@ impl Publisher {
 
     /// Shows the clusters to the gateways, and says whether there is anything new.
     fn send(&self) -> bool {
-        let resources = self.clusters.resources();
+        let resources = self.clusters.resources(self.blueprint.own_clusters());
         self.published.send_if_modified(|shown| {
             let changed = **shown != resources;
             if changed {

@@ -3,6 +3,7 @@
 //! Must never read a file or the environment.
 
 mod downstream;
+mod tracing;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tollgate_model::Algorithm;
 
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
+pub use tracing::{Tracing, TracingProtocol};
 pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
 
 /// All settings of the outputs.
@@ -91,6 +93,8 @@ pub struct Gateway {
     pub health_check: HealthCheck,
     /// Which endpoints are left alone for a while; none when switched off.
     pub outlier_detection: Option<OutlierDetection>,
+    /// Tracing; none when switched off.
+    pub tracing: Option<Tracing>,
 }
 
 /// Where a listener of the gateway binds.

@@ -145,3 +145,79 @@ fn transport_settings_of_both_sides() {
     bad("[router.upstream.tls]\nminimumProtocolVersion = 'TLS1_3'\nmaximumProtocolVersion = 'TLS1_2'", "above");
     bad("[router.upstream.http2]\nmaxConcurrentStreams = 0", "whole number from 1");
 }
+
+#[test]
+fn tracing_is_off_unless_enabled_and_then_complete() {
+    use crate::outputs::settings::{Tracing, TracingProtocol};
+    let off = "[tracing]\nenabled = false\ntype = 'azure'\n[tracing.configProperties]\nhost = ''\nport = 'x'";
+    assert_eq!(good(off).tracing, None);
+    let found = |kind: &str, properties: &str| {
+        let text = format!("[tracing]\nenabled = true\ntype = '{kind}'\n[tracing.configProperties]\n{properties}");
+        good(&text).tracing.unwrap()
+    };
+    let at = |host: &str, port, tls| crate::model::Endpoint {
+        host: host.to_owned(),
+        port,
+        tls,
+        trusted_ca: None,
+        priority: 0,
+    };
+    let zipkin = Tracing {
+        collector: at("jaeger", 9411, false),
+        protocol: TracingProtocol::Zipkin("/api/v2/spans".to_owned()),
+        authentication: None,
+        timeout: Duration::from_secs(15),
+        connect_timeout: None,
+        sampling_percentage: 100,
+        max_path_length: 256,
+        library: "CHOREO-CONNECT".to_owned(),
+    };
+    assert_eq!(found("jaeger", ""), zipkin);
+    let own =
+        "host='zipkin.example'\nport='1'\nendpoint='/x'\nlibraryName='L'\nmaxPathLength='9'\nsamplingPercentage=5";
+    let expected = Tracing {
+        collector: at("zipkin.example", 1, false),
+        protocol: TracingProtocol::Zipkin("/x".to_owned()),
+        sampling_percentage: 5,
+        max_path_length: 9,
+        library: "L".to_owned(),
+        ..zipkin.clone()
+    };
+    assert_eq!(found("Zipkin", own), expected);
+    let remote = "connectionString='https://otlp.example'\nauthHeaderName='API-Key'\nauthHeaderValue='hush'\ntimeout='3'\nconnectionTimeout=4";
+    let expected = Tracing {
+        collector: at("otlp.example", 443, true),
+        protocol: TracingProtocol::OtlpGrpc,
+        authentication: Some(("api-key".to_owned(), "hush".to_owned().into())),
+        timeout: Duration::from_secs(3),
+        connect_timeout: Some(Duration::from_secs(4)),
+        ..zipkin.clone()
+    };
+    assert_eq!(found("otlp", remote), expected);
+    assert!(!format!("{expected:?}").contains("hush"));
+    let http = found("otlp", "host='10.0.0.1'\nprotocol='http'");
+    assert_eq!(
+        (http.collector, http.protocol),
+        (at("10.0.0.1", 4318, false), TracingProtocol::OtlpHttp("/v1/traces".to_owned()))
+    );
+}
+
+#[test]
+fn tracing_that_cannot_work_is_refused() {
+    for (kind, properties, expected) in [
+        ("azure", "connectionString='x'", "OpenTelemetry collector"),
+        ("datadog", "", "zipkin, jaeger or otlp"),
+        ("otlp", "", "no collector"),
+        ("otlp", "host='a'\nprotocol='udp'", "grpc or http"),
+        ("otlp", "connectionString='otlp.example:4317'", "names no collector"),
+        ("otlp", "connectionString='https://me:pw@otlp.example'", "names no collector"),
+        ("zipkin", "host='a b'", "names no collector"),
+        ("zipkin", "endpoint='spans'", "a path is expected"),
+        ("otlp", "host='a'\nauthHeaderName='x'", "no value"),
+        ("otlp", "host='a'\nauthHeaderName='x y'\nauthHeaderValue='z'", "no name of a header"),
+        ("otlp", "host='a'\nauthHeaderName='x'\nauthHeaderValue='a%b'", "percent sign"),
+        ("zipkin", "samplingPercentage=0", "from 1 to 100"),
+    ] {
+        bad(&format!("[tracing]\nenabled = true\ntype = '{kind}'\n[tracing.configProperties]\n{properties}"), expected);
+    }
+}

@@ -84,11 +84,12 @@ impl Clusters {
         self.environments.values().map(BTreeMap::len).sum()
     }
 
-    /// The resources.
+    /// The resources, with those that every gateway has.
     #[must_use]
-    pub fn resources(&self) -> ClusterResources {
+    pub fn resources(&self, own: &[Arc<Resource>]) -> ClusterResources {
         let of = |held: &BTreeMap<String, Held>| {
-            Resources::new(held.values().map(|held| Arc::clone(&held.resource)).collect())
+            let items = held.values().map(|held| &held.resource).chain(own);
+            Resources::new(items.map(Arc::clone).collect())
         };
         self.environments.iter().map(|(environment, held)| (environment.clone(), Arc::new(of(held)))).collect()
     }

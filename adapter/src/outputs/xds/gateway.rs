@@ -91,7 +91,7 @@ impl<D: Dialect> GatewayStream<D> {
                 self.connection.known_environment();
             }
             None => {
-                self.published = Arc::new(Resources::new(Vec::new()));
+                self.published = Arc::new(Resources::new(self.context.blueprint.own_clusters().to_vec()));
                 self.connection.unknown_environment();
             }
         }

@@ -71,6 +71,8 @@ pub struct Blueprint {
     materials: Materials,
     listeners: Arc<Resources>,
     routes: [Arc<Resources>; 2],
+    /// Clusters that are there whatever the APIs.
+    clusters: Vec<Arc<Resource>>,
 }
 
 impl Blueprint {
@@ -103,8 +105,10 @@ impl Blueprint {
             Arc::new(Resources::new(vec![Arc::new(Resource::new(name, resource))]))
         };
         let (routes, listeners) = ([routes(false), routes(true)], translate::listeners(&gateway, &materials));
-        let listeners = listeners.into_iter().map(|(name, resource)| Arc::new(Resource::new(name, resource))).collect();
-        Ok(Self { routes, listeners: Arc::new(Resources::new(listeners)), gateway, materials })
+        let shared = |(name, resource)| Arc::new(Resource::new(name, resource));
+        let listeners = listeners.into_iter().map(shared).collect();
+        let clusters = translate::own_clusters(&gateway, &materials).into_iter().map(shared).collect();
+        Ok(Self { routes, listeners: Arc::new(Resources::new(listeners)), clusters, gateway, materials })
     }
 
     /// Settings the clusters are made with.
@@ -117,6 +121,12 @@ impl Blueprint {
     #[must_use]
     pub const fn materials(&self) -> &Materials {
         &self.materials
+    }
+
+    /// The clusters that every gateway has, whatever the APIs.
+    #[must_use]
+    pub fn own_clusters(&self) -> &[Arc<Resource>] {
+        &self.clusters
     }
 
     fn routes(&self, ready: bool) -> &Arc<Resources> {

@@ -51,6 +51,7 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
         dns: Dns::default(),
         health_check: HealthCheck::default(),
         outlier_detection: Some(OutlierDetection::default()),
+        tracing: None,
     }
 }
 

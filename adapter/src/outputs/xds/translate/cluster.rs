@@ -98,7 +98,7 @@ fn lb_endpoint(from: &Endpoint) -> endpoint::LbEndpoint {
 }
 
 /// What `auto_host_rewrite` sends: the authority of the endpoint's URL, without the port its scheme implies.
-fn host_header(from: &Endpoint) -> String {
+pub(super) fn host_header(from: &Endpoint) -> String {
     let host = match tls::ip(&from.host) {
         Some(IpAddr::V6(address)) => format!("[{address}]"),
         _ => from.host.clone(),

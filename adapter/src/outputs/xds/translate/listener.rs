@@ -13,6 +13,7 @@ use super::access_log::access_log;
 use super::compressor::compressor;
 use super::format::WithLocalReplies;
 use super::local_reply::local_replies;
+use super::tracing::tracing;
 use super::{Materials, ROUTES, address, any, duration, number, over_ads, tls, yes};
 use crate::outputs::settings::{Codec, Gateway, ListenerAddress};
 
@@ -95,6 +96,7 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         normalize_path: yes(),
         merge_slashes: true,
         path_with_escaped_slashes_action: escaped_slashes.into(),
+        tracing: gateway.tracing.as_ref().map(tracing),
         // What a client says of certificates is worth nothing; the enforcer reads the connection.
         forward_client_cert_details: hcm::http_connection_manager::ForwardClientCertDetails::Sanitize.into(),
         strip_port_mode: None,

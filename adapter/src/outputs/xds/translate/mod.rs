@@ -15,6 +15,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracing;
 
 use std::time::Duration;
 
@@ -22,10 +23,18 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf;
 use prost::Name;
 
+use crate::outputs::settings::Gateway;
+
 pub use cluster::cluster;
 pub use extension::extension;
 pub use listener::listeners;
 pub use routes::routes;
+
+/// Names and resources of the clusters that a gateway needs for itself, whatever the APIs.
+#[must_use]
+pub fn own_clusters(gateway: &Gateway, materials: &Materials) -> Vec<(String, protobuf::Any)> {
+    gateway.tracing.iter().map(|settings| tracing::collector(settings, gateway, materials)).collect()
+}
 
 /// Name of the route configuration.
 pub const ROUTES: &str = "default";

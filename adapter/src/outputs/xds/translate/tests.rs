@@ -47,6 +47,7 @@ fn gateway() -> Gateway {
         dns: Dns::default(),
         health_check: HealthCheck::default(),
         outlier_detection: Some(OutlierDetection::default()),
+        tracing: None,
     }
 }
 

@@ -83,3 +83,40 @@ fn endpoints_are_left_alone_by_the_settings_and_never_when_switched_off() {
         assert_eq!((found.interval.unwrap().seconds, found.base_ejection_time.unwrap().seconds), (10, 30));
     }
 }
+
+#[test]
+fn spans_go_to_the_collector_by_its_own_cluster() {
+    use crate::outputs::settings::{Tracing, TracingProtocol};
+    let names =
+        |gateway: &Gateway| own_clusters(gateway, &materials()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&gateway()), [""; 0]);
+    for (protocol, tracer, http2) in [
+        (TracingProtocol::Zipkin("/api/v2/spans".to_owned()), "envoy.tracers.zipkin", false),
+        (TracingProtocol::OtlpGrpc, "envoy.tracers.opentelemetry", true),
+        (TracingProtocol::OtlpHttp("/v1/traces".to_owned()), "envoy.tracers.opentelemetry", false),
+    ] {
+        let settings = Tracing {
+            collector: backend("collector", 443, true, 0),
+            protocol,
+            authentication: None,
+            timeout: Duration::from_secs(1),
+            connect_timeout: Some(Duration::from_secs(2)),
+            sampling_percentage: 7,
+            max_path_length: 9,
+            library: "L".to_owned(),
+        };
+        let traced = Gateway { tracing: Some(settings), ..gateway() };
+        assert_eq!(names(&traced), ["wso2_cc_trace"]);
+        let cluster: ClusterResource = open(&own_clusters(&traced, &materials())[0].1);
+        assert_eq!(cluster.connect_timeout.unwrap().seconds, 2);
+        assert_eq!(
+            contexts(&cluster)[0].1.common_tls_context.as_ref().unwrap().alpn_protocols.len(),
+            usize::from(http2)
+        );
+        let tracing = manager(&open(&listeners(&traced, &materials())[0].1)).tracing.unwrap();
+        assert_eq!(tracing.provider.unwrap().name, tracer);
+        let percent = |value: Option<envoy_types::pb::envoy::r#type::v3::Percent>| value.unwrap().value;
+        assert_eq!((percent(tracing.random_sampling), percent(tracing.client_sampling)), (7.0, 0.0));
+        assert_eq!(tracing.max_path_tag_length, number(9));
+    }
+}

@@ -44,6 +44,12 @@ fuzz target='all' seconds='60':
 bench *arguments: wasm build
     @wrk=$(toolchain/wrk) && TOLLGATE_WRK=$wrk toolchain/with-peers bench {{ arguments }}
 
+# Cold start, changes and memory with thousands of APIs, with a release build of the adapter: `just bench-scale [apis] [resources]`
+[no-exit-message]
+bench-scale *arguments: wasm build
+    @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
+    @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers scale {{ arguments }}
+
 # Every build is one of the whole workspace, so that all of them agree on the features of shared dependencies.
 
 # The adapter, and the programs that start gateways

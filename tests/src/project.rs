@@ -157,10 +157,16 @@ impl ApiProject {
     /// # Errors
     /// When it cannot be written.
     pub fn zip(&self) -> Result<Vec<u8>> {
-        let files = [("api.yaml", self.api_yaml()), ("Definitions/swagger.yaml", self.definition())];
         let folder = format!("{}-{}", self.name, self.version);
+        archive(&self.files().map(|(name, text)| (format!("{folder}/{name}"), text.into_bytes())).into())
+    }
+
+    /// Its files by their paths.
+    #[must_use]
+    pub fn files(&self) -> [(&'static str, String); 2] {
+        let files = [("api.yaml", self.api_yaml()), ("Definitions/swagger.yaml", self.definition())];
         // JSON is YAML, and needs no second library.
-        archive(&files.map(|(name, json)| (format!("{folder}/{name}"), json.to_string().into_bytes())).into())
+        files.map(|(name, json)| (name, json.to_string()))
     }
 
     fn api_yaml(&self) -> Value {

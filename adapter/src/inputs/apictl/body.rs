@@ -8,7 +8,7 @@ use http::StatusCode;
 use multer::{Constraints, Multipart, SizeLimit};
 use warp::reply::Response;
 
-use super::parameters::Invalid;
+use super::parameters::{self, Invalid};
 use super::reply;
 use crate::inputs::project::archive::MAX_ARCHIVE_BYTES;
 
@@ -29,6 +29,9 @@ pub async fn login<B: Buf, E: std::fmt::Display>(
     body: impl Stream<Item = Result<B, E>>,
 ) -> Result<serde_json::Value, Response> {
     let bytes = in_time(collect(body, MAX_LOGIN)).await?;
+    if bytes.is_empty() {
+        return Err(reply::invalid(&parameters::no_credentials()));
+    }
     serde_json::from_slice(&bytes)
         .map_err(|error| reply::error(StatusCode::BAD_REQUEST, &format!("parsing body failed, because {error}")))
 }

@@ -18,7 +18,7 @@ pub struct Invalid {
     pub message: String,
 }
 
-/// The parameters of a query string; the first of a name counts.
+/// The parameters of a query string; the last of a name counts.
 #[derive(Debug, Default)]
 pub struct Query(BTreeMap<String, String>);
 
@@ -69,7 +69,7 @@ impl Query {
     pub fn parse(raw: &str) -> Self {
         let mut found = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(raw.as_bytes()).take(MAX_PARAMETERS) {
-            found.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+            found.insert(name.into_owned(), value.into_owned());
         }
         Self(found)
     }
@@ -134,7 +134,7 @@ impl Query {
     /// `override` of a deployment. Everything that does not mean yes means no.
     #[must_use]
     pub fn overwrite(&self) -> bool {
-        const YES: [&str; 9] = ["true", "1", "yes", "ok", "y", "on", "selected", "checked", "t"];
+        const YES: [&str; 10] = ["true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled"];
         self.0.get("override").is_some_and(|text| YES.contains(&text.to_ascii_lowercase().as_str()))
     }
 
@@ -160,6 +160,11 @@ pub fn credentials(body: &Value) -> Result<(String, String), Invalid> {
         Some(_) => Err(Invalid { code: 601, message: format!("{name} in body must be of type string") }),
     };
     Ok((member("username")?, member("password")?))
+}
+
+/// A login without a body.
+pub fn no_credentials() -> Invalid {
+    missing("credentials", "body")
 }
 
 fn missing(name: &str, place: &str) -> Invalid {
@@ -240,6 +245,9 @@ mod tests {
             ("override=true", true),
             ("override=1", true),
             ("override=TRUE", true),
+            ("override=enabled", true),
+            ("override=false&override=true", true),
+            ("override=true&override=no", false),
             ("override=false", false),
             ("override=", false),
             ("", false),

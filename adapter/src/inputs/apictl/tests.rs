@@ -49,9 +49,13 @@ fn project(name: &str, context: &str) -> Vec<u8> {
     let data = json!({"type": "api", "data": {"name": name, "version": "1.0.0", "context": context,
         "endpointConfig": {"production_endpoints": {"url": "http://backend/v2"}}}});
     let definition = json!({"openapi": "3.0.1", "paths": {"/pet": {"get": {}}}});
+    archive(&[("p/api.json", data), ("p/Definitions/swagger.json", definition)])
+}
+
+fn archive(files: &[(&str, Value)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    for (file, document) in [("p/api.json", data), ("p/Definitions/swagger.json", definition)] {
-        writer.start_file(file, SimpleFileOptions::default()).unwrap();
+    for (file, document) in files {
+        writer.start_file(*file, SimpleFileOptions::default()).unwrap();
         writer.write_all(document.to_string().as_bytes()).unwrap();
     }
     writer.finish().unwrap().into_inner()
@@ -132,6 +136,7 @@ async fn logins_give_tokens_that_let_in() {
         (r#"{"username":"admin"}"#, 422),
         (r#"{"username":"a b","password":"x"}"#, 422),
         ("{", 400),
+        ("", 422),
         (&"x".repeat(5000), 413),
     ] {
         assert_eq!(answer(&api, login(body)).await.0, status, "{body}");
@@ -172,4 +177,86 @@ async fn what_is_not_valid_is_answered_as_the_original_does() {
         assert_eq!((found, &body["code"]), (status, &json!(code)), "{body}");
         assert!(body["message"].as_str().unwrap().contains(part), "{body} lacks {part}");
     }
+}
+
+/// Removal as `apictl mg undeploy api -t -g` asks for it.
+#[tokio::test]
+async fn a_removal_concerns_the_hosts_and_environments_it_names() {
+    let environments = json!({"type": "deployment_environments", "data": [
+        {"deploymentEnvironment": "Default", "deploymentVhost": "a.io"},
+        {"deploymentEnvironment": "Europe", "deploymentVhost": "b.io"},
+        {"deploymentEnvironment": "Asia", "deploymentVhost": "b.io"},
+    ]});
+    let all = ["a.io Default", "b.io Asia", "b.io Europe"];
+    for (query, status, left) in [
+        ("", 200, &[][..]),
+        ("&vhost=&environments=", 200, &[]),
+        ("&vhost=a.io&environments=", 200, &all[1..]),
+        ("&vhost=A.IO", 200, &all[1..]),
+        ("&environments=Asia", 200, &["a.io Default", "b.io Europe"]),
+        ("&vhost=b.io&environments=Asia:Europe", 200, &all[..1]),
+        ("&environments=Default:Asia:Nowhere", 200, &all[2..]),
+        ("&vhost=b.io&environments=Default", 404, &all),
+        ("&vhost=c.io", 404, &all),
+        ("&environments=asia", 404, &all),
+    ] {
+        let (api, _directory) = api();
+        let archive = with_environments(&project("Pets", "/pets"), &environments);
+        assert_eq!(answer(&api, upload("file", &archive, "")).await.0, 200);
+        let path = format!("/apis?apiName=Pets&version=1.0.0{query}");
+        assert_eq!(answer(&api, request("DELETE", &path)).await.0, status, "{query}");
+        let (_, list) = answer(&api, request("GET", "/apis")).await;
+        let mut found: Vec<String> = Vec::new();
+        for one in list["list"].as_array().unwrap() {
+            let host = one["vhost"].as_str().unwrap();
+            let environments = one["gateway-envs"].as_array().unwrap().iter();
+            found.extend(environments.map(|environment| format!("{host} {}", environment.as_str().unwrap())));
+        }
+        assert_eq!(found, left, "{query}");
+    }
+}
+
+/// The conflicts of a deployment, over all its hosts or not at all.
+#[tokio::test]
+async fn conflicts_are_told_apart_and_change_nothing() {
+    let (api, _directory) = api();
+    let on = |archive: &[u8], hosts: &[&str]| {
+        let target = |(number, host): (usize, &&str)| json!({"deploymentEnvironment": format!("E{number}"), "deploymentVhost": host});
+        let list: Vec<Value> = hosts.iter().enumerate().map(target).collect();
+        with_environments(archive, &json!({"type": "deployment_environments", "data": list}))
+    };
+    let pets = project("Pets", "/pets");
+    assert_eq!(answer(&api, upload("file", &on(&pets, &["a.io"]), "")).await.0, 200);
+    for (archive, query, status, part) in [
+        (on(&pets, &["a.io"]), "", 409, "already deployed"),
+        (on(&pets, &["b.io", "a.io"]), "?override=false", 409, "already deployed"),
+        (
+            on(&project("Cats", "/pets"), &["b.io", "a.io"]),
+            "?override=true",
+            409,
+            "An API exists with the same basepath",
+        ),
+        (on(&mocked("Pets", "/other", "other-id"), &["a.io"]), "?override=true", 409, "another id"),
+    ] {
+        let (found, body) = answer(&api, upload("file", &archive, query)).await;
+        assert_eq!((found, &body["code"]), (status, &json!(status)), "{body}");
+        assert!(body["error"][0]["message"].as_str().unwrap().contains(part), "{body} lacks {part}");
+        assert_eq!(answer(&api, request("GET", "/apis")).await.1["total"], json!(1), "{part}");
+    }
+    assert_eq!(answer(&api, upload("file", &on(&project("Cats", "/pets"), &["b.io"]), "")).await.0, 200);
+}
+
+fn mocked(name: &str, context: &str, id: &str) -> Vec<u8> {
+    let data = json!({"type": "api", "data": {"id": id, "name": name, "version": "1.0.0", "context": context,
+        "endpointImplementationType": "MOCKED_OAS"}});
+    let definition = json!({"openapi": "3.0.1", "paths": {"/pet": {"get": {"responses": {"200": {"description": "ok",
+        "content": {"application/json": {"example": 1}}}}}}}});
+    archive(&[("p/api.json", data), ("p/Definitions/swagger.json", definition)])
+}
+
+fn with_environments(project: &[u8], environments: &Value) -> Vec<u8> {
+    let mut writer = ZipWriter::new_append(Cursor::new(project.to_vec())).unwrap();
+    writer.start_file("p/deployment_environments.json", SimpleFileOptions::default()).unwrap();
+    writer.write_all(environments.to_string().as_bytes()).unwrap();
+    writer.finish().unwrap().into_inner()
 }

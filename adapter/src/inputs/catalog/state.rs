@@ -37,15 +37,21 @@ pub enum Collision {
     Owned(String),
     /// Another API has the base path.
     BasePath(String),
+    /// An API with another id has the same name and version.
+    Name,
     /// Another API's clusters have the same name.
     Cluster(String),
 }
+
+/// Virtual host, name and version.
+type Name = (String, String, String);
 
 /// All deployments with the names they take.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     entries: BTreeMap<DeploymentKey, Entry>,
     paths: BTreeMap<(String, String), DeploymentKey>,
+    names: BTreeMap<Name, DeploymentKey>,
     clusters: BTreeMap<String, DeploymentKey>,
 }
 
@@ -75,6 +81,10 @@ impl State {
                 return Err(Collision::BasePath(path.1));
             }
         }
+        let name = name(&key, &deployment.api.name, &deployment.api.version);
+        if self.names.get(&name).is_some_and(|owner| *owner != key) {
+            return Err(Collision::Name);
+        }
         let taken = |name: &String| self.clusters.get(name).is_some_and(|owner| *owner != key);
         match deployment.clusters.iter().map(|cluster| &cluster.name).find(|name| taken(name)) {
             Some(name) => Err(Collision::Cluster(name.clone())),
@@ -98,6 +108,7 @@ impl State {
                 self.paths.insert((key.virtual_host.clone(), entry.record.context.clone()), key.clone());
             }
         }
+        self.names.insert(name(&key, &entry.record.name, &entry.record.version), key.clone());
         self.entries.insert(key, entry);
     }
 
@@ -118,6 +129,10 @@ impl State {
                     self.clusters.remove(&cluster.name);
                 }
             }
+        }
+        let name = name(key, &entry.record.name, &entry.record.version);
+        if self.names.get(&name) == Some(key) {
+            self.names.remove(&name);
         }
         for path in free {
             if self.paths.get(&path) == Some(key) {
@@ -167,6 +182,12 @@ impl Collision {
                 "a request must belong to one API only",
                 "use another context, version or virtual host",
             ),
+            Self::Name => problems.error(
+                ("", ""),
+                format!("{name} {version} is already deployed on {host} with another id"),
+                "APIs are undeployed by name and version",
+                "undeploy that one first, or choose another name or version",
+            ),
             Self::Cluster(cluster) => problems.error(
                 ("", ""),
                 format!("another API on {host} has clusters of the same name ({cluster})"),
@@ -176,6 +197,10 @@ impl Collision {
         }
         problems
     }
+}
+
+fn name(key: &DeploymentKey, name: &str, version: &str) -> Name {
+    (key.virtual_host.clone(), name.to_owned(), version.to_owned())
 }
 
 fn paths(deployment: &Deployment) -> BTreeSet<(String, String)> {

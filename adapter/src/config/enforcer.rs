@@ -1,13 +1,13 @@
-//! `[enforcer]`: what the filters are told, whose tokens are accepted, and the issuer of test keys.
+//! `[enforcer]`: what the filters are told, and the issuer of test keys.
 
 use std::time::Duration;
 
-use tollgate_model::{Algorithm, Settings};
+use tollgate_model::{CertificateSource, Settings};
 
 use super::adapter::{KeyPairPaths, credentials, key_pair};
 use super::reader::Reader;
 use crate::inputs::project::names;
-use crate::outputs::settings::{KeySource, TestUser, TokenService};
+use crate::outputs::settings::TestUser;
 
 /// The issuer of test keys.
 #[derive(Debug, Clone)]
@@ -23,21 +23,44 @@ pub struct TestKeyConfig {
 }
 
 pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
-    const HEADER: &str = "enforcer.security.authHeader.authorizationHeader";
     let defaults = Settings::default();
-    let authorization_header = reader.text(HEADER).and_then(|name| match names::header(&name) {
-        Ok(name) => Some(name),
-        Err(what) => {
-            reader.error(HEADER, &format!("the header name {what}"), "write a header name");
-            None
-        }
-    });
+    let authorization_header = header(reader, "enforcer.security.authHeader.authorizationHeader");
+    let internal_key_header = header(reader, "enforcer.security.authHeader.testConsoleHeaderName");
     Settings {
         authorization_header: authorization_header.unwrap_or(defaults.authorization_header),
+        internal_key_header: internal_key_header.unwrap_or(defaults.internal_key_header),
+        client_certificate: client_certificate(reader),
+        direct_clients: reader.flag("router.useRemoteAddress").unwrap_or(false),
         forward_authorization: reader.flag("enforcer.security.authHeader.enableOutboundAuthHeader").unwrap_or(false),
         clock_skew_seconds: defaults.clock_skew_seconds,
         soap_faults: super::adapter::soap_faults(reader),
     }
+}
+
+fn header(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+    let name = reader.text(key)?;
+    let checked = names::header(&name);
+    if let Err(what) = checked {
+        reader.error(key, &format!("the header name {what}"), "write a header name");
+    }
+    checked.ok()
+}
+
+fn client_certificate(reader: &mut Reader<'_>) -> CertificateSource {
+    const FORWARD: &str = "enforcer.security.mutualSSL.enableOutboundCertificateHeader";
+    let name = header(reader, "enforcer.security.mutualSSL.certificateHeader");
+    let from_header = reader.flag("enforcer.security.mutualSSL.enableClientValidation") == Some(false);
+    let encoded = reader.flag("enforcer.security.mutualSSL.clientCertificateEncode").unwrap_or(false);
+    let forward = reader.flag(FORWARD).unwrap_or(false);
+    if forward && !from_header {
+        reader.error(
+            FORWARD,
+            "backends cannot be told of a certificate that no header tells the gateway",
+            "switch it off, or set enableClientValidation to false if a proxy in front of the gateway writes the header",
+        );
+    }
+    let header = name.unwrap_or_else(|| CertificateSource::default().header);
+    CertificateSource { header, from_header, encoded, forward }
 }
 
 pub(super) fn test_keys(reader: &mut Reader<'_>) -> Option<TestKeyConfig> {
@@ -74,96 +97,4 @@ fn test_users(reader: &mut Reader<'_>, enabled: bool) -> Vec<TestUser> {
         ),
     }
     users
-}
-
-pub(super) fn token_services(reader: &mut Reader<'_>, test_keys: Option<&TestKeyConfig>) -> Vec<TokenService> {
-    let mut services: Vec<TokenService> = Vec::new();
-    for index in 0..reader.count("enforcer.security.tokenService") {
-        let prefix = format!("enforcer.security.tokenService.{index}");
-        let Some(service) = token_service(reader, &prefix) else { continue };
-        if let Some(test) = test_keys.filter(|test| test.issuer == service.issuer) {
-            own_issuer(reader, &prefix, &service, test);
-            continue;
-        }
-        let twice = services.iter().any(|other| other.issuer == service.issuer || other.name == service.name);
-        if twice {
-            reader.error(&prefix, "another token service has the same name or issuer", "remove one of them");
-        }
-        services.push(service);
-    }
-    services
-}
-
-fn token_service(reader: &mut Reader<'_>, prefix: &str) -> Option<TokenService> {
-    let key = |name: &str| format!("{prefix}.{name}");
-    if reader.flag(&key("validateSubscription")) == Some(true) {
-        let fix = "set it to false, if every token of this issuer may call every API";
-        reader.error(&key("validateSubscription"), "subscriptions are not enforced by this release", fix);
-    }
-    if reader.has(&key("claimMapping")) {
-        let count = reader.count(&key("claimMapping"));
-        for mapping in 0..count {
-            for side in ["remoteClaim", "localClaim"] {
-                reader.text(&format!("{prefix}.claimMapping.{mapping}.{side}"));
-            }
-        }
-        reader.warn(&key("claimMapping"), "claims are not mapped by this release", "");
-    }
-    // The alias names a certificate of a Java trust store, which does not exist here.
-    reader.text(&key("certificateAlias"));
-    let consumer_key_claim = reader.text(&key("consumerKeyClaim"));
-    let scopes_claim = reader.text(&key("scopesClaim"));
-    let algorithms = algorithms(reader, &key("algorithms"));
-    let name = reader.text(&key("name"));
-    let issuer = reader.text(&key("issuer"));
-    let keys = match (reader.text(&key("jwksURL")), reader.path(&key("certificateFilePath"))) {
-        (Some(url), _) => Some(KeySource::JwkSet(url)),
-        (None, Some(file)) => Some(KeySource::Certificate(file)),
-        (None, None) => None,
-    };
-    let (Some(name), Some(issuer), Some(keys)) = (name, issuer, keys) else {
-        let fix = "set name, issuer, and certificateFilePath or jwksURL";
-        reader.error(prefix, "the token service has no name, no issuer or no keys", fix);
-        return None;
-    };
-    Some(TokenService { name, issuer, keys, consumer_key_claim, scopes_claim, algorithms })
-}
-
-/// An empty list is what nobody means: it would refuse every token.
-fn algorithms(reader: &mut Reader<'_>, key: &str) -> Vec<Algorithm> {
-    let Some(names) = reader.texts(key) else { return Algorithm::DEFAULT.to_vec() };
-    let known = Algorithm::ALL.map(Algorithm::name).join(", ");
-    let mut algorithms = Vec::new();
-    for name in &names {
-        match Algorithm::from_name(name) {
-            Some(algorithm) => algorithms.push(algorithm),
-            None => reader.error(
-                key,
-                "this is no algorithm that tokens can be verified with",
-                &format!("write some of {known}"),
-            ),
-        }
-    }
-    if names.is_empty() {
-        reader.error(
-            key,
-            "without an algorithm every token would be refused",
-            &format!("write some of {known}, or remove the key"),
-        );
-    }
-    algorithms
-}
-
-/// The original lists its own test keys as a token service; here they are accepted by themselves.
-fn own_issuer(reader: &mut Reader<'_>, prefix: &str, service: &TokenService, test: &TestKeyConfig) {
-    let own = test.signing.as_ref().map(|pair| KeySource::Certificate(pair.certificate.clone()));
-    if own.as_ref() == Some(&service.keys) {
-        reader.warn(prefix, "test keys are accepted without this token service", "remove it");
-    } else {
-        reader.error(
-            prefix,
-            "this token service has the issuer of the test keys, but other keys",
-            "remove it, since test keys are accepted without it, or set enforcer.jwtIssuer.enabled to false",
-        );
-    }
 }

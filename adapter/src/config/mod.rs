@@ -9,6 +9,7 @@ mod metrics;
 mod reader;
 mod router;
 mod source_control;
+mod token_services;
 mod unsupported;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -96,7 +97,7 @@ impl Config {
             projects: projects(&mut reader),
             settings: enforcer::settings(&mut reader),
             router: router::read(&mut reader),
-            token_services: enforcer::token_services(&mut reader, test_keys.as_ref()),
+            token_services: token_services::read(&mut reader, test_keys.as_ref()),
             test_keys,
         };
         let problems = reader.finish();

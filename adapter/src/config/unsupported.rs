@@ -13,7 +13,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("router.payloadPassingToEnforcer.passRequestPayload", "passing request bodies to the enforcer"),
     ("enforcer.throttling.enableGlobalEventPublishing", "throttling"),
     ("enforcer.jwtGenerator.enabled", "the backend JWT"),
-    ("enforcer.security.mutualSSL.enableOutboundCertificateHeader", "forwarding client certificates"),
 ];
 
 /// Refuses what is switched on.

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tollgate_model::Algorithm;
+use tollgate_model::{Algorithm, JwkSet};
 
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
 pub use tracing::{Tracing, TracingProtocol};
@@ -172,7 +172,7 @@ pub enum TlsVersion {
 pub struct TokenService {
     /// Name of the key manager.
     pub name: String,
-    /// Exact value of the `iss` claim.
+    /// Exact value of the `iss` claim; empty for a service that signs keys only.
     pub issuer: String,
     /// Where its keys are.
     pub keys: KeySource,
@@ -182,6 +182,33 @@ pub struct TokenService {
     pub scopes_claim: Option<String>,
     /// Algorithms its tokens may be signed with.
     pub algorithms: Vec<Algorithm>,
+    /// Values of `aud` of which a token must have one; none means that it is not looked at.
+    pub audiences: Vec<String>,
+    /// Remote and local name of claims.
+    pub claim_mapping: Vec<(String, String)>,
+    /// Whether tokens that name a certificate are good only with it.
+    pub certificate_bound_tokens: bool,
+    /// Whether tokens and keys are good only for APIs that their holder is subscribed to.
+    pub validate_subscription: bool,
+}
+
+impl TokenService {
+    /// A service whose tokens are as Choreo Connect expects them.
+    #[must_use]
+    pub fn named(name: &str, issuer: &str, keys: KeySource) -> Self {
+        Self {
+            name: name.to_owned(),
+            issuer: issuer.to_owned(),
+            keys,
+            consumer_key_claim: None,
+            scopes_claim: None,
+            algorithms: Algorithm::DEFAULT.to_vec(),
+            audiences: Vec::new(),
+            claim_mapping: Vec::new(),
+            certificate_bound_tokens: false,
+            validate_subscription: false,
+        }
+    }
 }
 
 /// Where an issuer's keys come from.
@@ -191,6 +218,8 @@ pub enum KeySource {
     Certificate(PathBuf),
     /// URL of a JWK set.
     JwkSet(String),
+    /// A JWK set in the configuration itself.
+    Inline(JwkSet),
 }
 
 /// The issuer of test keys (`[enforcer.jwtIssuer]`).

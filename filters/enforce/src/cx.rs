@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tollgate_model::JwkSet;
 
-use crate::{Directory, HeaderMap};
+use crate::{Connection, Directory, HeaderMap};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub struct Cx<'c> {
     pub request: &'c HeaderMap,
     /// What earlier rounds asked, and what came back.
     pub answers: &'c Answers,
+    /// The connection that the request came by.
+    pub connection: &'c dyn Connection,
     /// Now.
     pub now: Timestamp,
 }

@@ -22,7 +22,7 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
     let admitted = admit::admit(cx)?;
     let consent = admitted.consent(cx);
     let outcome = walk_on(cx, &admitted).map_err(|halt| match halt {
-        Halt::Refuse(rejection) => Halt::Reply(rejection.reply_to(cx)),
+        Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
     match outcome {

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tollgate_model::{Algorithm, Api, Issuer, Settings};
+use hashbrown::HashMap;
+use tollgate_model::{Algorithm, Api, ClientCertificate, Issuer, Settings};
 
 use crate::cors::CorsPolicy;
 use crate::resource::ResourceTable;
@@ -29,6 +30,8 @@ pub trait Directory: Subscribers + Revocations {
     fn api(&self, virtual_host: &[u8], id: &str) -> Result<Option<Rc<CompiledApi>>, Unreadable>;
     /// The issuer whose `iss` is exactly this. One that cannot be read is as good as unknown: its tokens are refused.
     fn issuer(&self, iss: &str) -> Option<Rc<CompiledIssuer>>;
+    /// The token service of that name, whatever its `iss`.
+    fn issuer_named(&self, name: &str) -> Option<Rc<CompiledIssuer>>;
     /// Tokens that were verified with the issuers as they are now.
     fn tokens(&self) -> &TokenCache;
     /// Checks signatures.
@@ -49,6 +52,8 @@ pub struct CompiledApi {
     pub(crate) api: Api,
     pub(crate) cors: Option<CorsPolicy>,
     pub(crate) resources: ResourceTable,
+    /// Certificates of callers by their digest.
+    pub(crate) certificates: HashMap<Box<str>, Rc<ClientCertificate>>,
 }
 
 impl CompiledApi {
@@ -59,7 +64,11 @@ impl CompiledApi {
     pub fn compile(api: Api) -> Result<Self, Invalid> {
         let resources = ResourceTable::compile(&api.resources)?;
         let cors = api.cors.as_ref().map(CorsPolicy::compile);
-        Ok(Self { api, cors, resources })
+        let certificates = api.mutual_ssl.iter().flat_map(|rules| &rules.certificates);
+        let certificates = certificates
+            .map(|certificate| (certificate.sha256.to_ascii_lowercase().into_boxed_str(), Rc::new(certificate.clone())))
+            .collect();
+        Ok(Self { api, cors, resources, certificates })
     }
 }
 
@@ -84,6 +93,12 @@ impl CompiledIssuer {
     #[must_use]
     pub fn iss(&self) -> &str {
         &self.issuer.issuer
+    }
+
+    /// Name of the token service.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.issuer.name
     }
 
     pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {

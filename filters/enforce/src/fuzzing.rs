@@ -2,7 +2,7 @@
 //! for any input; a panic is a finding.
 #![allow(clippy::panic, reason = "a failed assertion is how a fuzzer reports")]
 
-use tollgate_model::JwkSet;
+use tollgate_model::{Issuer, JwkSet};
 
 use crate::resource::{Reading, Template, is_plain, lenient};
 use crate::token::{Claims, Jws, VerificationKey};
@@ -14,7 +14,17 @@ pub fn token(data: &[u8]) {
         assert!(text.starts_with(jws.signing_input));
         let _ = Claims::read(&jws.payload);
     }
-    let _ = Claims::read(data);
+    if let Ok(claims) = Claims::read(data) {
+        let _ = Claims::of(&issuer(), claims, text);
+    }
+}
+
+fn issuer() -> Issuer {
+    Issuer {
+        audiences: vec!["a".to_owned()],
+        claim_mapping: vec![("b".to_owned(), "sub".to_owned())],
+        ..Issuer::named("", "")
+    }
 }
 
 /// A key set, from JSON to verification keys.

@@ -8,6 +8,7 @@
 //! tests and in fuzzers. Whatever it needs of the world it asks for with a [`Question`].
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod connection;
 mod cors;
 mod cx;
 mod decide;
@@ -16,6 +17,7 @@ mod directory;
 pub mod fuzzing;
 mod headers;
 mod mock;
+mod query;
 pub mod rejection;
 pub mod resource;
 mod stages;
@@ -24,7 +26,9 @@ mod subscribers;
 mod testing;
 pub mod token;
 mod uri_mapping;
+mod wildcard;
 
+pub use connection::Connection;
 pub use cx::{Answer, Answers, Cx, Decision, Edits, MAX_QUESTIONS, Question, Reply, Timestamp};
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};

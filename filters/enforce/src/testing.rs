@@ -8,19 +8,17 @@ use tollgate_model::{
     Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
-use crate::token::{Claims, Jws, KeyType, SignatureVerifier, TokenCache, Verdict, VerificationKey};
-use crate::{CompiledApi, CompiledIssuer, Directory, Found, Revocations, Subscribers, Unreadable};
+use crate::token::{
+    Claims, Jws, KeyType, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken,
+};
+use crate::{CompiledApi, CompiledIssuer, Connection, Directory, Found, Revocations, Subscribers, Unreadable};
 
 pub(crate) fn issuer() -> Issuer {
     Issuer {
-        name: "test".to_owned(),
-        issuer: "https://issuer.example".to_owned(),
         algorithms: Algorithm::ALL.to_vec(),
         keys: JwkSet { keys: vec![jwk("known")] },
         refreshable: true,
-        consumer_key_claim: None,
-        scopes_claim: None,
-        validate_subscription: false,
+        ..Issuer::named("test", "https://issuer.example")
     }
 }
 
@@ -38,12 +36,40 @@ pub(crate) fn jwk(kid: &str) -> Jwk {
 pub(crate) fn claims() -> Claims {
     Claims {
         subject: None,
-        token_id: None,
+        token_id: "id".to_owned(),
         expires_at: 0,
         not_before: None,
+        issued_at: None,
         consumer_key: None,
         scopes: Vec::new(),
         key_type: KeyType::Production,
+        token_type: TokenType::Unsaid,
+        subscribed_apis: None,
+        permitted_addresses: None,
+        permitted_referers: None,
+        certificate: None,
+    }
+}
+
+pub(crate) fn verified() -> Rc<VerifiedToken> {
+    let issuer = Rc::new(CompiledIssuer::compile(issuer()).0);
+    Rc::new(VerifiedToken { claims: claims(), issuer })
+}
+
+/// A connection as a test wants it.
+#[derive(Debug, Default)]
+pub(crate) struct TestConnection {
+    pub(crate) certificate: Option<String>,
+    pub(crate) peer: Option<String>,
+}
+
+impl Connection for TestConnection {
+    fn certificate_digest(&self) -> Option<String> {
+        self.certificate.clone()
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.peer.clone()
     }
 }
 
@@ -154,6 +180,8 @@ pub(crate) struct TestDirectory {
     pub(crate) unreadable: bool,
     pub(crate) unreadable_route: Option<&'static str>,
     pub(crate) issuer: Rc<CompiledIssuer>,
+    /// Token services beside it, found by their names.
+    pub(crate) services: Vec<Rc<CompiledIssuer>>,
     pub(crate) tokens: TokenCache,
     pub(crate) subscribers: TestSubscribers,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
@@ -168,6 +196,7 @@ impl TestDirectory {
             unreadable: false,
             unreadable_route: None,
             issuer: Rc::new(CompiledIssuer::compile(issuer()).0),
+            services: Vec::new(),
             tokens: TokenCache::default(),
             subscribers: TestSubscribers::default(),
             compiled: std::cell::OnceCell::new(),
@@ -205,7 +234,12 @@ impl Directory for TestDirectory {
     }
 
     fn issuer(&self, iss: &str) -> Option<Rc<CompiledIssuer>> {
-        (iss == self.issuer.iss()).then(|| Rc::clone(&self.issuer))
+        let all = std::iter::once(&self.issuer).chain(&self.services);
+        all.filter(|issuer| !issuer.iss().is_empty()).find(|issuer| issuer.iss() == iss).cloned()
+    }
+
+    fn issuer_named(&self, name: &str) -> Option<Rc<CompiledIssuer>> {
+        std::iter::once(&self.issuer).chain(&self.services).find(|issuer| issuer.issuer.name == name).cloned()
     }
 
     fn tokens(&self) -> &TokenCache {

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod abi;
+mod connection;
 #[cfg(target_arch = "wasm32")]
 mod envoy;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tollgate_enforce::{Answer, Answers, Cx, Decision, Edits, HeaderMap, MAX_QUES
 use tollgate_model::JwkSet;
 use tollgate_model::contract::RESPONSE_HEADERS;
 
+use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::{Abi, CallId, Level, Response, Status, Worker};
 
@@ -116,7 +117,8 @@ impl RequestFlow {
     fn decide(&self) -> Option<Decision> {
         let request = self.headers.as_ref()?;
         let directory = &self.worker.directory;
-        Some(decide(&Cx { directory, request, answers: &self.answers, now: self.worker.abi.now() }))
+        let connection = &RequestConnection(Rc::clone(&self.worker.abi));
+        Some(decide(&Cx { directory, request, answers: &self.answers, connection, now: self.worker.abi.now() }))
     }
 
     fn forward(&self, edits: &Edits) -> Outcome {

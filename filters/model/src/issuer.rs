@@ -10,7 +10,7 @@ use crate::JwkSet;
 pub struct Issuer {
     /// Name of the key manager, for logs and subscriptions.
     pub name: String,
-    /// Exact value of the `iss` claim.
+    /// Exact value of the `iss` claim. Empty when its keys sign no access tokens.
     pub issuer: String,
     /// Algorithms a token may be signed with. Empty means none: every token of the issuer is refused.
     pub algorithms: Vec<Algorithm>,
@@ -25,17 +25,50 @@ pub struct Issuer {
     /// Claim that holds the scopes; `scope` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes_claim: Option<String>,
-    /// Whether its tokens are good only for APIs that their application has subscribed to.
+    /// Whether its tokens and keys are good for the APIs only that their holder is subscribed to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub validate_subscription: bool,
+    /// Values of `aud` of which a token must have one; none means that it is not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<String>,
+    /// Claims under the names that this gateway knows: remote and local name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claim_mapping: Vec<(String, String)>,
+    /// Whether a token that names a certificate (`cnf`, RFC 8705) is good only on a connection that has shown it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub certificate_bound_tokens: bool,
 }
 
 impl Issuer {
-    /// The lowest [`crate::SCHEMA`] of a filter that may accept its tokens.
+    /// Name of the token service whose keys sign API keys.
+    pub const API_KEYS: &str = "APIM APIkey";
+    /// Name of the token service whose keys sign the keys of the publisher's test console, and API keys where there is no
+    /// service of their own.
+    pub const PUBLISHER: &str = "APIM Publisher";
+
+    /// An issuer without keys, whose tokens are as Choreo Connect expects them.
     #[must_use]
-    pub const fn needs(&self) -> u16 {
-        // A filter that knows nothing of subscriptions would let everybody in.
-        if self.validate_subscription { 2 } else { 1 }
+    pub fn named(name: &str, issuer: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            issuer: issuer.to_owned(),
+            algorithms: Algorithm::DEFAULT.to_vec(),
+            keys: JwkSet::default(),
+            refreshable: false,
+            consumer_key_claim: None,
+            scopes_claim: None,
+            audiences: Vec::new(),
+            claim_mapping: Vec::new(),
+            certificate_bound_tokens: false,
+            validate_subscription: false,
+        }
+    }
+
+    /// The lowest [`crate::SCHEMA`] of a filter that may accept its tokens: one that would ignore a condition must not.
+    #[must_use]
+    pub fn needs(&self) -> u16 {
+        let conditions = !self.audiences.is_empty() || self.certificate_bound_tokens || self.validate_subscription;
+        if conditions { 2 } else { 1 }
     }
 }
 

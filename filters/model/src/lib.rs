@@ -29,7 +29,7 @@ pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
-pub use settings::Settings;
+pub use settings::{CertificateSource, Settings};
 pub use subscriber::{
     Application, Credential, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState, Tier, TierKind,
 };

@@ -16,6 +16,54 @@ pub struct Settings {
     /// Whether callers who speak SOAP are refused with SOAP faults (`adapter.soapErrorInXMLEnabled`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soap_faults: bool,
+    /// Header that carries the key of the publisher's test console. Lower case.
+    #[serde(default = "internal_key_header", skip_serializing_if = "is_internal_key_header")]
+    pub internal_key_header: String,
+    /// Where the certificates of callers are found.
+    #[serde(default, skip_serializing_if = "CertificateSource::is_default")]
+    pub client_certificate: CertificateSource,
+    /// Whether the peers of connections are the clients (`router.useRemoteAddress`), so that nobody is believed who says
+    /// otherwise in `x-forwarded-for`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct_clients: bool,
+}
+
+/// Where the certificate of a caller is found (`security.mutualSSL`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateSource {
+    /// Header in which a proxy in front of the gateway tells it. Lower case.
+    pub header: String,
+    /// Whether that header is believed. If not, the certificate is that of the handshake, and the header is taken away.
+    #[serde(default)]
+    pub from_header: bool,
+    /// Whether the header is encoded as in URLs.
+    #[serde(default)]
+    pub encoded: bool,
+    /// Whether backends get the header, where it is believed.
+    #[serde(default)]
+    pub forward: bool,
+}
+
+impl Default for CertificateSource {
+    /// The defaults of Choreo Connect.
+    fn default() -> Self {
+        Self { header: "x-wso2-client-certificate".to_owned(), from_header: false, encoded: false, forward: false }
+    }
+}
+
+impl CertificateSource {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn internal_key_header() -> String {
+    "internal-key".to_owned()
+}
+
+fn is_internal_key_header(name: &str) -> bool {
+    name == "internal-key"
 }
 
 impl Default for Settings {
@@ -26,6 +74,9 @@ impl Default for Settings {
             forward_authorization: false,
             clock_skew_seconds: 5,
             soap_faults: false,
+            internal_key_header: internal_key_header(),
+            client_certificate: CertificateSource::default(),
+            direct_clients: false,
         }
     }
 }

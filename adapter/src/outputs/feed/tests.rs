@@ -170,16 +170,7 @@ fn issuers_come_and_go() {
     let mut world = world(&[]);
     let mut tables = tables(&world);
     let mut gateway = whole(&mut tables);
-    let issuer = Issuer {
-        name: "MGW".to_owned(),
-        issuer: "https://localhost:9095/testkey".to_owned(),
-        algorithms: Vec::new(),
-        keys: tollgate_model::JwkSet::default(),
-        refreshable: false,
-        consumer_key_claim: None,
-        scopes_claim: None,
-        validate_subscription: false,
-    };
+    let issuer = Issuer::named("MGW", "https://localhost:9095/testkey");
     world.issuers = vec![Arc::new(issuer)];
     tables.apply("Default", &world);
     assert_eq!(gateway.pull(&mut tables, MAX_FRAME, |_| ()), [Table::Issuer]);

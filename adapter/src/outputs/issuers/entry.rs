@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
-use tollgate_model::{Algorithm, Issuer, Jwk, JwkSet};
+use tollgate_model::{Issuer, Jwk, JwkSet};
 
 use super::cache::KeyCache;
 use super::{IssuerError, source};
@@ -48,9 +48,14 @@ impl Entry {
                 fixed.extend(new);
                 (None, path.display().to_string(), None)
             }
+            KeySource::Inline(keys) => {
+                fixed.extend(keys.keys.iter().cloned());
+                (None, "configuration".to_owned(), None)
+            }
             KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),
         };
-        let refreshable = url.is_some();
+        // Who asks for a key names the issuer by its `iss`.
+        let refreshable = url.is_some() && !service.issuer.is_empty();
         let entry = Self { url, source, fixed, ..Self::of(&service.name, &service.issuer) };
         let keys = entry.with_fixed(kept.unwrap_or_default());
         let issuer = Issuer {
@@ -59,6 +64,10 @@ impl Entry {
             consumer_key_claim: service.consumer_key_claim.clone(),
             scopes_claim: service.scopes_claim.clone(),
             algorithms: service.algorithms.clone(),
+            audiences: service.audiences.clone(),
+            claim_mapping: service.claim_mapping.clone(),
+            certificate_bound_tokens: service.certificate_bound_tokens,
+            validate_subscription: service.validate_subscription,
             ..Issuer::clone(&entry.issuer())
         };
         *entry.lock() = Arc::new(issuer);
@@ -73,21 +82,11 @@ impl Entry {
     }
 
     fn of(name: &str, issuer: &str) -> Self {
-        let issuer = Issuer {
-            name: name.to_owned(),
-            issuer: issuer.to_owned(),
-            algorithms: Algorithm::DEFAULT.to_vec(),
-            keys: JwkSet::default(),
-            refreshable: false,
-            consumer_key_claim: None,
-            scopes_claim: None,
-            validate_subscription: false,
-        };
         Self {
             url: None,
             source: String::new(),
             fixed: Vec::new(),
-            current: Mutex::new(Arc::new(issuer)),
+            current: Mutex::new(Arc::new(Issuer::named(name, issuer))),
             fetching: tokio::sync::Mutex::default(),
         }
     }

@@ -102,7 +102,7 @@ impl Issuers {
             if !names.insert(service.name.as_str()) {
                 return Err(duplicate("name", &service.name));
             }
-            if !issuers.insert(service.issuer.as_str()) {
+            if !service.issuer.is_empty() && !issuers.insert(service.issuer.as_str()) {
                 return Err(duplicate("issuer", &service.issuer));
             }
             let test_key = settings.test_keys.filter(|(issuer, _)| *issuer == service.issuer).map(|(_, key)| key);

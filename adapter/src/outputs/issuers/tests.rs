@@ -9,7 +9,7 @@ use warp::Filter;
 use super::*;
 use crate::model::World;
 use crate::outputs::settings::KeySource;
-use tollgate_model::Algorithm;
+use tollgate_model::{Issuer, JwkSet};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -52,14 +52,9 @@ impl Publisher {
     }
 
     fn service(&self) -> TokenService {
-        TokenService {
-            name: "Remote".to_owned(),
-            issuer: ISSUER.to_owned(),
-            keys: KeySource::JwkSet(format!("http://{}/jwks", self.address)),
-            consumer_key_claim: Some("client_id".to_owned()),
-            scopes_claim: None,
-            algorithms: Algorithm::DEFAULT.to_vec(),
-        }
+        let keys = KeySource::JwkSet(format!("http://{}/jwks", self.address));
+        let consumer_key_claim = Some("client_id".to_owned());
+        TokenService { consumer_key_claim, ..TokenService::named("Remote", ISSUER, keys) }
     }
 }
 
@@ -171,32 +166,28 @@ fn the_issuer_of_test_keys_is_always_there() {
             world.issuers.iter().map(|issuer| (issuer.name.as_str(), issuer.keys.keys.len())).collect();
         assert_eq!(found, expected);
     };
-    let service = |name: &str, issuer: &str| TokenService {
-        name: name.to_owned(),
-        issuer: issuer.to_owned(),
-        keys: KeySource::Certificate(files.certificate.clone()),
-        consumer_key_claim: None,
-        scopes_claim: None,
-        algorithms: Algorithm::DEFAULT.to_vec(),
-    };
+    let certificate = || KeySource::Certificate(files.certificate.clone());
+    let service = |name: &str, issuer: &str| TokenService::named(name, issuer, certificate());
     check(&[], &[("MGW", 1)]);
     check(&[service("Resident", "https://other")], &[("Resident", 1), ("MGW", 1)]);
     check(&[service("Local", ISSUER)], &[("Local", 1)]);
     let remote = KeySource::JwkSet("http://127.0.0.1:9/jwks".to_owned());
     check(&[TokenService { keys: remote, ..service("Remote", ISSUER) }], &[("Remote", 1)]);
+    let inline = KeySource::Inline(JwkSet { keys: vec![signer.jwk().clone()] });
+    check(&[TokenService::named("Inline", "https://other", inline)], &[("Inline", 1), ("MGW", 1)]);
+    // Services that sign keys only need no issuer.
+    check(
+        &[service(Issuer::API_KEYS, ""), service(Issuer::PUBLISHER, "")],
+        &[("APIM APIkey", 1), ("APIM Publisher", 1), ("MGW", 1)],
+    );
 }
 
 #[test]
 fn services_that_cannot_be_used_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = crate::certs::ensure(folder.path()).unwrap();
-    let service = |name: &str, issuer: &str, path: &Path| TokenService {
-        name: name.to_owned(),
-        issuer: issuer.to_owned(),
-        keys: KeySource::Certificate(path.to_owned()),
-        consumer_key_claim: None,
-        scopes_claim: None,
-        algorithms: Algorithm::DEFAULT.to_vec(),
+    let service = |name: &str, issuer: &str, path: &Path| {
+        TokenService::named(name, issuer, KeySource::Certificate(path.to_owned()))
     };
     let good = &files.token_signing.certificate;
     let check = |services: &[TokenService], expected: &str| {

@@ -8,7 +8,7 @@ use serde_json::json;
 use tollgate_model::{Backend, Cors, JwkSet, LifeCycle, Mock, MockContent, MockExample, MockResponse, Retry};
 
 use super::*;
-use crate::testing::{TestDirectory, api, backend, jwk, token_with};
+use crate::testing::{TestConnection, TestDirectory, api, backend, jwk, token_with};
 use crate::{Answer, Answers, HeaderMap, Timestamp};
 
 const NOW: u64 = 1_000_000;
@@ -41,7 +41,16 @@ fn request(line: &str, headers: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn decide_with(directory: &TestDirectory, request: &HeaderMap, answers: &Answers) -> Decision {
-    decide(&Cx { directory, request, answers, now: Timestamp(NOW * 1000) })
+    decide_on(&TestConnection::default(), directory, request, answers)
+}
+
+fn decide_on(
+    connection: &TestConnection,
+    directory: &TestDirectory,
+    request: &HeaderMap,
+    answers: &Answers,
+) -> Decision {
+    decide(&Cx { directory, request, answers, connection, now: Timestamp(NOW * 1000) })
 }
 
 /// One line for a decision: `-> <cluster> <path> -<removed> +<set>`, `<status> <code>`, or `? <kid>`.
@@ -188,6 +197,7 @@ fn a_verified_token_still_expires() {
             directory: &directory,
             request: &request,
             answers: &answers,
+            connection: &TestConnection::default(),
             now: Timestamp(now * 1000),
         }))
     };
@@ -494,4 +504,7 @@ fn an_empty_backend_path_becomes_a_slash() {
     assert_eq!(outcome(&directory, "GET /pets/1.0/", &[]), "-> / +cluster=prod");
 }
 
+mod attacks;
+mod caches;
+mod credentials;
 mod kinds;

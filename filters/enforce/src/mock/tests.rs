@@ -3,7 +3,7 @@
 use tollgate_model::MockExample;
 
 use super::*;
-use crate::testing::{TestDirectory, api};
+use crate::testing::{TestConnection, TestDirectory, api};
 use crate::{Answers, HeaderMap, Timestamp};
 
 fn mock() -> Mock {
@@ -43,7 +43,16 @@ fn mock() -> Mock {
 fn outcome(mock: &Mock, headers: &[(&str, &str)]) -> String {
     let request = HeaderMap::parse(HeaderMap::encode(headers)).unwrap();
     let (directory, answers) = (TestDirectory::new(api()), Answers::default());
-    match answer(&Cx { directory: &directory, request: &request, answers: &answers, now: Timestamp(0) }, mock) {
+    match answer(
+        &Cx {
+            directory: &directory,
+            request: &request,
+            answers: &answers,
+            connection: &TestConnection::default(),
+            now: Timestamp(0),
+        },
+        mock,
+    ) {
         Ok(reply) => format!("{} {} {}", reply.status, reply.headers[0].1, String::from_utf8(reply.body).unwrap()),
         Err(rejection) => format!("{} {}", rejection.entry().status, rejection.description()),
     }
@@ -103,7 +112,13 @@ fn the_default_response_goes_first() {
 fn only_headers_that_can_be_sent_are() {
     let request = HeaderMap::parse(Vec::new()).unwrap();
     let (directory, answers) = (TestDirectory::new(api()), Answers::default());
-    let cx = Cx { directory: &directory, request: &request, answers: &answers, now: Timestamp(0) };
+    let cx = Cx {
+        directory: &directory,
+        request: &request,
+        answers: &answers,
+        connection: &TestConnection::default(),
+        now: Timestamp(0),
+    };
     let reply = answer(&cx, &mock()).unwrap();
     let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_ref()).collect();
     assert_eq!(names, ["content-type", "x-total", "x-amz-function-error"]);

@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 13] = [
+pub const CATALOGUE: [&Entry; 15] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -33,7 +33,9 @@ pub const CATALOGUE: [&Entry; 13] = [
     &BAD_PREFERENCE,
     &NOT_MOCKED,
     &UNJUDGED,
+    &BAD_CERTIFICATE,
     &INVALID_CREDENTIALS,
+    &FORBIDDEN,
     &SCOPE_MISSING,
 ];
 
@@ -164,6 +166,28 @@ pub(super) const INVALID_CREDENTIALS: Entry = Entry {
     details: "tollgate_900901",
     meaning: "No credentials, credentials of a kind this operation does not take, or a token that is not good: not a JWT, \
               unknown issuer or key, wrong signature, expired, not valid yet, or a key type without a backend.",
+};
+
+pub(super) const BAD_CERTIFICATE: Entry = Entry {
+    code: "900900",
+    status: 401,
+    message: "Unclassified Authentication Failure",
+    description: "Invalid client certificate",
+    challenge: true,
+    details: "tollgate_900900_certificate",
+    meaning: "The caller has shown a certificate that is not among the client certificates of the API's project, or the \
+              header that carries it holds something else.",
+};
+
+pub(super) const FORBIDDEN: Entry = Entry {
+    code: "900908",
+    status: 403,
+    message: "Resource forbidden ",
+    description: "Resource forbidden ",
+    challenge: true,
+    details: "tollgate_900908",
+    meaning: "An API key or test-console key is good, but not for this API (`subscribedAPIs`), or not for use from the \
+              client's address (`permittedIP`) or page (`permittedReferer`).",
 };
 
 pub(super) const SCOPE_MISSING: Entry = Entry {

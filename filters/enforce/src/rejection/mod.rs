@@ -8,6 +8,8 @@ mod soap;
 
 pub use catalogue::{CATALOGUE, Entry};
 
+pub(crate) use render::challenge_for_certificate;
+
 use crate::decide::Halt;
 use crate::{Cx, Reply, Unreadable};
 use catalogue as entries;
@@ -33,6 +35,10 @@ pub enum Rejection {
     Unreadable,
     /// A token was sent, but it could not be judged.
     Unjudged,
+    /// A certificate that the API does not know.
+    BadCertificate,
+    /// Good credentials that are not for this API, or not for use from here.
+    Forbidden,
     /// No credentials, or credentials of a kind the operation does not take.
     NoCredentials,
     /// Credentials that are not good, for this reason.
@@ -58,6 +64,10 @@ pub enum BadCredentials {
     NoSandbox,
     /// The token's `keytype` is neither PRODUCTION nor SANDBOX.
     KeyType,
+    /// An API key that is not good.
+    ApiKey,
+    /// A key of the test console that is not good.
+    InternalKey,
 }
 
 impl BadCredentials {
@@ -68,6 +78,8 @@ impl BadCredentials {
             Self::NoProduction => "Production key offered to an API with no production endpoint",
             Self::NoSandbox => "Sandbox key offered to an API with no sandbox endpoint",
             Self::KeyType => "Invalid key type.",
+            Self::ApiKey => "API key authentication failed.",
+            Self::InternalKey => "Internal key authentication failed.",
         }
     }
 }
@@ -86,6 +98,8 @@ impl Rejection {
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,
             Self::Unjudged => &entries::UNJUDGED,
+            Self::BadCertificate => &entries::BAD_CERTIFICATE,
+            Self::Forbidden => &entries::FORBIDDEN,
             Self::NoCredentials | Self::InvalidCredentials(_) => &entries::INVALID_CREDENTIALS,
             Self::BadPreference => &entries::BAD_PREFERENCE,
             Self::NotMocked(_) => &entries::NOT_MOCKED,

@@ -9,6 +9,16 @@ use crate::Reply;
 pub(super) const CHALLENGE: &str =
     r#"Bearer realm="Choreo Connect", error="invalid_token", error_description="The provided token is invalid""#;
 
+/// What comes before it where certificates count as well.
+const CERTIFICATE_CHALLENGE: &str = r#"Mutual SSL realm="Choreo Connect" "#;
+
+/// Tells the client that a certificate counts as well, if it is told anything.
+pub(crate) fn challenge_for_certificate(reply: &mut Reply) {
+    for (_, value) in reply.headers.iter_mut().filter(|(name, _)| name == "www-authenticate") {
+        value.insert_str(0, CERTIFICATE_CHALLENGE);
+    }
+}
+
 /// Members in the order in which Choreo Connect writes them.
 #[derive(Serialize)]
 struct Body<'b> {

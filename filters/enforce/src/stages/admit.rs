@@ -9,7 +9,7 @@ use tollgate_model::{ApiKind, LifeCycle, Operation, Settings};
 
 use crate::cors::Consent;
 use crate::decide::Halt;
-use crate::rejection::Rejection;
+use crate::rejection::{self, Rejection};
 use crate::resource::{Captures, CompiledResource, Found, Reading, is_plain, lenient};
 use crate::{CompiledApi, Cx, Header, Reply, Unreadable};
 
@@ -32,6 +32,14 @@ impl Admitted<'_> {
     /// What the response tells the browser of a page of another origin.
     pub(crate) fn consent(&self, cx: &Cx) -> Consent {
         self.api.cors.as_ref().map(|cors| cors.consent(cx)).unwrap_or_default()
+    }
+
+    /// The refusal, with all that the API could be convinced by.
+    pub(crate) fn challenged(&self, mut reply: Reply) -> Reply {
+        if self.api.api.mutual_ssl.is_some() {
+            rejection::challenge_for_certificate(&mut reply);
+        }
+        reply
     }
 
     /// Whether this is a prototype, which anyone may call. A mocked one keeps its security, as in the original.

@@ -1,7 +1,5 @@
 //! Whether the caller may do this: scopes.
 
-use tollgate_model::Security;
-
 use super::admit::Admitted;
 use super::authenticate::Identity;
 use crate::decide::Halt;
@@ -14,7 +12,9 @@ pub(crate) struct Permit {
 
 /// Checks that the token holds at least one of the operation's scopes, if it has any.
 pub(crate) fn authorize(admitted: &Admitted, identity: Identity) -> Result<Permit, Halt> {
-    if let (Security::OAuth2 { scopes }, Identity::Bearer(token)) = (&admitted.operation.security, &identity) {
+    // Scopes are asked of access tokens only.
+    if let Identity::Bearer(token) = &identity {
+        let scopes = admitted.operation.security.scopes();
         let held = &token.claims.scopes;
         if !scopes.is_empty() && !scopes.iter().any(|scope| held.contains(scope)) {
             return Err(Rejection::ScopeMissing(admitted.resource.resource.template.clone()).into());

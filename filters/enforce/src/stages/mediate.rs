@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tollgate_model::contract::CLUSTER_HEADER;
-use tollgate_model::{ApiKind, Backend, Security};
+use tollgate_model::{ApiKeyPlace, ApiKind, Backend, Security};
 
 use super::admit::Admitted;
 use super::authenticate::authorization_header;
@@ -11,7 +11,7 @@ use super::authorize::Permit;
 use crate::decide::Halt;
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::KeyType;
-use crate::{Cx, Edits, mock};
+use crate::{Cx, Edits, Header, mock, query};
 
 /// Request headers by which Envoy's router lets itself be steered. They are the gateway's to set and never a client's.
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>
@@ -37,9 +37,7 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
     let backend = choose(admitted, permit)?;
     let mut edits = Edits { path: rewritten(cx, admitted, backend), ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
-    if takes_credentials(admitted) && !admitted.settings.forward_authorization {
-        edits.remove.push(Cow::Owned(authorization_header(admitted).to_owned()));
-    }
+    edits.remove.extend(credentials(cx, admitted));
     edits.set.push((CLUSTER_HEADER, backend.cluster.clone().into_bytes()));
     if let Some(authorization) = &backend.authorization {
         edits.set.push(("authorization", authorization.expose().as_bytes().to_vec()));
@@ -54,6 +52,41 @@ fn steering(name: &[u8]) -> Option<Cow<'static, str>> {
         return None;
     }
     STEERING.into_iter().chain([CLUSTER_HEADER]).find(|reserved| reserved.as_bytes() == name).map(Cow::Borrowed)
+}
+
+/// Headers of the request that hold credentials, which are not for backends.
+fn credentials(cx: &Cx, admitted: &Admitted) -> impl Iterator<Item = Cow<'static, str>> {
+    let settings = &admitted.settings;
+    let certificate = &settings.client_certificate;
+    // One that nobody vouches for is taken away wherever it goes: a backend might believe it.
+    let untrusted = Some(certificate.header.as_str()).filter(|_| !certificate.from_header || !certificate.forward);
+    let takes = takes_credentials(admitted);
+    let token = Some(authorization_header(admitted)).filter(|_| takes && !settings.forward_authorization);
+    let internal = Some(settings.internal_key_header.as_str()).filter(|_| takes);
+    let keys = api_keys(admitted).filter_map(|place| match place {
+        ApiKeyPlace::Header { name } => Some(name.as_str()),
+        ApiKeyPlace::Query { .. } => None,
+    });
+    let names = [token, internal, untrusted].into_iter().flatten().chain(keys);
+    let present = names.filter(|name| cx.request.get(name) != Header::Absent);
+    present.map(|name| Cow::Owned(name.to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+/// Places that may hold an API key.
+fn api_keys<'a>(admitted: &'a Admitted) -> impl Iterator<Item = &'a ApiKeyPlace> {
+    let requirements = admitted.operation.security.requirements();
+    requirements.iter().filter(|_| takes_credentials(admitted)).flat_map(|requirement| &requirement.api_keys)
+}
+
+/// The query without API keys.
+fn query<'a>(admitted: &'a Admitted) -> Cow<'a, [u8]> {
+    let names: Vec<&[u8]> = api_keys(admitted)
+        .filter_map(|place| match place {
+            ApiKeyPlace::Header { .. } => None,
+            ApiKeyPlace::Query { name } => Some(name.as_bytes()),
+        })
+        .collect();
+    if names.is_empty() { Cow::Borrowed(admitted.query) } else { query::without(admitted.query, &names) }
 }
 
 /// Unsecured operations and prototypes leave the header to the backend, as the original does.
@@ -82,7 +115,7 @@ fn choose<'a>(admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Re
 fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Option<Vec<u8>> {
     let mut path = backend.base_path.clone().into_bytes();
     match (&admitted.resource.uri_mapping, admitted.api.api.kind) {
-        (Some(mapping), ApiKind::WebSocket) => mapping.expand(&admitted.captures, admitted.query, &mut path),
+        (Some(mapping), ApiKind::WebSocket) => mapping.expand(&admitted.captures, &query(admitted), &mut path),
         // The name of a channel is the gateway's; the backend has one path for all that are not mapped.
         (None, ApiKind::WebSocket) => rest_of_path(admitted, &mut path),
         _ => {
@@ -97,7 +130,7 @@ fn rest_of_path(admitted: &Admitted, path: &mut Vec<u8>) {
     if path.is_empty() {
         path.push(b'/');
     }
-    path.extend_from_slice(admitted.query);
+    path.extend_from_slice(&query(admitted));
 }
 
 /// Timeout and retries of the backend, which Envoy's router takes from headers.

@@ -1,109 +1,190 @@
-//! Tokens that were verified before, so that a signature is checked once a worker and not once a request.
+//! Tokens that were judged before, so that a signature is checked once a worker and not once a request.
 //!
-//! Keyed by the whole raw token: what is remembered is what its issuer said, never what an API made of it. Cleared when the
-//! issuers change. Bounded in entries and bytes by keeping two generations: when the young one is full it becomes the old
-//! one, and the old one goes; a token found in the old one moves back.
+//! Keyed by use and the whole raw token: what is remembered is what its issuer said, never what an API made of it. Cleared
+//! when the issuers change. Bounded in bytes by keeping two generations: when the young one is full it becomes the old one,
+//! and the old one goes; a token found in the old one moves back. Bad tokens have a memory of their own, so that whoever
+//! sends them crowds nobody out, and a short one.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-use super::VerifiedToken;
+use super::{Usage, VerifiedToken};
+use crate::Timestamp;
 
-/// Tokens in one generation.
-const MAX_ENTRIES: usize = 5_000;
-/// Bytes of raw tokens in one generation.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one generation of good tokens of a use.
+const GOOD_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one generation of bad tokens of a use.
+const BAD_BYTES: usize = 512 * 1024;
+/// How long a bad token is remembered.
+const BAD_MS: u64 = 10_000;
+/// Bytes that an entry takes beside its key and value: slot of the table, allocations.
+const OVERHEAD: usize = 96;
 
-/// Verified tokens of one worker.
+/// What is known of a token.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known {
+    /// Its issuer signed it. Its times must be checked at every use.
+    Good(Rc<VerifiedToken>),
+    /// Nobody whose keys were known signed it.
+    Bad,
+}
+
+/// Judged tokens of one worker.
 #[derive(Debug, Default)]
-pub struct TokenCache(RefCell<Generations>);
+pub struct TokenCache([RefCell<Memory>; 3]);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<Box<str>, Rc<VerifiedToken>>,
-    old: HashMap<Box<str>, Rc<VerifiedToken>>,
-    young_bytes: usize,
+#[derive(Debug)]
+struct Memory {
+    good: Generations<Rc<VerifiedToken>>,
+    bad: Generations<Timestamp>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { good: Generations::new(GOOD_BYTES), bad: Generations::new(BAD_BYTES) }
+    }
 }
 
 impl TokenCache {
-    /// The verified form of exactly this token.
+    /// What is known of exactly this token in this use.
     #[must_use]
-    pub fn get(&self, raw: &str) -> Option<Rc<VerifiedToken>> {
-        let mut generations = self.0.try_borrow_mut().ok()?;
-        if let Some(token) = generations.young.get(raw) {
-            return Some(Rc::clone(token));
-        }
-        let (raw, token) = generations.old.remove_entry(raw)?;
-        generations.put(raw, Rc::clone(&token));
-        Some(token)
+    pub fn get(&self, usage: Usage, raw: &str, now: Timestamp) -> Option<Known> {
+        self.with(usage, |memory| {
+            if let Some(token) = memory.good.get(raw, |token| token.claims.weight()) {
+                return Some(Known::Good(token));
+            }
+            let since = memory.bad.get(raw, |_| 0)?;
+            // A clock that goes backwards forgets.
+            let age = now.0.checked_sub(since.0)?;
+            (age < BAD_MS).then_some(Known::Bad)
+        })?
     }
 
     /// Remembers a verified token.
-    pub fn put(&self, raw: &str, token: Rc<VerifiedToken>) {
-        if let Ok(mut generations) = self.0.try_borrow_mut() {
-            generations.put(raw.into(), token);
-        }
+    pub fn put(&self, usage: Usage, raw: &str, token: Rc<VerifiedToken>) {
+        let weight = token.claims.weight();
+        self.with(usage, |memory| memory.good.put(raw.into(), token, weight));
+    }
+
+    /// Remembers a token that is not good, for a moment.
+    pub fn put_bad(&self, usage: Usage, raw: &str, now: Timestamp) {
+        self.with(usage, |memory| memory.bad.put(raw.into(), now, 0));
     }
 
     /// Forgets everything; to be called when the issuers change.
     pub fn clear(&self) {
-        if let Ok(mut generations) = self.0.try_borrow_mut() {
-            *generations = Generations::default();
+        for memory in &self.0 {
+            if let Ok(mut memory) = memory.try_borrow_mut() {
+                *memory = Memory::default();
+            }
         }
+    }
+
+    fn with<T>(&self, usage: Usage, then: impl FnOnce(&mut Memory) -> T) -> Option<T> {
+        let [access_tokens, api_keys, internal_keys] = &self.0;
+        let memory = match usage {
+            Usage::AccessToken => access_tokens,
+            Usage::ApiKey => api_keys,
+            Usage::InternalKey => internal_keys,
+        };
+        memory.try_borrow_mut().ok().map(|mut memory| then(&mut memory))
     }
 }
 
-impl Generations {
-    fn put(&mut self, raw: Box<str>, token: Rc<VerifiedToken>) {
-        if self.young.len() >= MAX_ENTRIES || self.young_bytes >= MAX_BYTES {
+#[derive(Debug)]
+struct Generations<V> {
+    young: HashMap<Box<str>, V>,
+    old: HashMap<Box<str>, V>,
+    young_bytes: usize,
+    most_bytes: usize,
+}
+
+impl<V: Clone> Generations<V> {
+    fn new(most_bytes: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, most_bytes }
+    }
+
+    fn get(&mut self, raw: &str, weight: impl FnOnce(&V) -> usize) -> Option<V> {
+        if let Some(value) = self.young.get(raw) {
+            return Some(value.clone());
+        }
+        let (raw, value) = self.old.remove_entry(raw)?;
+        let weight = weight(&value);
+        self.put(raw, value.clone(), weight);
+        Some(value)
+    }
+
+    fn put(&mut self, raw: Box<str>, value: V, weight: usize) {
+        let bytes = raw.len().saturating_add(weight).saturating_add(OVERHEAD);
+        if self.young_bytes.saturating_add(bytes) > self.most_bytes {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
-        self.young_bytes = self.young_bytes.saturating_add(raw.len());
-        self.young.insert(raw, token);
+        self.young_bytes = self.young_bytes.saturating_add(bytes);
+        self.young.insert(raw, value);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::claims;
+    use crate::testing::verified;
 
-    fn token() -> Rc<VerifiedToken> {
-        Rc::new(VerifiedToken { claims: claims() })
-    }
+    const NOW: Timestamp = Timestamp(1_000_000);
 
     #[test]
     fn finds_what_was_put_and_nothing_else() {
         let cache = TokenCache::default();
-        cache.put("a.b.c", token());
-        assert!(cache.get("a.b.c").is_some());
-        assert!(cache.get("a.b.C").is_none());
+        cache.put(Usage::AccessToken, "a.b.c", verified());
+        assert!(matches!(cache.get(Usage::AccessToken, "a.b.c", NOW), Some(Known::Good(_))));
+        assert_eq!(cache.get(Usage::AccessToken, "a.b.C", NOW), None);
+        assert_eq!(cache.get(Usage::ApiKey, "a.b.c", NOW), None);
+        assert_eq!(cache.get(Usage::InternalKey, "a.b.c", NOW), None);
         cache.clear();
-        assert!(cache.get("a.b.c").is_none());
+        assert_eq!(cache.get(Usage::AccessToken, "a.b.c", NOW), None);
+    }
+
+    #[test]
+    fn bad_tokens_are_remembered_for_a_moment() {
+        let cache = TokenCache::default();
+        cache.put_bad(Usage::ApiKey, "a.b.c", NOW);
+        let known = |ms| cache.get(Usage::ApiKey, "a.b.c", Timestamp(ms));
+        assert_eq!(known(NOW.0 + BAD_MS - 1), Some(Known::Bad));
+        assert_eq!(known(NOW.0 + BAD_MS), None);
+        assert_eq!(known(NOW.0 - 1), None);
+        assert_eq!(cache.get(Usage::AccessToken, "a.b.c", NOW), None);
+    }
+
+    fn bytes(cache: &TokenCache) -> (usize, usize) {
+        let memory = cache.0[0].borrow();
+        let keys = |map: &HashMap<Box<str>, _>| map.keys().map(|key| key.len() + OVERHEAD).sum::<usize>();
+        let good = keys(&memory.good.young) + keys(&memory.good.old);
+        let bad = memory.bad.young.keys().chain(memory.bad.old.keys()).map(|key| key.len() + OVERHEAD).sum();
+        (good, bad)
     }
 
     #[test]
     fn stays_within_its_bounds_and_keeps_what_is_used() {
         let cache = TokenCache::default();
-        for number in 0..3 * MAX_ENTRIES {
-            cache.put(&number.to_string(), token());
-            assert!(cache.get("0").is_some(), "a token in use was forgotten at {number}");
+        for number in 0..100_000 {
+            cache.put(Usage::AccessToken, &number.to_string(), verified());
+            let found = cache.get(Usage::AccessToken, "0", NOW);
+            assert!(found.is_some(), "a token in use was forgotten at {number}");
         }
-        let generations = cache.0.borrow();
-        assert!(generations.young.len() + generations.old.len() <= 2 * MAX_ENTRIES);
-        assert!(!generations.young.contains_key("1") && !generations.old.contains_key("1"));
+        assert!(bytes(&cache).0 <= 2 * GOOD_BYTES);
+        assert_eq!(cache.get(Usage::AccessToken, "1", NOW), None);
     }
 
     #[test]
-    fn long_tokens_count_by_their_bytes() {
+    fn long_tokens_count_by_their_bytes_and_bad_ones_crowd_nobody_out() {
         let cache = TokenCache::default();
+        cache.put(Usage::AccessToken, "good", verified());
         for number in 0..400 {
-            cache.put(&format!("{number}{}", "x".repeat(60_000)), token());
+            cache.put_bad(Usage::AccessToken, &format!("{number}{}", "x".repeat(60_000)), NOW);
         }
-        let generations = cache.0.borrow();
-        assert!(generations.young.len() + generations.old.len() <= 2 * (MAX_BYTES / 60_000 + 1));
+        assert!(bytes(&cache).1 <= 2 * (BAD_BYTES + 60_100));
+        assert!(cache.get(Usage::AccessToken, "good", NOW).is_some());
     }
 }

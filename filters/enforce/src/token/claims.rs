@@ -1,25 +1,41 @@
 //! The claims of an access token, read once when the token is first seen.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tollgate_model::Issuer;
+
+use super::strict_json;
 
 /// What the gateway needs of a token's payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// `sub`.
     pub subject: Option<String>,
-    /// `jti`.
-    pub token_id: Option<String>,
+    /// `jti`, or the text of the signature of a token without one.
+    pub token_id: String,
     /// `exp`, in seconds. Required: a token that never ends cannot be let go of.
     pub expires_at: i64,
     /// `nbf`, in seconds.
     pub not_before: Option<i64>,
+    /// `iat`, in seconds.
+    pub issued_at: Option<i64>,
     /// Client that the token was issued to.
     pub consumer_key: Option<String>,
     /// Scopes, from a list or a string with spaces between them.
     pub scopes: Vec<String>,
     /// `keytype`.
     pub key_type: KeyType,
+    /// `token_type`.
+    pub token_type: TokenType,
+    /// `subscribedAPIs`; none when the token does not list any.
+    pub subscribed_apis: Option<Vec<SubscribedApi>>,
+    /// `permittedIP`: addresses and networks, separated by commas.
+    pub permitted_addresses: Option<String>,
+    /// `permittedReferer`: patterns, separated by commas.
+    pub permitted_referers: Option<String>,
+    /// SHA-256 of the certificate that the token is bound to (`cnf`, RFC 8705 §3.1), in hexadecimal digits.
+    pub certificate: Option<String>,
 }
 
 /// Which backend a credential is for.
@@ -33,39 +49,90 @@ pub enum KeyType {
     Unknown,
 }
 
+/// What a token says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenType {
+    /// Nothing.
+    Unsaid,
+    /// `apiKey`.
+    ApiKey,
+    /// `InternalKey`.
+    InternalKey,
+    /// Anything else.
+    Other,
+}
+
+/// An API that the holder of a token is subscribed to. Members that are not texts count as absent, and match nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribedApi {
+    /// Name of the API.
+    pub name: Option<String>,
+    /// Its base path, with the version.
+    pub context: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Tier of the subscription.
+    pub tier: Option<String>,
+    /// Tenant of the subscriber.
+    pub subscriber_tenant: Option<String>,
+}
+
 /// The payload is not a claims set, or a claim has the wrong type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidClaims;
 
 impl Claims {
-    /// The `iss` claim of a payload nobody has vouched for yet, and the payload as an object.
-    pub(crate) fn read(payload: &[u8]) -> Result<(String, Map<String, Value>), InvalidClaims> {
-        let claims: Map<String, Value> = serde_json::from_slice(payload).map_err(|_| InvalidClaims)?;
-        let iss = text(&claims, "iss")?.ok_or(InvalidClaims)?;
-        Ok((iss, claims))
+    /// A payload nobody has vouched for yet.
+    pub(crate) fn read(payload: &[u8]) -> Result<Map<String, Value>, InvalidClaims> {
+        strict_json::object(payload).map_err(|_| InvalidClaims)
     }
 
-    /// Reads the claims as this issuer writes them.
+    /// Reads the claims as this issuer writes them. `signature` is the text of the token's signature.
     ///
     /// # Errors
-    /// When `exp` is missing, or a claim that is used has the wrong type.
-    pub fn of(issuer: &Issuer, claims: &Map<String, Value>) -> Result<Self, InvalidClaims> {
+    /// When `exp` is missing, a claim that is used has the wrong type, or the token is for somebody else.
+    pub fn of(issuer: &Issuer, mut claims: Map<String, Value>, signature: &str) -> Result<Self, InvalidClaims> {
         let consumer_key = match &issuer.consumer_key_claim {
-            Some(name) => text(claims, name)?,
-            None => text(claims, "consumerKey")?.or(text(claims, "azp")?),
+            Some(name) => text(&claims, name)?,
+            None => text(&claims, "consumerKey")?.or(text(&claims, "azp")?),
         };
+        let scopes = scopes(claims.get(issuer.scopes_claim.as_deref().unwrap_or("scope")))?;
+        let (expires_at, not_before) = (seconds(&claims, "exp")?.ok_or(InvalidClaims)?, seconds(&claims, "nbf")?);
+        let (issued_at, token_id) = (seconds(&claims, "iat")?, text(&claims, "jti")?);
+        if !issuer.audiences.is_empty() && !is_for(claims.get("aud"), &issuer.audiences) {
+            return Err(InvalidClaims);
+        }
+        let certificate = certificate(&claims)?;
+        // The original renames after it has read what makes a token good, and so nothing of that can be renamed into.
+        for (remote, local) in &issuer.claim_mapping {
+            if let Some(value) = claims.remove(remote) {
+                claims.insert(local.clone(), value);
+            }
+        }
+        let list = |name| Ok(text(&claims, name)?.filter(|list| !list.trim().is_empty()));
         Ok(Self {
-            subject: text(claims, "sub")?,
-            token_id: text(claims, "jti")?,
-            expires_at: seconds(claims, "exp")?.ok_or(InvalidClaims)?,
-            not_before: seconds(claims, "nbf")?,
+            subject: text(&claims, "sub")?,
+            token_id: token_id.unwrap_or_else(|| signature.to_owned()),
+            expires_at,
+            not_before,
+            issued_at,
             consumer_key,
-            scopes: scopes(claims.get(issuer.scopes_claim.as_deref().unwrap_or("scope")))?,
-            key_type: match text(claims, "keytype")?.as_deref() {
+            scopes,
+            key_type: match text(&claims, "keytype")?.as_deref() {
                 None | Some("" | "PRODUCTION") => KeyType::Production,
                 Some("SANDBOX") => KeyType::Sandbox,
                 Some(_) => KeyType::Unknown,
             },
+            token_type: match text(&claims, "token_type")?.map(|kind| kind.to_ascii_lowercase()).as_deref() {
+                None => TokenType::Unsaid,
+                Some("apikey") => TokenType::ApiKey,
+                Some("internalkey") => TokenType::InternalKey,
+                Some(_) => TokenType::Other,
+            },
+            subscribed_apis: subscribed_apis(&claims)?,
+            permitted_addresses: list("permittedIP")?,
+            permitted_referers: list("permittedReferer")?,
+            certificate,
         })
     }
 
@@ -73,9 +140,56 @@ impl Claims {
     #[must_use]
     pub fn is_current(&self, now: i64, skew: u32) -> bool {
         let skew = i64::from(skew);
-        now <= self.expires_at.saturating_add(skew)
-            && self.not_before.is_none_or(|start| now >= start.saturating_sub(skew))
+        let begun = |start: Option<i64>| start.is_none_or(|start| now >= start.saturating_sub(skew));
+        now <= self.expires_at.saturating_add(skew) && begun(self.not_before) && begun(self.issued_at)
     }
+
+    /// Bytes that it takes in memory, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.subject, &self.consumer_key, &self.permitted_addresses, &self.permitted_referers];
+        let apis = self
+            .subscribed_apis
+            .iter()
+            .flatten()
+            .flat_map(|api| [&api.name, &api.context, &api.version, &api.tier, &api.subscriber_tenant]);
+        let texts = texts.into_iter().chain(apis).flatten().chain(&self.scopes).chain([&self.token_id]);
+        texts.fold(size_of::<Self>(), |sum, text| sum.saturating_add(text.len()).saturating_add(size_of::<String>()))
+    }
+}
+
+/// `aud` is a text or a list of texts (RFC 7519 §4.1.3).
+fn is_for(aud: Option<&Value>, audiences: &[String]) -> bool {
+    let known = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|audience| audience == text));
+    match aud {
+        Some(Value::Array(list)) => list.iter().any(known),
+        Some(one) => known(one),
+        None => false,
+    }
+}
+
+/// The thumbprint that a token is bound to, as Envoy writes digests.
+fn certificate(claims: &Map<String, Value>) -> Result<Option<String>, InvalidClaims> {
+    let Some(thumbprint) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")) else { return Ok(None) };
+    let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let bytes = bytes.filter(|bytes| bytes.len() == 32).ok_or(InvalidClaims)?;
+    Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn subscribed_apis(claims: &Map<String, Value>) -> Result<Option<Vec<SubscribedApi>>, InvalidClaims> {
+    let list = match claims.get("subscribedAPIs") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(InvalidClaims),
+    };
+    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    let read = |entry: &Value| SubscribedApi {
+        name: text(entry, "name"),
+        context: text(entry, "context"),
+        version: text(entry, "version"),
+        tier: text(entry, "subscriptionTier"),
+        subscriber_tenant: text(entry, "subscriberTenantDomain"),
+    };
+    Ok(Some(list.iter().map(read).collect()))
 }
 
 fn text(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, InvalidClaims> {
@@ -118,8 +232,11 @@ mod tests {
     use crate::testing::issuer;
 
     fn read(payload: &str) -> Result<Claims, InvalidClaims> {
-        let (_, claims) = Claims::read(payload.as_bytes())?;
-        Claims::of(&issuer(), &claims)
+        read_by(&issuer(), payload)
+    }
+
+    fn read_by(issuer: &Issuer, payload: &str) -> Result<Claims, InvalidClaims> {
+        Claims::of(issuer, Claims::read(payload.as_bytes())?, "signature")
     }
 
     #[test]
@@ -138,8 +255,15 @@ mod tests {
         for payload in [
             "",
             "[]",
-            r#"{"exp":1}"#,
-            r#"{"iss":1,"exp":1}"#,
+            r#"{"exp":1,"exp":2}"#,
+            r#"{"exp":1,"a":{"b":1,"b":2}}"#,
+            r#"{"iss":"i","exp":1,"iat":"now"}"#,
+            r#"{"iss":"i","exp":1,"jti":7}"#,
+            r#"{"iss":"i","exp":1,"token_type":7}"#,
+            r#"{"iss":"i","exp":1,"permittedIP":["10.0.0.1"]}"#,
+            r#"{"iss":"i","exp":1,"subscribedAPIs":{}}"#,
+            r#"{"iss":"i","exp":1,"cnf":{"x5t#S256":"AAAA"}}"#,
+            r#"{"iss":"i","exp":1,"cnf":{"x5t#S256":7}}"#,
             r#"{"iss":"i"}"#,
             r#"{"iss":"i","exp":"1"}"#,
             r#"{"iss":"i","exp":1e300}"#,
@@ -153,10 +277,60 @@ mod tests {
     }
 
     #[test]
+    fn every_token_has_an_id() {
+        assert_eq!(read(r#"{"exp":1,"jti":"id"}"#).unwrap().token_id, "id");
+        assert_eq!(read(r#"{"exp":1}"#).unwrap().token_id, "signature");
+    }
+
+    #[test]
+    fn kinds_of_tokens() {
+        for (claim, expected) in [
+            ("", TokenType::Unsaid),
+            (r#","token_type":"apiKey""#, TokenType::ApiKey),
+            (r#","token_type":"INTERNALKEY""#, TokenType::InternalKey),
+            (r#","token_type":"Bearer""#, TokenType::Other),
+        ] {
+            assert_eq!(read(&format!(r#"{{"exp":1{claim}}}"#)).unwrap().token_type, expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn audiences() {
+        let issuer = Issuer { audiences: vec!["a".to_owned(), "b".to_owned()], ..issuer() };
+        for (aud, accepted) in
+            [(r#""a""#, true), (r#"["x","b"]"#, true), (r#""ab""#, false), ("[]", false), ("null", false), ("7", false)]
+        {
+            assert_eq!(read_by(&issuer, &format!(r#"{{"exp":1,"aud":{aud}}}"#)).is_ok(), accepted, "{aud}");
+        }
+        assert!(read_by(&issuer, r#"{"exp":1}"#).is_err());
+    }
+
+    #[test]
+    fn claims_have_local_names() {
+        let pair = |remote: &str, local: &str| (remote.to_owned(), local.to_owned());
+        let mapping = vec![pair("uid", "sub"), pair("kind", "keytype"), pair("until", "exp"), pair("azp", "sub2")];
+        let issuer = Issuer { claim_mapping: mapping, ..issuer() };
+        let claims =
+            read_by(&issuer, r#"{"exp":1,"until":9,"uid":"me","sub":"other","kind":"SANDBOX","azp":"key"}"#).unwrap();
+        assert_eq!((claims.subject.as_deref(), claims.key_type), (Some("me"), KeyType::Sandbox));
+        assert_eq!((claims.expires_at, claims.consumer_key.as_deref()), (1, Some("key")));
+    }
+
+    #[test]
+    fn a_token_may_be_bound_to_a_certificate() {
+        let thumbprint = URL_SAFE_NO_PAD.encode([0xab; 32]);
+        let claims = read(&format!(r#"{{"exp":1,"cnf":{{"x5t#S256":"{thumbprint}"}}}}"#)).unwrap();
+        assert_eq!(claims.certificate, Some("ab".repeat(32)));
+        assert_eq!(read(r#"{"exp":1,"cnf":{"jkt":"x"}}"#).unwrap().certificate, None);
+    }
+
+    #[test]
     fn times_allow_for_skew() {
         let claims = read(r#"{"iss":"i","exp":100,"nbf":50}"#).unwrap();
         let current: Vec<bool> = [44, 45, 50, 100, 105, 106].map(|now| claims.is_current(now, 5)).into();
         assert_eq!(current, [false, true, true, true, true, false]);
+        let early = read(r#"{"exp":100,"iat":50}"#).unwrap();
+        assert_eq!([44, 45].map(|now| early.is_current(now, 5)), [false, true]);
         assert!(!read(r#"{"iss":"i","exp":-9223372036854775808}"#).unwrap().is_current(0, 5));
     }
 }

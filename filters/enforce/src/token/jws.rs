@@ -4,6 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::strict_json;
 
 /// Longest token that is looked at. Envoy's own limit for all headers together is 60 KiB unless raised.
 pub const MAX_TOKEN: usize = 64 * 1024;
@@ -44,6 +47,12 @@ pub struct JoseHeader {
 pub struct NotAJws;
 
 impl<'t> Jws<'t> {
+    /// The signature as it is written. It has one form only: padding and stray bits are refused.
+    #[must_use]
+    pub fn signature_text(&self) -> &'t str {
+        self.raw.rsplit_once('.').map_or("", |(_, signature)| signature)
+    }
+
     /// Takes a token apart.
     ///
     /// # Errors
@@ -55,7 +64,8 @@ impl<'t> Jws<'t> {
         let (signing_input, signature) = raw.rsplit_once('.').ok_or(NotAJws)?;
         let (header, payload) = signing_input.split_once('.').ok_or(NotAJws)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| NotAJws);
-        let header: JoseHeader = serde_json::from_slice(&decode(header)?).map_err(|_| NotAJws)?;
+        let header = strict_json::object(&decode(header)?).map_err(|_| NotAJws)?;
+        let header = JoseHeader::deserialize(Value::Object(header)).map_err(|_| NotAJws)?;
         if header.crit.is_some() {
             return Err(NotAJws);
         }
@@ -85,6 +95,8 @@ mod tests {
         check(r#"{"alg":1}"#, false);
         check(r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, false);
         check(r#"{"alg":"RS256","alg":"none"}"#, false);
+        check(r#"{"alg":"RS256","typ":"a","typ":"b"}"#, false);
+        check(r#"{"alg":"RS256","jwk":{"kty":"RSA","kty":"oct"}}"#, false);
         check("[]", false);
         check("", false);
         check(&"[".repeat(10_000), false);

@@ -9,18 +9,42 @@ mod jws;
 mod key;
 mod portable;
 mod signature;
+mod strict_json;
 
-pub use cache::TokenCache;
-pub use claims::{Claims, InvalidClaims, KeyType};
+use std::rc::Rc;
+
+pub use cache::{Known, TokenCache};
+pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType};
 pub use der::ecdsa_signature;
 pub use jws::{Jws, MAX_TOKEN, NotAJws};
 pub use key::{JwkError, Material, VerificationKey};
 pub use portable::PortableVerifier;
 pub use signature::{SignatureVerifier, Verdict};
 
+use crate::CompiledIssuer;
+
 /// A token whose signature, issuer and form were checked. Its times must be checked at every use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct VerifiedToken {
     /// What it says.
     pub claims: Claims,
+    /// Who says it.
+    pub issuer: Rc<CompiledIssuer>,
+}
+
+impl PartialEq for VerifiedToken {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.issuer, &other.issuer) && self.claims == other.claims
+    }
+}
+
+/// What a token is shown as. A token that is good for one use is never taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// In the header of access tokens.
+    AccessToken,
+    /// Where an API key is expected.
+    ApiKey,
+    /// In the header of the publisher's test console.
+    InternalKey,
 }

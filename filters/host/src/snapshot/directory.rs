@@ -41,7 +41,7 @@ pub(crate) struct SnapshotDirectory {
     virtual_hosts: RefCell<HashSet<Box<[u8]>>>,
     /// By shard, so that a changed shard replaces its part.
     routes: RefCell<HashMap<u16, Routes>>,
-    issuers: RefCell<HashMap<String, Rc<CompiledIssuer>>>,
+    issuers: RefCell<Vec<Rc<CompiledIssuer>>>,
     /// By key; only keys that the route table names get here.
     apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
     tiers: Lazy<Tier>,
@@ -186,14 +186,14 @@ impl SnapshotDirectory {
     }
 
     fn replace_issuers(&self, shard: &Shard) {
-        let mut issuers = HashMap::new();
+        let mut issuers = Vec::new();
         for entry in &shard.entries {
             match entries::issuer(entry) {
                 Ok((issuer, useless_keys)) => {
                     for problem in useless_keys {
                         self.abi.log(Level::Warn, &format!("{} is not used: {}", problem.entry, problem.why));
                     }
-                    issuers.insert(issuer.iss().to_owned(), Rc::new(issuer));
+                    issuers.push(Rc::new(issuer));
                 }
                 Err(problem) => {
                     self.deny(&problem);
@@ -274,7 +274,13 @@ impl Directory for SnapshotDirectory {
     }
 
     fn issuer(&self, iss: &str) -> Option<Rc<CompiledIssuer>> {
-        self.issuers.borrow().get(iss).cloned()
+        let issuers = self.issuers.borrow();
+        // One without `iss` issues no access tokens.
+        issuers.iter().find(|issuer| !iss.is_empty() && issuer.iss() == iss).cloned()
+    }
+
+    fn issuer_named(&self, name: &str) -> Option<Rc<CompiledIssuer>> {
+        self.issuers.borrow().iter().find(|issuer| issuer.name() == name).cloned()
     }
 
     fn tokens(&self) -> &TokenCache {

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings,
 };
-use crate::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Slot, Table, TokenHash, keys};
+use crate::{ApiKeyPlace, CertificateSource, ClientCertificate, MutualSsl, Requirement, Slot, Table, TokenHash, keys};
 use crate::{
     Application, Credential, Cutoff, CutoffKind, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState,
     Tier, TierKind,
@@ -94,14 +94,11 @@ fn a_filter_that_does_not_know_certificates_must_not_serve_who_asks_for_them() {
 fn issuer() -> Issuer {
     let jwk = Jwk { kty: "RSA".to_owned(), kid: Some("k".to_owned()), n: Some("AQ".to_owned()), ..Jwk::default() };
     Issuer {
-        name: "Resident Key Manager".to_owned(),
-        issuer: "https://localhost:9443/oauth2/token".to_owned(),
         algorithms: vec![Algorithm::RS256],
         keys: JwkSet { keys: vec![jwk] },
         refreshable: true,
         consumer_key_claim: Some("azp".to_owned()),
-        scopes_claim: None,
-        validate_subscription: false,
+        ..Issuer::named("Resident Key Manager", "https://localhost:9443/oauth2/token")
     }
 }
 
@@ -131,6 +128,22 @@ fn golden_shards() {
     check("settings.v1.bin", Table::Settings, b"", &Settings::default());
     check("api.v1.bin", Table::Api, &keys::api("localhost", "111"), &api());
     check("api_credentials.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_credentials());
+    let conditions = Issuer {
+        audiences: vec!["gateway".to_owned()],
+        claim_mapping: vec![("uid".to_owned(), "sub".to_owned())],
+        certificate_bound_tokens: true,
+        validate_subscription: true,
+        ..issuer()
+    };
+    assert_eq!((issuer().needs(), conditions.needs()), (1, 2));
+    check("issuer_conditions.v2.bin", Table::Issuer, b"Resident Key Manager", &conditions);
+    let settings = Settings {
+        internal_key_header: "test-key".to_owned(),
+        client_certificate: CertificateSource { from_header: true, ..CertificateSource::default() },
+        direct_clients: true,
+        ..Settings::default()
+    };
+    check("settings_credentials.v2.bin", Table::Settings, b"", &settings);
     check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
     check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
 }

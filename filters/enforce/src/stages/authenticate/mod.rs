@@ -1,0 +1,101 @@
+//! Who calls: takes the credentials of a request and gives an [`Identity`].
+//!
+//! One file a kind of credentials; `rules` says which of them must be good, and never looks at any itself.
+
+mod api_key;
+mod certificate;
+mod internal_key;
+mod restrictions;
+mod rules;
+mod token;
+mod verify;
+
+use std::rc::Rc;
+
+use tollgate_model::{ApiKeyPlace, ClientCertificate, LifeCycle, Security};
+
+use self::rules::{Attempt, Certificates, Credentials, Rules};
+pub(super) use self::token::authorization_header;
+use super::admit::Admitted;
+use crate::Cx;
+use crate::decide::Halt;
+use crate::rejection::Rejection;
+use crate::token::{KeyType, VerifiedToken};
+
+/// Proof that somebody entitled to call has called.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Identity {
+    /// Nobody in particular, where that is allowed.
+    Anonymous,
+    /// The bearer of this access token.
+    Bearer(Rc<VerifiedToken>),
+    /// The holder of this API key. Scopes are not asked of it.
+    ApiKey(Rc<VerifiedToken>),
+    /// Somebody at the publisher's test console.
+    InternalKey(Rc<VerifiedToken>),
+    /// The owner of this certificate, who has shown nothing else.
+    Certificate(Rc<ClientCertificate>),
+}
+
+/// Authenticates as the operation demands.
+pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Halt> {
+    if admitted.is_prototype() {
+        return Ok(Identity::Anonymous);
+    }
+    let identity = match &admitted.operation.security {
+        Security::Unsecured => Identity::Anonymous,
+        security => {
+            let mutual_ssl = admitted.api.api.mutual_ssl.as_ref();
+            let rules = Rules {
+                certificates: Certificates::of(mutual_ssl),
+                application_security: mutual_ssl.is_some_and(|rules| rules.application_security),
+                requirements: security.requirements(),
+            };
+            rules::judge(&rules, &Request { cx, admitted })?
+        }
+    };
+    // After the credentials, as in the original: a stranger does not learn what is blocked.
+    if admitted.api.api.life_cycle == LifeCycle::Blocked {
+        return Err(Rejection::ApiBlocked.into());
+    }
+    Ok(identity)
+}
+
+/// What the request at hand brings.
+struct Request<'r, 'c> {
+    cx: &'r Cx<'c>,
+    admitted: &'r Admitted<'c>,
+}
+
+impl Credentials for Request<'_, '_> {
+    fn certificate(&self) -> Attempt<Rc<ClientCertificate>> {
+        certificate::attempt(self.cx, self.admitted)
+    }
+
+    fn internal_key(&self) -> Result<Attempt<Identity>, Halt> {
+        Ok(internal_key::attempt(self.cx, self.admitted)?.map(Identity::InternalKey))
+    }
+
+    fn token(&self) -> Result<Attempt<Identity>, Halt> {
+        Ok(token::attempt(self.cx, self.admitted)?.map(Identity::Bearer))
+    }
+
+    fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt> {
+        Ok(api_key::attempt(self.cx, self.admitted, place)?.map(Identity::ApiKey))
+    }
+}
+
+impl Identity {
+    /// The token that says who it is, whatever kind of key it is.
+    pub(super) fn token(&self) -> Option<&Rc<VerifiedToken>> {
+        match self {
+            Self::Anonymous | Self::Certificate(_) => None,
+            Self::Bearer(token) | Self::ApiKey(token) | Self::InternalKey(token) => Some(token),
+        }
+    }
+
+    /// Which backend the caller is meant for; `None` when the caller has no say.
+    pub(super) fn key_type(&self) -> Option<KeyType> {
+        self.token().map(|token| token.claims.key_type)
+    }
+}

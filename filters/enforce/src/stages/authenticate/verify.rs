@@ -1,0 +1,134 @@
+//! Judges a signed token, whatever it is used as, and remembers the outcome.
+//!
+//! Must never let a token of one use pass as another: memory and keys are kept apart by use.
+
+use std::rc::Rc;
+
+use tollgate_model::{Algorithm, Issuer};
+
+use crate::decide::Halt;
+use crate::rejection::{BadCredentials, Rejection};
+use crate::token::{Claims, Jws, Known, TokenType, Usage, Verdict, VerificationKey, VerifiedToken};
+use crate::{Answer, CompiledIssuer, Cx, Question};
+
+/// Longest key id that is worth a question.
+const MAX_KEY_ID: usize = 256;
+
+/// What a token is worth.
+pub(super) type Judgement = Result<Rc<VerifiedToken>, Rejection>;
+
+/// Whether its text looks like a signed token at all.
+pub(super) fn has_three_parts(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// The token behind this text, if it is good now.
+pub(super) fn judge(cx: &Cx, usage: Usage, raw: &str, skew: u32) -> Result<Judgement, Halt> {
+    let token = match cx.directory.tokens().get(usage, raw, cx.now) {
+        Some(Known::Good(token)) => token,
+        Some(Known::Bad) => return Ok(Err(useless(usage))),
+        None => match examine(cx, usage, raw)? {
+            Ok(token) => token,
+            Err(why) => return Ok(Err(why)),
+        },
+    };
+    // Neither the time nor the connection is a property of the token, so no memory can answer for them.
+    let current =
+        token.claims.is_current(cx.now.seconds(), skew) && bound_to_connection(cx, &token.issuer, &token.claims);
+    Ok(if current { Ok(token) } else { Err(Rejection::InvalidCredentials(BadCredentials::Token)) })
+}
+
+/// What is said of a token that is not good.
+const fn useless(usage: Usage) -> Rejection {
+    Rejection::InvalidCredentials(match usage {
+        Usage::AccessToken => BadCredentials::Token,
+        Usage::ApiKey => BadCredentials::ApiKey,
+        Usage::InternalKey => BadCredentials::InternalKey,
+    })
+}
+
+/// Judges a token that this worker does not remember. Everything that costs little comes before the signature.
+fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
+    let Ok(jws) = Jws::parse(raw) else {
+        let token = usage == Usage::AccessToken;
+        let no_token = Rejection::InvalidCredentials(BadCredentials::NotAToken);
+        return Ok(Err(if token { no_token } else { useless(usage) }));
+    };
+    let Some((issuer, algorithm, claims)) = plausible(cx, usage, &jws) else { return Ok(Err(useless(usage))) };
+    let verdict = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {
+        Some(key) => {
+            let verdict = cx.directory.verifier().verify(key, algorithm, &jws);
+            if verdict == Verdict::Invalid {
+                cx.directory.tokens().put_bad(usage, raw, cx.now);
+            }
+            verdict
+        }
+        None => match with_new_keys(cx, &issuer, algorithm, &jws)? {
+            Some(verdict) => verdict,
+            // Closed: without the key nobody can tell whether the token is good.
+            None => return Ok(Err(Rejection::Unjudged)),
+        },
+    };
+    match verdict {
+        Verdict::Invalid => Ok(Err(useless(usage))),
+        Verdict::Valid => {
+            let token = Rc::new(VerifiedToken { claims, issuer });
+            cx.directory.tokens().put(usage, raw, Rc::clone(&token));
+            Ok(Ok(token))
+        }
+    }
+}
+
+/// All that can be said of a token without its signature. `None` when it is not worth checking that.
+fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Option<(Rc<CompiledIssuer>, Algorithm, Claims)> {
+    let payload = Claims::read(&jws.payload).ok()?;
+    let named = payload.get("iss").and_then(|iss| iss.as_str()).map(str::to_owned);
+    let service = |name| cx.directory.issuer_named(name);
+    let issuer = match usage {
+        Usage::AccessToken => cx.directory.issuer(named.as_deref()?)?,
+        // Their `iss` is whatever the portal was told; the name of the service says whose keys they are.
+        Usage::ApiKey => service(Issuer::API_KEYS).or_else(|| service(Issuer::PUBLISHER))?,
+        Usage::InternalKey => service(Issuer::PUBLISHER)?,
+    };
+    let algorithm = Algorithm::from_name(&jws.header.alg).filter(|algorithm| issuer.allows(*algorithm))?;
+    let claims = Claims::of(&issuer.issuer, payload, jws.signature_text()).ok()?;
+    // Where one key signs everything, nothing but the issuer tells an access token from an old key.
+    let of_others = || named.is_some_and(|iss| iss != issuer.iss() && cx.directory.issuer(&iss).is_some());
+    let fits = match claims.token_type {
+        TokenType::Unsaid => usage == Usage::AccessToken || (usage == Usage::ApiKey && !of_others()),
+        TokenType::ApiKey => usage == Usage::ApiKey,
+        TokenType::InternalKey => usage == Usage::InternalKey,
+        TokenType::Other => usage == Usage::AccessToken,
+    };
+    fits.then_some((issuer, algorithm, claims))
+}
+
+/// Tokens that name a certificate (RFC 8705 §3.1) are worth nothing to whoever has another one.
+fn bound_to_connection(cx: &Cx, issuer: &CompiledIssuer, claims: &Claims) -> bool {
+    match &claims.certificate {
+        Some(expected) if issuer.issuer.certificate_bound_tokens => {
+            cx.connection.certificate_digest().is_some_and(|shown| shown.eq_ignore_ascii_case(expected))
+        }
+        _ => true,
+    }
+}
+
+/// The token names a key that is not known. If its issuer's keys can be fetched, they are, within the gate's bounds.
+/// `None` when nobody could say.
+fn with_new_keys(cx: &Cx, issuer: &CompiledIssuer, algorithm: Algorithm, jws: &Jws) -> Result<Option<Verdict>, Halt> {
+    let kid = match &jws.header.kid {
+        Some(kid) if issuer.issuer.refreshable && kid.len() <= MAX_KEY_ID => kid.clone(),
+        _ => return Ok(Some(Verdict::Invalid)),
+    };
+    let question = Question::Keys { issuer: issuer.iss().to_owned(), kid };
+    match cx.answers.get(&question) {
+        Some(Answer::Keys(set)) => {
+            let (keys, _) = VerificationKey::compile_set(set);
+            let key = VerificationKey::select(&keys, &jws.header, algorithm);
+            Ok(Some(key.map_or(Verdict::Invalid, |key| cx.directory.verifier().verify(key, algorithm, jws))))
+        }
+        Some(Answer::Failed) => Ok(None),
+        None if cx.answers.exhausted() || !issuer.gate.pass(cx.now) => Ok(Some(Verdict::Invalid)),
+        None => Err(Halt::Ask(question)),
+    }
+}

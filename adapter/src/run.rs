@@ -72,9 +72,17 @@ pub enum RunError {
 /// # Errors
 /// Why it could not start.
 pub async fn serve(config: Config) -> Result<(), RunError> {
-    let stop = Signals::listen().map_err(RunError::Signal)?;
+    let mut stop = Signals::listen().map_err(RunError::Signal)?;
     let shutdown = CancellationToken::new();
-    let running = start(config, shutdown.clone()).await;
+    // A start may have to wait long, for a Git repository that cannot be reached for example.
+    let running = tokio::select! {
+        running = start(config, shutdown.clone()) => running,
+        () = stop.received() => {
+            tracing::info!("stopping before the start is complete");
+            shutdown.cancel();
+            return Ok(());
+        }
+    };
     let running = match running {
         Ok(running) => running,
         Err(error) => {
@@ -298,7 +306,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn received(mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

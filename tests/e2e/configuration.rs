@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{ENFORCER_FILTER, PluginConfig};
 use tollgate_tests::locate;
 
@@ -81,6 +82,7 @@ fn the_module_accepts_the_plugin_configuration_of_both_manifests() -> Result<()>
         authority: Some("tollgate-adapter.tollgate.svc.cluster.local".to_owned()),
         environment: "Default".to_owned(),
         managed: false,
+        callbacks: Callbacks { response_headers: true, ..Callbacks::NONE },
     };
     for (file, kind, at) in
         [("wasm-plugin.yaml", "WasmPlugin", "/spec"), ("traffic-extension.yaml", "TrafficExtension", "/spec/wasm")]

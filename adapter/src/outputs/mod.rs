@@ -123,12 +123,12 @@ pub async fn spawn(
 
     let feed = Arc::new(Feed::default());
     let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
-    let xds_context = XdsContext { blueprint, clusters: publisher.clusters(), status: Arc::clone(&status) };
+    let xds_context = XdsContext { blueprint, offers: publisher.offers(), status: Arc::clone(&status) };
     let feed_context = FeedContext {
         feed,
         issuers: Arc::clone(&issuers),
         status: Arc::clone(&status),
-        clusters: publisher.clusters(),
+        offers: publisher.offers(),
         shutdown: shutdown.clone(),
     };
     let public_context = PublicContext { test_keys, status };

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acknowledge::{Published, PublishedEnvironment};
 use super::feed::Feed;
-use super::xds::{Blueprint, ClusterResources, Clusters, ResourceType, Resources};
+use super::xds::{Blueprint, Offer, Offering, Offers, ResourceType};
 use crate::admin::{Counts, Status};
 use crate::model::World;
 
@@ -22,8 +22,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 pub struct Publisher {
     world: watch::Receiver<Arc<World>>,
     blueprint: Arc<Blueprint>,
-    clusters: Clusters,
-    published: watch::Sender<Arc<ClusterResources>>,
+    offering: Offering,
+    published: watch::Sender<Arc<Offers>>,
     feed: Arc<Feed>,
     status: Arc<Status>,
 }
@@ -40,26 +40,26 @@ impl Publisher {
         status: Arc<Status>,
     ) -> Result<Self, getrandom::Error> {
         let now = Arc::clone(&world.borrow_and_update());
-        let mut clusters = Clusters::default();
-        clusters.extend(&now, blueprint.gateway(), blueprint.materials());
+        let mut offering = Offering::default();
+        offering.extend(&now, &blueprint);
         feed.apply(&now)?;
-        let published = watch::Sender::new(Arc::new(clusters.resources(blueprint.own_clusters())));
-        let publisher = Self { world, blueprint, clusters, published, feed, status };
+        let published = watch::Sender::new(Arc::new(offering.offers(blueprint.own_clusters())));
+        let publisher = Self { world, blueprint, offering, published, feed, status };
         publisher.note(now.revision);
         publisher.count(&now);
         Ok(publisher)
     }
 
-    /// The clusters, for the xDS server.
+    /// What gateways get, for the xDS server.
     #[must_use]
-    pub fn clusters(&self) -> watch::Receiver<Arc<ClusterResources>> {
+    pub fn offers(&self) -> watch::Receiver<Arc<Offers>> {
         self.published.subscribe()
     }
 
     /// Publishes every world until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
-            let prune = self.clusters.next_prune();
+            let prune = self.offering.next_prune();
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = self.world.changed() => {
@@ -70,7 +70,7 @@ impl Publisher {
                     self.publish(&world).await;
                 }
                 () = at(prune) => {
-                    if self.clusters.prune(Instant::now()) {
+                    if self.offering.prune(Instant::now(), &self.blueprint) {
                         self.send();
                         let revision = self.status.published().borrow().revision;
                         self.note(revision);
@@ -81,7 +81,7 @@ impl Publisher {
     }
 
     async fn publish(&mut self, world: &World) {
-        self.clusters.extend(world, self.blueprint.gateway(), self.blueprint.materials());
+        self.offering.extend(world, &self.blueprint);
         if self.send() {
             // A gateway that takes longer is still resolving names; its filters must not wait for that.
             timeout(SETTLE, self.settled()).await.ok();
@@ -91,17 +91,17 @@ impl Publisher {
             return;
         }
         self.note(world.revision);
-        self.clusters.retire(world, Instant::now());
+        self.offering.retire(world, Instant::now());
         self.count(world);
     }
 
-    /// Shows the clusters to the gateways, and says whether there is anything new.
+    /// Shows the gateways what there is, and says whether there is anything new.
     fn send(&self) -> bool {
-        let resources = self.clusters.resources(self.blueprint.own_clusters());
+        let offers = self.offering.offers(self.blueprint.own_clusters());
         self.published.send_if_modified(|shown| {
-            let changed = **shown != resources;
+            let changed = **shown != offers;
             if changed {
-                *shown = Arc::new(resources);
+                *shown = Arc::new(offers);
             }
             changed
         })
@@ -111,9 +111,9 @@ impl Publisher {
     fn note(&self, revision: u64) {
         let feed = self.feed.cursors();
         let shown = Arc::clone(&self.published.borrow());
-        let of = |(environment, clusters): (&String, &Arc<Resources>)| {
+        let of = |(environment, offer): (&String, &Offer)| {
             let feed = feed.get(environment).copied()?;
-            Some((environment.clone(), PublishedEnvironment { clusters: clusters.version().to_owned(), feed }))
+            Some((environment.clone(), PublishedEnvironment { clusters: offer.clusters.version().to_owned(), feed }))
         };
         let environments = shown.iter().filter_map(of).collect();
         self.status.published().send_replace(Published { revision, environments });
@@ -124,7 +124,11 @@ impl Publisher {
         let mut changed = nodes.watch();
         loop {
             let shown = Arc::clone(&self.published.borrow());
-            if shown.iter().all(|(name, clusters)| nodes.settled(name, ResourceType::Cluster, clusters.version())) {
+            let settled = |(name, offer): (&String, &Offer)| {
+                nodes.settled(name, ResourceType::Cluster, offer.clusters.version())
+                    && nodes.settled(name, ResourceType::Extension, offer.extension.version())
+            };
+            if shown.iter().all(settled) {
                 return;
             }
             if changed.changed().await.is_err() {
@@ -136,7 +140,7 @@ impl Publisher {
     fn count(&self, world: &World) {
         self.status.count(Counts {
             deployments: world.deployments.len(),
-            clusters: self.clusters.count(),
+            clusters: self.offering.count(),
             environments: world.environments.len(),
         });
     }

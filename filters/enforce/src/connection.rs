@@ -51,7 +51,14 @@ mod tests {
         let (directory, answers) = (TestDirectory::new(api()), Answers::default());
         let connection = TestConnection { peer: Some("[2001:db8::1]:4711".to_owned()), ..TestConnection::default() };
         let now = Timestamp(0);
-        let cx = Cx { directory: &directory, request: &request, answers: &answers, connection: &connection, now };
+        let cx = Cx {
+            directory: &directory,
+            request: &request,
+            answers: &answers,
+            connection: &connection,
+            now,
+            callbacks: tollgate_model::Callbacks::NONE,
+        };
         let settings = Settings { direct_clients, ..Settings::default() };
         assert_eq!(client_address(&cx, &settings).map(|address| address.to_string()).as_deref(), expected);
     }

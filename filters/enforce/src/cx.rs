@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use tollgate_model::JwkSet;
+use tollgate_model::{Callbacks, JwkSet};
 
-use crate::{Connection, Directory, HeaderMap};
+use crate::decide::Halt;
+use crate::rejection::Rejection;
+use crate::{Call, Connection, Directory, HeaderMap};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,45 @@ pub struct Cx<'c> {
     pub connection: &'c dyn Connection,
     /// Now.
     pub now: Timestamp,
+    /// What Envoy calls the filter for on this gateway.
+    pub callbacks: Callbacks,
+}
+
+#[allow(dead_code, reason = "the stages that ask come one by one")]
+impl<'c> Cx<'c> {
+    /// The answer to a question: to be used with `?`, which asks it if it was not asked before.
+    ///
+    /// # Errors
+    /// The question.
+    pub(crate) fn ask(&self, question: Question) -> Result<&'c Answer, Halt> {
+        match self.answers.get(&question) {
+            Some(answer) => Ok(answer),
+            None => Err(Halt::Ask(question)),
+        }
+    }
+
+    /// The answer of a service; `None` when it could not be reached or gave none in time.
+    ///
+    /// # Errors
+    /// The question.
+    pub(crate) fn call(&self, call: Call) -> Result<Option<&'c CallAnswer>, Halt> {
+        match self.ask(Question::Call(Box::new(call)))? {
+            Answer::Response(answer) => Ok(Some(answer)),
+            Answer::Keys(_) | Answer::Body(_) | Answer::BodyTooLarge | Answer::Failed => Ok(None),
+        }
+    }
+
+    /// The request's body; empty when it has none. Only for operations that [`tollgate_model::Api::callbacks_of`] says need it.
+    ///
+    /// # Errors
+    /// The question, or the refusal of a body with more than `limit` bytes.
+    pub(crate) fn body(&self, limit: usize) -> Result<&'c RequestBody, Halt> {
+        match self.ask(Question::Body { limit })? {
+            Answer::Body(body) => Ok(body),
+            Answer::BodyTooLarge => Err(Rejection::BodyTooLarge(limit).into()),
+            Answer::Keys(_) | Answer::Response(_) | Answer::Failed => Err(Rejection::Unreadable.into()),
+        }
+    }
 }
 
 /// What to do with the request.
@@ -43,7 +84,7 @@ pub enum Decision {
     Ask(Question),
 }
 
-/// Changes to a request's headers. Removals come first, so that a name in both lists ends up with the value given here.
+/// Changes to a request. Removals come first, so that a name in several lists ends up with the values given here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// New value of `:path`, when it changes.
@@ -51,10 +92,27 @@ pub struct Edits {
     /// Names of headers to remove, every value of them.
     pub remove: Vec<Cow<'static, str>>,
     /// Headers to set.
-    pub set: Vec<(&'static str, Vec<u8>)>,
+    pub set: Vec<(Cow<'static, str>, Vec<u8>)>,
+    /// Headers to add to those of the same name.
+    pub add: Vec<(Cow<'static, str>, Vec<u8>)>,
+    /// New body. Only for a request that has one; `content-length` follows by itself.
+    pub body: Option<Vec<u8>>,
+    /// Changes to the headers of the response, whoever gives it, in this order. Need [`Callbacks::response_headers`].
+    pub response_headers: Vec<HeaderEdit>,
     /// Header fields that the response is to have, whatever the backend says. Only names of
     /// [`tollgate_model::contract::RESPONSE_HEADERS`].
     pub response: Vec<(&'static str, String)>,
+}
+
+/// A change to headers. Names are lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// The header has this value and no other.
+    Set(Cow<'static, str>, Vec<u8>),
+    /// The header has this value besides those it has.
+    Add(Cow<'static, str>, Vec<u8>),
+    /// There is no such header.
+    Remove(Cow<'static, str>),
 }
 
 /// An answer by the gateway itself.
@@ -80,6 +138,13 @@ pub enum Question {
         /// `kid` of the token.
         kid: String,
     },
+    /// What this service answers.
+    Call(Box<Call>),
+    /// The request's body, unless it has more than `limit` bytes.
+    Body {
+        /// Most bytes.
+        limit: usize,
+    },
 }
 
 /// What came back.
@@ -87,12 +152,50 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::Keys`].
     Keys(JwkSet),
+    /// To [`Question::Call`].
+    Response(CallAnswer),
+    /// To [`Question::Body`].
+    Body(RequestBody),
+    /// To [`Question::Body`]: it has more bytes than that.
+    BodyTooLarge,
     /// Nothing, or nothing that can be read. Each stage says what that means to it.
     Failed,
 }
 
+/// What a service answered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Body, bounded by [`Call::max_answer`].
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for CallAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallAnswer").field("status", &self.status).field("bytes", &self.body.len()).finish()
+    }
+}
+
+/// The body of a request, and what came after it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RequestBody {
+    /// The body; empty when there is none.
+    pub bytes: Vec<u8>,
+    /// Trailers in the host's encoding (see [`HeaderMap::parse`]), if there are any.
+    pub trailers: Option<Vec<u8>>,
+    /// Whether Envoy holds a body, which can be replaced by another one.
+    pub replaceable: bool,
+}
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestBody").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 /// Questions one request may ask before it is refused, so that a request can never circle.
-pub const MAX_QUESTIONS: usize = 4;
+pub const MAX_QUESTIONS: usize = 8;
 
 /// The answers a request has collected, in the order asked.
 #[derive(Debug, Default)]

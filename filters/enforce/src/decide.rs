@@ -13,6 +13,7 @@ pub fn decide(cx: &Cx) -> Decision {
         Ok(edits) => Decision::Forward(edits),
         Err(Halt::Reply(reply)) => Decision::Reply(reply),
         Err(Halt::Refuse(rejection)) => Decision::Reply(rejection.reply_to(cx)),
+        Err(Halt::Ask(_)) if cx.answers.exhausted() => Decision::Reply(Rejection::Unreadable.reply_to(cx)),
         Err(Halt::Ask(question)) => Decision::Ask(question),
     }
 }
@@ -40,6 +41,9 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
 }
 
 fn walk_on(cx: &Cx, admitted: &Admitted) -> Result<Edits, Halt> {
+    if !cx.callbacks.cover(admitted.callbacks()) {
+        return Err(Rejection::CallbacksMissing.into());
+    }
     let identity = authenticate::authenticate(cx, admitted)?;
     let permit = authorize::authorize(admitted, identity)?;
     mediate::mediate(cx, admitted, &permit)

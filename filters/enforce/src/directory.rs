@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tollgate_model::{Algorithm, Api, ClientCertificate, Issuer, Settings};
+use tollgate_model::{Algorithm, Api, Callbacks, ClientCertificate, Issuer, Settings};
 
 use crate::cors::CorsPolicy;
 use crate::resource::ResourceTable;
@@ -69,6 +69,18 @@ impl CompiledApi {
             .map(|certificate| (certificate.sha256.to_ascii_lowercase().into_boxed_str(), Rc::new(certificate.clone())))
             .collect();
         Ok(Self { api, cors, resources, certificates })
+    }
+
+    /// [`Api::id`].
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.api.id
+    }
+
+    /// What Envoy must call the filter for.
+    #[must_use]
+    pub fn callbacks(&self) -> Callbacks {
+        self.api.callbacks()
     }
 }
 

@@ -8,6 +8,7 @@
 //! tests and in fuzzers. Whatever it needs of the world it asks for with a [`Question`].
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod call;
 mod connection;
 mod cors;
 mod cx;
@@ -28,8 +29,12 @@ pub mod token;
 mod uri_mapping;
 mod wildcard;
 
+pub use call::Call;
 pub use connection::Connection;
-pub use cx::{Answer, Answers, Cx, Decision, Edits, MAX_QUESTIONS, Question, Reply, Timestamp};
+pub use cx::{
+    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Reply, RequestBody,
+    Timestamp,
+};
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use headers::{Header, HeaderMap, MalformedHeaders};

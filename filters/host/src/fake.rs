@@ -1,13 +1,16 @@
 //! A stateful host for tests: it holds shared data and headers, records what is asked of it, and counts the calls.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use tollgate_enforce::{HeaderMap, Reply, Timestamp};
 
-use crate::{Abi, CallId, Level, MetricId, MetricKind, Status};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
+
+/// Names and values of headers.
+type Pairs = Vec<(String, Vec<u8>)>;
 
 /// A call-out under way.
 #[derive(Debug, Clone)]
@@ -26,10 +29,14 @@ impl Call {
 #[derive(Default)]
 pub(crate) struct FakeEnvoy {
     pub(crate) now: Cell<u64>,
-    pub(crate) request: RefCell<Vec<(String, Vec<u8>)>>,
+    pub(crate) request: RefCell<Pairs>,
     pub(crate) replies: RefCell<Vec<Reply>>,
     pub(crate) resumed: Cell<usize>,
     pub(crate) calls: RefCell<Vec<Call>>,
+    /// Headers of the response at hand.
+    pub(crate) response: RefCell<Pairs>,
+    /// What is held of the bodies, by [`Side`].
+    pub(crate) bodies: RefCell<[Option<Vec<u8>>; 2]>,
     /// No cluster: every call-out is refused.
     pub(crate) unreachable: Cell<bool>,
     /// Edits of headers fail, as they do outside the request phase.
@@ -74,6 +81,14 @@ impl FakeEnvoy {
         found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
     }
 
+    fn fields(&self, of: Fields) -> Result<RefMut<'_, Pairs>, Status> {
+        match of {
+            Fields::Request if !self.frozen.get() => Ok(self.request.borrow_mut()),
+            Fields::Response if !self.frozen.get() => Ok(self.response.borrow_mut()),
+            _ => Err(Status::Failed(2)),
+        }
+    }
+
     fn count(&self, call: &'static str) {
         self.host_calls.borrow_mut().push(call);
     }
@@ -90,25 +105,46 @@ impl Abi for FakeEnvoy {
         self.lines.borrow_mut().push(text.to_owned());
     }
 
-    fn request_headers(&self) -> Result<Vec<u8>, Status> {
-        self.count("request_headers");
-        Ok(HeaderMap::encode(&self.request.borrow()))
+    fn headers(&self, of: Fields) -> Result<Vec<u8>, Status> {
+        self.count("headers");
+        match of {
+            Fields::Request => Ok(HeaderMap::encode(&self.request.borrow())),
+            Fields::Response => Ok(HeaderMap::encode(&self.response.borrow())),
+            Fields::RequestTrailers | Fields::ResponseTrailers => Err(Status::Failed(2)),
+        }
     }
 
-    fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Status> {
+    fn set_header(&self, of: Fields, name: &str, value: &[u8]) -> Result<(), Status> {
         self.count("set_header");
-        if self.frozen.get() {
-            return Err(Status::Failed(2));
-        }
-        let mut request = self.request.borrow_mut();
-        request.retain(|(candidate, _)| candidate != name);
-        request.push((name.to_owned(), value.to_vec()));
+        let mut fields = self.fields(of)?;
+        fields.retain(|(candidate, _)| candidate != name);
+        fields.push((name.to_owned(), value.to_vec()));
         Ok(())
     }
 
-    fn remove_header(&self, name: &str) -> Result<(), Status> {
+    fn add_header(&self, of: Fields, name: &str, value: &[u8]) -> Result<(), Status> {
+        self.count("add_header");
+        self.fields(of)?.push((name.to_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    fn remove_header(&self, of: Fields, name: &str) -> Result<(), Status> {
         self.count("remove_header");
-        self.request.borrow_mut().retain(|(candidate, _)| candidate != name);
+        self.fields(of)?.retain(|(candidate, _)| candidate != name);
+        Ok(())
+    }
+
+    fn body(&self, of: Side, most: usize) -> Result<Vec<u8>, Status> {
+        self.count("body");
+        let bodies = self.bodies.borrow();
+        let body = bodies[of as usize].as_ref().ok_or(Status::NotFound)?;
+        Ok(body[..most.min(body.len())].to_vec())
+    }
+
+    fn set_body(&self, of: Side, body: &[u8]) -> Result<(), Status> {
+        self.count("set_body");
+        let mut bodies = self.bodies.borrow_mut();
+        bodies[of as usize].as_mut().ok_or(Status::NotFound)?.splice(.., body.iter().copied());
         Ok(())
     }
 
@@ -118,7 +154,7 @@ impl Abi for FakeEnvoy {
         Ok(())
     }
 
-    fn resume(&self) -> Result<(), Status> {
+    fn resume(&self, _: Side) -> Result<(), Status> {
         self.count("resume");
         self.resumed.set(self.resumed.get() + 1);
         Ok(())

@@ -22,7 +22,7 @@ mod signature;
 mod snapshot;
 mod worker;
 
-pub use abi::{Abi, CallId, Level, MetricId, MetricKind, Status};
+pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
 #[cfg(target_arch = "wasm32")]
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};

@@ -2,26 +2,29 @@
 //!
 //! Whatever goes wrong on the way ends in a refusal. A request is either answered or let go, never both.
 
+mod body;
+mod carry;
+
 use std::rc::Rc;
 
 use tollgate_enforce::rejection::Rejection;
-use tollgate_enforce::{Answer, Answers, Cx, Decision, Edits, HeaderMap, MAX_QUESTIONS, Question, Reply, decide};
-use tollgate_model::JwkSet;
-use tollgate_model::contract::RESPONSE_HEADERS;
+use tollgate_enforce::{
+    Answer, Answers, Cx, Decision, Edits, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, decide,
+};
 
+use self::body::Incoming;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
-use crate::{Abi, CallId, Level, Response, Status, Worker};
+use crate::{CallId, Fields, Level, Response, Side, Status, Worker};
 
-/// Most bytes of an answer about keys.
-const MAX_KEYS: usize = 1024 * 1024;
-
-/// Whether Envoy goes on with the request now.
+/// Whether Envoy goes on now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// It does.
     Continue,
-    /// It does not: the request was answered, or waits for a call-out.
+    /// It does not: the request was answered, or waits for a call-out or its body. On a gateway with
+    /// `Callbacks::hold_headers` what follows is shown here as it arrives, and every part must be stopped too, or it would
+    /// take the headers with it; on others nothing follows before the headers go on.
     Stop,
 }
 
@@ -30,7 +33,22 @@ pub struct RequestFlow {
     worker: Rc<Worker>,
     headers: Option<HeaderMap>,
     answers: Answers,
-    waiting: Option<(CallId, Question)>,
+    state: State,
+    incoming: Incoming,
+    /// What to change of the response.
+    response: Vec<HeaderEdit>,
+}
+
+/// Where a request is on its way.
+enum State {
+    /// Being decided, or answered: in either case it does not go on by itself.
+    Stopped,
+    /// A call-out is under way.
+    Waiting(CallId, Question),
+    /// Its body is arriving.
+    Collecting(usize),
+    /// Let go.
+    Passed,
 }
 
 /// What became of a decision.
@@ -44,13 +62,21 @@ impl RequestFlow {
     /// A request that has not begun.
     #[must_use]
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, headers: None, answers: Answers::default(), waiting: None }
+        Self {
+            worker,
+            headers: None,
+            answers: Answers::default(),
+            state: State::Stopped,
+            incoming: Incoming::default(),
+            response: Vec::new(),
+        }
     }
 
-    /// The request's headers have arrived.
-    pub fn on_request_headers(&mut self) -> Flow {
+    /// The request's headers have arrived; `end` says that nothing follows.
+    pub fn on_request_headers(&mut self, end: bool) -> Flow {
         self.worker.have_snapshot();
-        let parsed = self.worker.abi.request_headers().map(HeaderMap::parse);
+        self.incoming.ended = end;
+        let parsed = self.worker.abi.headers(Fields::Request).map(HeaderMap::parse);
         let outcome = match parsed {
             Ok(Ok(headers)) => {
                 #[cfg(feature = "trap-injection")]
@@ -67,21 +93,40 @@ impl RequestFlow {
         }
     }
 
+    /// More of the body has arrived: `size` bytes are held now.
+    pub fn on_request_body(&mut self, size: usize, end: bool) -> Flow {
+        if matches!(self.state, State::Passed) {
+            return Flow::Continue;
+        }
+        self.incoming.arrived(size, end);
+        self.on_more_body()
+    }
+
+    /// The body has ended with trailers.
+    pub fn on_request_trailers(&mut self) -> Flow {
+        if matches!(self.state, State::Passed) {
+            return Flow::Continue;
+        }
+        self.incoming.ended = true;
+        self.incoming.trailers = self.worker.abi.headers(Fields::RequestTrailers).ok();
+        self.on_more_body()
+    }
+
     /// A call-out has been answered. An answer nobody waits for is none of this request's business.
     pub fn on_response(&mut self, call: CallId, response: Response) {
-        match self.waiting.take() {
-            Some((waiting, question)) if waiting == call => {
-                let answer = self.read_answer(response);
+        match std::mem::replace(&mut self.state, State::Stopped) {
+            State::Waiting(waiting, question) if waiting == call => {
+                let answer = carry::read_answer(self.worker.abi.as_ref(), &question, response);
                 self.answers.add(question, answer);
             }
             other => {
-                self.waiting = other;
+                self.state = other;
                 return;
             }
         }
         match self.advance() {
             Outcome::Passed => {
-                if let Err(status) = self.worker.abi.resume() {
+                if let Err(status) = self.worker.abi.resume(Side::Request) {
                     self.worker.abi.log(Level::Error, &format!("request cannot go on: {status:?}"));
                 }
             }
@@ -89,41 +134,111 @@ impl RequestFlow {
         }
     }
 
+    /// The response's headers are here, whoever made them.
+    pub fn on_response_headers(&mut self, _: bool) -> Flow {
+        if !matches!(self.state, State::Passed) || self.response.is_empty() {
+            return Flow::Continue;
+        }
+        let edits = std::mem::take(&mut self.response);
+        match carry::edit_headers(self.worker.abi.as_ref(), Fields::Response, &edits) {
+            Ok(()) => Flow::Continue,
+            Err(status) => {
+                // What was to be taken away may be a secret.
+                self.refuse_because("response cannot be edited", status);
+                Flow::Stop
+            }
+        }
+    }
+
+    /// More of the response's body is here.
+    pub fn on_response_body(&mut self, _: usize, _: bool) -> Flow {
+        Flow::Continue
+    }
+
+    /// The response has ended with trailers.
+    pub fn on_response_trailers(&mut self) -> Flow {
+        Flow::Continue
+    }
+
+    fn on_more_body(&mut self) -> Flow {
+        let State::Collecting(limit) = self.state else { return Flow::Stop };
+        let Some(answer) = self.incoming.answer(self.worker.abi.as_ref(), limit) else { return Flow::Stop };
+        self.state = State::Stopped;
+        self.answers.add(Question::Body { limit }, answer);
+        match self.advance() {
+            Outcome::Passed => Flow::Continue,
+            Outcome::Waiting | Outcome::Answered => Flow::Stop,
+        }
+    }
+
     /// Decides until the request is let go, answered, or has to wait.
     fn advance(&mut self) -> Outcome {
         // One round more than there may be questions: the last one can only pass or refuse.
         for _ in 0..=MAX_QUESTIONS {
-            match self.decide() {
+            let question = match self.decide() {
                 None => return self.refuse(&Rejection::Malformed),
-                Some(Decision::Forward(edits)) => return self.forward(&edits),
+                Some(Decision::Forward(edits)) => return self.forward(edits),
                 Some(Decision::Reply(reply)) => return self.reply(&reply),
-                Some(Decision::Ask(question)) => {
-                    self.worker.metrics.increment(QUESTIONS);
-                    let Question::Keys { issuer, kid } = &question;
-                    match self.worker.ask_for_keys(issuer, kid) {
-                        Ok(call) => {
-                            self.waiting = Some((call, question));
-                            return Outcome::Waiting;
-                        }
-                        // No answer will ever come, so this is the answer.
-                        Err(_) => self.answers.add(question, Answer::Failed),
-                    }
-                }
+                Some(Decision::Ask(question)) => question,
+            };
+            if let Some(waiting) = self.ask(question) {
+                self.state = waiting;
+                return Outcome::Waiting;
             }
         }
         self.refuse(&Rejection::Unreadable)
     }
 
-    fn decide(&self) -> Option<Decision> {
-        let request = self.headers.as_ref()?;
-        let directory = &self.worker.directory;
-        let connection = &RequestConnection(Rc::clone(&self.worker.abi));
-        Some(decide(&Cx { directory, request, answers: &self.answers, connection, now: self.worker.abi.now() }))
+    /// Asks a question. `None` when its answer is there already.
+    fn ask(&mut self, question: Question) -> Option<State> {
+        if let Question::Body { limit } = question {
+            if !self.worker.callbacks().request_body {
+                // It would never come.
+                self.answers.add(question, Answer::Failed);
+                return None;
+            }
+            return match self.incoming.answer(self.worker.abi.as_ref(), limit) {
+                Some(answer) => {
+                    self.answers.add(question, answer);
+                    None
+                }
+                None => Some(State::Collecting(limit)),
+            };
+        }
+        self.worker.metrics.increment(QUESTIONS);
+        match self.worker.ask(&question) {
+            Ok(call) => Some(State::Waiting(call, question)),
+            // No answer will ever come, so this is the answer.
+            Err(_) => {
+                self.answers.add(question, Answer::Failed);
+                None
+            }
+        }
     }
 
-    fn forward(&self, edits: &Edits) -> Outcome {
-        match apply(self.worker.abi.as_ref(), edits) {
-            Ok(()) => Outcome::Passed,
+    fn decide(&self) -> Option<Decision> {
+        let request = self.headers.as_ref()?;
+        let Worker { directory, abi, .. } = &*self.worker;
+        let callbacks = self.worker.callbacks();
+        let connection = &RequestConnection(Rc::clone(abi));
+        Some(decide(&Cx { directory, request, answers: &self.answers, connection, now: abi.now(), callbacks }))
+    }
+
+    fn forward(&mut self, edits: Edits) -> Outcome {
+        if !edits.response_headers.is_empty() && !self.worker.callbacks().response_headers {
+            return self.refuse_because("responses do not pass here, and this one must be changed", Status::NotFound);
+        }
+        if edits.body.is_some() && !self.incoming.is_held() {
+            return self.refuse_because("there is no body to replace", Status::NotFound);
+        }
+        match carry::apply(self.worker.abi.as_ref(), &edits) {
+            Ok(()) => {
+                self.state = State::Passed;
+                self.response = edits.response_headers;
+                // None of it is needed any more, and the request may go on for long.
+                self.answers = Answers::default();
+                Outcome::Passed
+            }
             Err(status) => self.refuse_because("request cannot be edited", status),
         }
     }
@@ -144,33 +259,6 @@ impl RequestFlow {
         }
         Outcome::Answered
     }
-
-    fn read_answer(&self, response: Response) -> Answer {
-        let abi = &self.worker.abi;
-        if !response.arrived || response.body > MAX_KEYS || abi.answer_status() != Some(200) {
-            return Answer::Failed;
-        }
-        let keys = abi.answer_body(response.body).ok().and_then(|body| serde_json::from_slice::<JwkSet>(&body).ok());
-        keys.map_or(Answer::Failed, Answer::Keys)
-    }
-}
-
-/// Removals first; see [`Edits`].
-fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
-    for name in &edits.remove {
-        abi.remove_header(name)?;
-    }
-    if let Some(path) = &edits.path {
-        abi.set_header(":path", path)?;
-    }
-    for (name, value) in &edits.set {
-        abi.set_header(name, value)?;
-    }
-    for (name, value) in &edits.response {
-        let state = RESPONSE_HEADERS.iter().find(|(header, _)| header == name).map(|(_, state)| *state);
-        abi.set_state(state.ok_or(Status::NotFound)?, value.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Test builds only.

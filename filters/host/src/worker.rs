@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tollgate_enforce::Directory;
+use tollgate_enforce::{Call, Directory, Question};
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{
     ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
 };
@@ -14,12 +15,16 @@ use tollgate_model::contract::{
 use crate::metrics::Metrics;
 use crate::signature::HostVerifier;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
-use crate::{Abi, CallId, Status};
+use crate::{Abi, CallId, Level, Status};
 
 /// How often a VM looks at shared data. With the leader's tick it bounds how long a change takes to reach every worker.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a request waits for new keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(6);
+/// Shortest wait for a service: Envoy takes none at all for a wait without end.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// Longest one.
+const MAX_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A call-out's answer, as the host announces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl Worker {
         let metrics = Rc::new(Metrics::new(Rc::clone(&abi)));
         let verifier = Box::new(HostVerifier::new(Rc::clone(&abi), Rc::clone(&metrics)));
         let worker = Self {
-            directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier),
+            directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier, config.callbacks),
             leadership: RefCell::new(Leadership::new(RandomState::new().build_hasher().finish())),
             feed: RefCell::new(Feed::new(Rc::clone(&abi), Rc::clone(&metrics))),
             node: Cell::default(),
@@ -123,8 +128,35 @@ impl Worker {
         self.abi.call(&self.config.cluster, &headers, b"", Duration::from_millis(POLL_TIMEOUT_MS))
     }
 
-    /// Asks the adapter for the keys of an issuer. The answer comes to the context of the request.
-    pub(crate) fn ask_for_keys(&self, issuer: &str, kid: &str) -> Result<CallId, Status> {
+    /// What Envoy calls the filter for.
+    pub(crate) const fn callbacks(&self) -> Callbacks {
+        self.config.callbacks
+    }
+
+    /// Makes the call-out that answers this question. The answer comes to the context of the request.
+    pub(crate) fn ask(&self, question: &Question) -> Result<CallId, Status> {
+        match question {
+            Question::Keys { issuer, kid } => self.ask_for_keys(issuer, kid),
+            Question::Call(call) => self.call(call),
+            // It arrives by itself.
+            Question::Body { .. } => Err(Status::NotFound),
+        }
+    }
+
+    fn call(&self, call: &Call) -> Result<CallId, Status> {
+        let mut headers = vec![(":method", call.method), (":path", &call.path), (":authority", &call.authority)];
+        headers.extend(call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        // Envoy writes them as they are, and a line break would begin another header or another request.
+        if headers.iter().any(|(name, value)| [name, value].into_iter().any(|text| text.contains(['\r', '\n', '\0']))) {
+            self.abi.log(Level::Error, &format!("{call:?} has a line break in a header and is not made"));
+            return Err(Status::NotFound);
+        }
+        let timeout = Duration::from_millis(u64::from(call.timeout_ms)).clamp(MIN_TIMEOUT, MAX_TIMEOUT);
+        self.abi.call(&call.cluster, &headers, &call.body, timeout)
+    }
+
+    /// Asks the adapter for the keys of an issuer.
+    fn ask_for_keys(&self, issuer: &str, kid: &str) -> Result<CallId, Status> {
         let request = KeysRequest { issuer: issuer.to_owned(), kid: kid.to_owned() };
         let body = serde_json::to_vec(&request).map_err(|_| Status::Failed(0))?;
         let mut headers = self.headers("POST", KEYS_PATH);

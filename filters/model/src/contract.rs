@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Callbacks;
+
 /// `GET`, query `since=<cursor>`: answers a [`crate::wire::FeedFrame`], or 204 when nothing changed for
 /// [`FEED_WAIT_SECONDS`].
 pub const FEED_PATH: &str = "/v1/feed";
@@ -37,8 +39,9 @@ pub const ENFORCER_FILTER: &str = "tollgate.enforcer";
 pub const VM_ID: &str = "tollgate";
 
 /// What the enforcer module uses of the proxy-wasm ABI, for Envoy's `capability_restriction_config`. Callbacks that are not
-/// listed are never called, which is worth about 40 % of a filter's overhead; host calls that are not listed fail.
-pub const CAPABILITIES: [&str; 32] = [
+/// listed are never called, which is worth about 40 % of a filter's overhead; host calls that are not listed fail. Those of
+/// [`Callbacks::capabilities`] come on top where APIs need them.
+pub const CAPABILITIES: [&str; 34] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
@@ -48,8 +51,10 @@ pub const CAPABILITIES: [&str; 32] = [
     "proxy_on_delete",
     "proxy_log",
     "proxy_get_buffer_bytes",
+    "proxy_set_buffer_bytes",
     "proxy_get_header_map_pairs",
     "proxy_replace_header_map_value",
+    "proxy_add_header_map_value",
     "proxy_get_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_send_local_response",
@@ -100,6 +105,9 @@ pub struct PluginConfig {
     /// once the gateway has the API's clusters.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub managed: bool,
+    /// Which callbacks Envoy makes besides those for the headers of requests.
+    #[serde(default, skip_serializing_if = "Callbacks::is_none")]
+    pub callbacks: Callbacks,
 }
 
 fn default_environment() -> String {

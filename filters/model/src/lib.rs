@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod api;
+mod callbacks;
 pub mod contract;
 mod issuer;
 mod jwk;
@@ -25,6 +26,7 @@ pub use api::{
     Api, ApiKind, Backend, Cors, LifeCycle, Mock, MockContent, MockExample, MockResponse, Operation, Resource, Retry,
     Secret,
 };
+pub use callbacks::Callbacks;
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};

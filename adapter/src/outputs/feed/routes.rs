@@ -22,7 +22,7 @@ use crate::admin::{Counters, Status};
 use crate::outputs::body;
 use crate::outputs::issuers::Issuers;
 use crate::outputs::nodes::FeedPosition;
-use crate::outputs::xds::{ClusterResources, ResourceType};
+use crate::outputs::xds::{Offer, Offers, ResourceType};
 
 /// Most bytes of a question for keys.
 const MAX_QUESTION: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub struct FeedContext {
     /// Where gateways are noted.
     pub status: Arc<Status>,
     /// What gateways get over xDS.
-    pub clusters: watch::Receiver<Arc<ClusterResources>>,
+    pub offers: watch::Receiver<Arc<Offers>>,
     /// Ends every wait.
     pub shutdown: CancellationToken,
 }
@@ -92,7 +92,7 @@ async fn get_feed(context: FeedContext, query: String, headers: HeaderMap) -> Re
     };
     if let (Ok(Some(_)), Some(node), true) = (&answer, node, headers.contains_key(MANAGED_HEADER)) {
         // Late is better than naming a cluster that is not there, and never is worse.
-        timeout(CLUSTERS_WAIT, has_clusters(&context, node, &environment)).await.ok();
+        timeout(CLUSTERS_WAIT, has_taken(&context, node, &environment)).await.ok();
     }
     match answer {
         Ok(Some(frame)) => {
@@ -123,15 +123,18 @@ async fn next(feed: &Feed, environment: &str, since: Cursor) -> Result<Option<By
     }
 }
 
-/// Waits until the gateway has answered the clusters of its environment. It may not even be connected: after a restart of
+/// Waits until the gateway has answered what its environment's APIs need. It may not even be connected: after a restart of
 /// the adapter, filters are often back before Envoy's own stream is.
-async fn has_clusters(context: &FeedContext, node: &str, environment: &str) {
+async fn has_taken(context: &FeedContext, node: &str, environment: &str) {
     let nodes = context.status.nodes();
     let mut changed = nodes.watch();
     loop {
-        let version = context.clusters.borrow().get(environment).map(|clusters| clusters.version().to_owned());
-        let known = version.is_none_or(|version| nodes.has_answered(node, ResourceType::Cluster, &version));
-        if known || changed.changed().await.is_err() {
+        let offer = context.offers.borrow().get(environment).cloned();
+        let answered = |offer: Offer| {
+            nodes.has_answered(node, ResourceType::Cluster, offer.clusters.version())
+                && nodes.has_answered(node, ResourceType::Extension, offer.extension.version())
+        };
+        if offer.is_none_or(answered) || changed.changed().await.is_err() {
             return;
         }
     }

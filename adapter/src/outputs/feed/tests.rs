@@ -253,16 +253,17 @@ mod http {
     use crate::admin::Status;
     use crate::model::WorldWriter;
     use crate::outputs::issuers::{IssuerSettings, Issuers};
-    use crate::outputs::xds::{ResourceType, Resources};
+    use crate::outputs::xds::{Offer, ResourceType, Resources};
 
     fn context(feed: Feed) -> FeedContext {
         let status = Status::new();
         let folder = std::path::Path::new("unused");
         let settings = IssuerSettings { services: &[], test_keys: None, key_fetch_ca: None, key_cache: folder };
         let issuers = Issuers::new(&settings, WorldWriter::new(World::default()), Arc::clone(&status)).unwrap();
-        let clusters = BTreeMap::from([("Default".to_owned(), Arc::new(Resources::new(Vec::new())))]);
-        let (_, clusters) = watch::channel(Arc::new(clusters));
-        FeedContext { feed: Arc::new(feed), issuers, status, clusters, shutdown: CancellationToken::new() }
+        let none = Arc::new(Resources::new(Vec::new()));
+        let offer = Offer { clusters: Arc::clone(&none), extension: none };
+        let (_, offers) = watch::channel(Arc::new(BTreeMap::from([("Default".to_owned(), offer)])));
+        FeedContext { feed: Arc::new(feed), issuers, status, offers, shutdown: CancellationToken::new() }
     }
 
     fn with(world: &World) -> FeedContext {
@@ -340,11 +341,12 @@ mod http {
     #[tokio::test(start_paused = true)]
     async fn a_managed_gateway_hears_of_apis_once_it_has_their_clusters() {
         let context = with(&world(&[]));
-        let version = context.clusters.borrow()["Default"].version().to_owned();
+        let version = context.offers.borrow()["Default"].clusters.version().to_owned();
         assert_eq!(managed(&context).await, 5, "without a stream the wait is bounded");
         let connection = context.status.nodes().connect("Default/a", "Default", true);
         let takes_clusters = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
+            connection.acknowledged(ResourceType::Extension, &version);
             connection.acknowledged(ResourceType::Cluster, "older");
             tokio::time::sleep(Duration::from_secs(1)).await;
             connection.acknowledged(ResourceType::Cluster, &version);

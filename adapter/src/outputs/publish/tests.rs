@@ -42,7 +42,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
 
 struct Adapter {
     writer: WorldWriter,
-    clusters: watch::Receiver<Arc<ClusterResources>>,
+    clusters: watch::Receiver<Arc<Offers>>,
     feed: Arc<Feed>,
     status: Arc<Status>,
     shutdown: CancellationToken,
@@ -59,7 +59,7 @@ impl Adapter {
         let writer = WorldWriter::new(world);
         let (feed, status) = (Arc::new(Feed::default()), Status::new());
         let publisher = Publisher::new(writer.watch(), blueprint, Arc::clone(&feed), Arc::clone(&status)).unwrap();
-        let (clusters, shutdown) = (publisher.clusters(), CancellationToken::new());
+        let (clusters, shutdown) = (publisher.offers(), CancellationToken::new());
         tokio::spawn(publisher.run(shutdown.clone()));
         Self { writer, clusters, feed, status, shutdown, _folder: folder }
     }
@@ -75,8 +75,8 @@ impl Adapter {
 
     /// Waits for so many clusters, and says when.
     async fn clusters(&mut self, count: usize) -> Arc<Resources> {
-        let shown = self.clusters.wait_for(|shown| shown["Default"].iter().len() == count).await.unwrap();
-        Arc::clone(&shown["Default"])
+        let shown = self.clusters.wait_for(|shown| shown["Default"].clusters.iter().len() == count).await.unwrap();
+        Arc::clone(&shown["Default"].clusters)
     }
 
     fn revision(&self) -> u64 {
@@ -134,7 +134,7 @@ async fn a_cluster_outlives_its_api_for_a_while() {
     let start = Instant::now();
     adapter.undeploy("one");
     adapter.told(before).await;
-    assert_eq!(adapter.clusters.borrow()["Default"].iter().len(), 1);
+    assert_eq!(adapter.clusters.borrow()["Default"].clusters.iter().len(), 1);
     adapter.clusters(0).await;
     assert_eq!(start.elapsed().as_secs(), 10);
 }
@@ -152,5 +152,5 @@ async fn a_cluster_that_is_wanted_again_stays() {
     adapter.told(before).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     adapter.clusters(1).await;
-    assert_eq!(adapter.clusters.borrow()["Default"].iter().len(), 1);
+    assert_eq!(adapter.clusters.borrow()["Default"].clusters.iter().len(), 1);
 }

@@ -15,9 +15,6 @@ use crate::outputs::settings::Gateway;
 /// How long a cluster stays after the filters were told to forget it.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Resources of clusters by environment.
-pub type ClusterResources = BTreeMap<String, Arc<Resources>>;
-
 /// Clusters by environment and name.
 #[derive(Debug, Default)]
 pub struct Clusters {
@@ -86,7 +83,7 @@ impl Clusters {
 
     /// The resources, with those that every gateway has.
     #[must_use]
-    pub fn resources(&self, own: &[Arc<Resource>]) -> ClusterResources {
+    pub fn resources(&self, own: &[Arc<Resource>]) -> BTreeMap<String, Arc<Resources>> {
         let of = |held: &BTreeMap<String, Held>| {
             let items = held.values().map(|held| &held.resource).chain(own);
             Resources::new(items.map(Arc::clone).collect())

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
 use tokio::sync::watch;
+use tollgate_model::Callbacks;
 use tonic::Status as GrpcStatus;
 
 use super::dialect::Dialect;
 use super::isolation::Isolation;
 use super::session::Meaning;
-use super::{ClusterResources, ResourceType, Resources, XdsContext};
+use super::{Offers, ResourceType, Resources, XdsContext};
 use crate::admin::Counters;
 use crate::outputs::nodes::{Connection, RefusedCluster};
 
@@ -54,7 +55,7 @@ impl<D: Dialect> GatewayStream<D> {
         }
         let extension = context
             .blueprint
-            .extension(&environment)
+            .extension(&environment, Callbacks::NONE)
             .map_err(|error| GrpcStatus::internal(format!("cannot configure the enforcer: {error}")))?;
         let connection = context.status.nodes().connect(&name, &environment, D::is_fresh(first));
         tracing::info!(gateway = name, environment, "a gateway connected");
@@ -72,7 +73,7 @@ impl<D: Dialect> GatewayStream<D> {
             extension,
             environment,
         };
-        if !context.clusters.borrow().contains_key(&stream.environment) {
+        if !context.offers.borrow().contains_key(&stream.environment) {
             tracing::warn!(
                 gateway = stream.name,
                 environment = stream.environment,
@@ -83,11 +84,12 @@ impl<D: Dialect> GatewayStream<D> {
         Ok(stream)
     }
 
-    /// Takes over the newest clusters.
-    pub(super) fn look(&mut self, all: &ClusterResources) {
+    /// Takes over what is newest.
+    pub(super) fn look(&mut self, all: &Offers) {
         match all.get(&self.environment) {
-            Some(clusters) => {
-                self.published = Arc::clone(clusters);
+            Some(offer) => {
+                self.published = Arc::clone(&offer.clusters);
+                self.extension = Arc::clone(&offer.extension);
                 self.connection.known_environment();
             }
             None => {

@@ -9,6 +9,7 @@ mod dialect;
 mod gateway;
 mod isolation;
 mod kind;
+mod offers;
 mod resources;
 mod server;
 mod session;
@@ -20,10 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{CAPABILITIES, VM_ID};
 
-pub use clusters::{ClusterResources, Clusters};
 pub use kind::ResourceType;
+pub use offers::{Offer, Offering, Offers};
 pub use resources::{Resource, Resources};
 pub use server::service;
 pub use translate::Materials;
@@ -134,10 +136,14 @@ impl Blueprint {
         if ready { when_ready } else { not_ready }
     }
 
-    fn extension(&self, environment: &str) -> Result<Arc<Resources>, serde_json::Error> {
-        let (name, resource) = translate::extension(environment, &self.materials)?;
-        let parts = [environment.as_bytes(), VM_ID.as_bytes(), &self.materials.module];
-        let parts = parts.into_iter().chain(CAPABILITIES.iter().map(|name| name.as_bytes()));
+    /// The enforcer for gateways of an environment, called for this.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    pub fn extension(&self, environment: &str, callbacks: Callbacks) -> Result<Arc<Resources>, serde_json::Error> {
+        let (name, resource) = translate::extension(environment, callbacks, &self.materials)?;
+        let mut parts = vec![environment.as_bytes(), VM_ID.as_bytes(), &self.materials.module];
+        parts.extend(CAPABILITIES.into_iter().chain(callbacks.capabilities()).map(|name| name.as_bytes()));
         let resource = Resource::made_of(name, resource, parts);
         Ok(Arc::new(Resources::new(vec![Arc::new(resource)])))
     }
@@ -149,7 +155,7 @@ pub struct XdsContext {
     /// What does not change.
     pub blueprint: Arc<Blueprint>,
     /// What does.
-    pub clusters: watch::Receiver<Arc<ClusterResources>>,
+    pub offers: watch::Receiver<Arc<Offers>>,
     /// Where gateways are noted.
     pub status: Arc<Status>,
 }

@@ -81,7 +81,7 @@ async fn serve<D: Dialect + Sync>(
     let mut gateway = GatewayStream::<D>::open(&context, &first)?;
     gateway.receive(&first)?;
     loop {
-        gateway.look(&context.clusters.borrow_and_update().clone());
+        gateway.look(&context.offers.borrow_and_update().clone());
         for kind in ResourceType::ALL {
             if gateway.is_due(kind) {
                 let Ok(room) = sender.reserve().await else { return Ok(()) };
@@ -95,7 +95,7 @@ async fn serve<D: Dialect + Sync>(
                 Some(request) => gateway.receive(&request)?,
                 None => return Ok(()),
             },
-            changed = context.clusters.changed() => {
+            changed = context.offers.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }

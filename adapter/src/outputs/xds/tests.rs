@@ -57,7 +57,7 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
 
 struct Adapter {
     address: String,
-    clusters: watch::Sender<Arc<ClusterResources>>,
+    clusters: watch::Sender<Arc<Offers>>,
     status: Arc<Status>,
     _folder: tempfile::TempDir,
 }
@@ -68,8 +68,9 @@ fn resources(names: &[&str]) -> Arc<Resources> {
     Arc::new(Resources::new(names.iter().map(item).collect()))
 }
 
-fn clusters(names: &[&str]) -> Arc<ClusterResources> {
-    Arc::new(BTreeMap::from([("Default".to_owned(), resources(names))]))
+fn clusters(names: &[&str]) -> Arc<Offers> {
+    let offer = Offer { clusters: resources(names), extension: resources(&["tollgate.enforcer"]) };
+    Arc::new(BTreeMap::from([("Default".to_owned(), offer)]))
 }
 
 impl Adapter {
@@ -78,7 +79,7 @@ impl Adapter {
         let blueprint = Arc::new(Blueprint::load(gateway(folder.path()), true).unwrap());
         let published = watch::Sender::new(clusters(&["one"]));
         let status = Status::new();
-        let context = XdsContext { blueprint, clusters: published.subscribe(), status: Arc::clone(&status) };
+        let context = XdsContext { blueprint, offers: published.subscribe(), status: Arc::clone(&status) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(tls::serve_plain(listener, service(context), CancellationToken::new()));

@@ -2,6 +2,8 @@
 
 use tollgate_model::MockExample;
 
+use tollgate_model::Callbacks;
+
 use super::*;
 use crate::testing::{TestConnection, TestDirectory, api};
 use crate::{Answers, HeaderMap, Timestamp};
@@ -50,6 +52,7 @@ fn outcome(mock: &Mock, headers: &[(&str, &str)]) -> String {
             answers: &answers,
             connection: &TestConnection::default(),
             now: Timestamp(0),
+            callbacks: Callbacks::NONE,
         },
         mock,
     ) {
@@ -118,6 +121,7 @@ fn only_headers_that_can_be_sent_are() {
         answers: &answers,
         connection: &TestConnection::default(),
         now: Timestamp(0),
+        callbacks: Callbacks::NONE,
     };
     let reply = answer(&cx, &mock()).unwrap();
     let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_ref()).collect();

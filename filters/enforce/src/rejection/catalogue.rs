@@ -21,13 +21,15 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 15] = [
+pub const CATALOGUE: [&Entry; 17] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
     &UPGRADE,
     &NOT_FOUND,
+    &BODY_TOO_LARGE,
     &UNREADABLE,
+    &CALLBACKS_MISSING,
     &NOT_READY,
     &API_BLOCKED,
     &BAD_PREFERENCE,
@@ -91,6 +93,30 @@ pub(super) const NOT_FOUND: Entry = Entry {
     details: "tollgate_404",
     meaning: "No API lies at this host and path, or the API has no resource that takes this path and method. Look at the \
               host (virtual host), the base path with its version, and the method.",
+};
+
+pub(super) const BODY_TOO_LARGE: Entry = Entry {
+    code: "413",
+    status: 413,
+    message: "Payload Too Large",
+    description: "The request body is larger than the number of bytes allowed.",
+    challenge: false,
+    details: "tollgate_413",
+    meaning: "The operation needs the whole body of a request before the backend gets it (an interceptor, for example), and \
+              this one does not fit into the gateway's buffer. See `router.perConnectionBufferLimitBytes` \
+              or send less.",
+};
+
+pub(super) const CALLBACKS_MISSING: Entry = Entry {
+    code: "102500",
+    status: 500,
+    message: "Unclassified Validation Failure",
+    description: "Error during validating the request",
+    challenge: false,
+    details: "tollgate_102500_callbacks",
+    meaning: "The operation needs bodies or responses, and Envoy does not hand them to the filter. With the adapter's \
+              own gateways this passes within a moment of the API's deployment. In a mesh, add what the log of Envoy names to \
+              `callbacks` of the plugin's configuration.",
 };
 
 pub(super) const UNREADABLE: Entry = Entry {

@@ -33,6 +33,10 @@ pub enum Rejection {
     NotReady,
     /// The policy exists but cannot be read or enforced.
     Unreadable,
+    /// The operation needs callbacks that this gateway does not make.
+    CallbacksMissing,
+    /// The request's body has more bytes than this, and something needs the whole of it.
+    BodyTooLarge(usize),
     /// A token was sent, but it could not be judged.
     Unjudged,
     /// A certificate that the API does not know.
@@ -97,6 +101,8 @@ impl Rejection {
             Self::ApiBlocked => &entries::API_BLOCKED,
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,
+            Self::CallbacksMissing => &entries::CALLBACKS_MISSING,
+            Self::BodyTooLarge(_) => &entries::BODY_TOO_LARGE,
             Self::Unjudged => &entries::UNJUDGED,
             Self::BadCertificate => &entries::BAD_CERTIFICATE,
             Self::Forbidden => &entries::FORBIDDEN,
@@ -117,6 +123,7 @@ impl Rejection {
             Self::ScopeMissing(template) => {
                 format!("User is NOT authorized to access the Resource: {template}. Scope validation failed.")
             }
+            Self::BodyTooLarge(limit) => format!("The request body is larger than the {limit} bytes allowed."),
             _ => general.to_owned(),
         }
     }

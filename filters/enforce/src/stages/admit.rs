@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
-use tollgate_model::{ApiKind, LifeCycle, Operation, Settings};
+use tollgate_model::{ApiKind, Callbacks, LifeCycle, Operation, Settings};
 
 use crate::cors::Consent;
 use crate::decide::Halt;
@@ -40,6 +40,11 @@ impl Admitted<'_> {
             rejection::challenge_for_certificate(&mut reply);
         }
         reply
+    }
+
+    /// What Envoy must call the filter for.
+    pub(crate) fn callbacks(&self) -> Callbacks {
+        self.api.api.callbacks_of(&self.operation)
     }
 
     /// Whether this is a prototype, which anyone may call. A mocked one keeps its security, as in the original.

@@ -38,9 +38,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
     let mut edits = Edits { path: rewritten(cx, admitted, backend), ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
     edits.remove.extend(credentials(cx, admitted));
-    edits.set.push((CLUSTER_HEADER, backend.cluster.clone().into_bytes()));
+    edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
     if let Some(authorization) = &backend.authorization {
-        edits.set.push(("authorization", authorization.expose().as_bytes().to_vec()));
+        edits.set.push(("authorization".into(), authorization.expose().as_bytes().to_vec()));
     }
     steer(backend, &mut edits);
     Ok(edits)
@@ -136,12 +136,12 @@ fn rest_of_path(admitted: &Admitted, path: &mut Vec<u8>) {
 /// Timeout and retries of the backend, which Envoy's router takes from headers.
 fn steer(backend: &Backend, edits: &mut Edits) {
     if let Some(timeout) = backend.timeout_ms {
-        edits.set.push(("x-envoy-upstream-rq-timeout-ms", timeout.to_string().into_bytes()));
+        edits.set.push(("x-envoy-upstream-rq-timeout-ms".into(), timeout.to_string().into_bytes()));
     }
     if let Some(retry) = &backend.retry {
         let codes: Vec<String> = retry.status_codes.iter().map(u16::to_string).collect();
-        edits.set.push(("x-envoy-retry-on", b"retriable-status-codes".to_vec()));
-        edits.set.push(("x-envoy-max-retries", retry.count.to_string().into_bytes()));
-        edits.set.push(("x-envoy-retriable-status-codes", codes.join(",").into_bytes()));
+        edits.set.push(("x-envoy-retry-on".into(), b"retriable-status-codes".to_vec()));
+        edits.set.push(("x-envoy-max-retries".into(), retry.count.to_string().into_bytes()));
+        edits.set.push(("x-envoy-retriable-status-codes".into(), codes.join(",").into_bytes()));
     }
 }

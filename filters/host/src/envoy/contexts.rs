@@ -72,11 +72,37 @@ impl Context for Http {
     }
 }
 
-impl HttpContext for Http {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        match self.flow.as_mut().map(RequestFlow::on_request_headers) {
+impl Http {
+    fn on(&mut self, callback: impl FnOnce(&mut RequestFlow) -> Flow) -> Action {
+        match self.flow.as_mut().map(callback) {
             Some(Flow::Continue) => Action::Continue,
             Some(Flow::Stop) | None => Action::Pause,
         }
+    }
+}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _: usize, end: bool) -> Action {
+        self.on(|flow| flow.on_request_headers(end))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        self.on(|flow| flow.on_request_body(size, end))
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        self.on(RequestFlow::on_request_trailers)
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
+        self.on(|flow| flow.on_response_headers(end))
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        self.on(|flow| flow.on_response_body(size, end))
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.on(RequestFlow::on_response_trailers)
     }
 }

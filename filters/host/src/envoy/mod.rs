@@ -8,7 +8,7 @@ use std::time::Duration;
 use proxy_wasm::hostcalls;
 use tollgate_enforce::{HeaderMap, Reply, Timestamp};
 
-use crate::{Abi, CallId, Level, MetricId, MetricKind, Status};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
 
 pub use contexts::start;
 
@@ -30,16 +30,28 @@ impl Abi for Envoy {
         raw::log(level, text);
     }
 
-    fn request_headers(&self) -> Result<Vec<u8>, Status> {
-        raw::headers(raw::REQUEST_HEADERS)
+    fn headers(&self, of: Fields) -> Result<Vec<u8>, Status> {
+        raw::headers(map(of))
     }
 
-    fn set_header(&self, name: &str, value: &[u8]) -> Result<(), Status> {
-        raw::set_header(raw::REQUEST_HEADERS, name, value)
+    fn set_header(&self, of: Fields, name: &str, value: &[u8]) -> Result<(), Status> {
+        raw::set_header(map(of), name, value)
     }
 
-    fn remove_header(&self, name: &str) -> Result<(), Status> {
-        raw::remove_header(raw::REQUEST_HEADERS, name)
+    fn add_header(&self, of: Fields, name: &str, value: &[u8]) -> Result<(), Status> {
+        raw::add_header(map(of), name, value)
+    }
+
+    fn remove_header(&self, of: Fields, name: &str) -> Result<(), Status> {
+        raw::remove_header(map(of), name)
+    }
+
+    fn body(&self, of: Side, most: usize) -> Result<Vec<u8>, Status> {
+        raw::buffer(buffer(of), most)
+    }
+
+    fn set_body(&self, of: Side, body: &[u8]) -> Result<(), Status> {
+        raw::set_buffer(buffer(of), body)
     }
 
     fn reply(&self, reply: &Reply) -> Result<(), Status> {
@@ -47,8 +59,11 @@ impl Abi for Envoy {
         raw::reply(reply.status, reply.details, &reply.body, &HeaderMap::encode(&headers))
     }
 
-    fn resume(&self) -> Result<(), Status> {
-        raw::resume()
+    fn resume(&self, side: Side) -> Result<(), Status> {
+        raw::resume(match side {
+            Side::Request => raw::REQUEST_STREAM,
+            Side::Response => raw::RESPONSE_STREAM,
+        })
     }
 
     fn call(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Result<CallId, Status> {
@@ -110,5 +125,21 @@ impl Abi for Envoy {
 
     fn record(&self, metric: MetricId, value: u64) {
         raw::record(metric.0, value);
+    }
+}
+
+const fn map(of: Fields) -> u32 {
+    match of {
+        Fields::Request => raw::REQUEST_HEADERS,
+        Fields::RequestTrailers => raw::REQUEST_TRAILERS,
+        Fields::Response => raw::RESPONSE_HEADERS,
+        Fields::ResponseTrailers => raw::RESPONSE_TRAILERS,
+    }
+}
+
+const fn buffer(of: Side) -> u32 {
+    match of {
+        Side::Request => raw::REQUEST_BODY,
+        Side::Response => raw::RESPONSE_BODY,
     }
 }

@@ -28,6 +28,14 @@ unsafe extern "C" {
         value: *const u8,
         value_length: usize,
     ) -> u32;
+    fn proxy_add_header_map_value(
+        kind: u32,
+        name: *const u8,
+        name_length: usize,
+        value: *const u8,
+        value_length: usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(kind: u32, start: usize, length: usize, data: *const u8, size: usize) -> u32;
     fn proxy_remove_header_map_value(kind: u32, name: *const u8, name_length: usize) -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -71,14 +79,26 @@ unsafe extern "C" {
 
 /// `MapType::HttpRequestHeaders`.
 pub(super) const REQUEST_HEADERS: u32 = 0;
+/// `MapType::HttpRequestTrailers`.
+pub(super) const REQUEST_TRAILERS: u32 = 1;
+/// `MapType::HttpResponseHeaders`.
+pub(super) const RESPONSE_HEADERS: u32 = 2;
+/// `MapType::HttpResponseTrailers`.
+pub(super) const RESPONSE_TRAILERS: u32 = 3;
 /// `MapType::HttpCallResponseHeaders`.
 pub(super) const CALL_RESPONSE_HEADERS: u32 = 6;
+/// `BufferType::HttpRequestBody`.
+pub(super) const REQUEST_BODY: u32 = 0;
+/// `BufferType::HttpResponseBody`.
+pub(super) const RESPONSE_BODY: u32 = 1;
 /// `BufferType::HttpCallResponseBody`.
 pub(super) const CALL_RESPONSE_BODY: u32 = 4;
 /// `BufferType::PluginConfiguration`.
 pub(super) const PLUGIN_CONFIGURATION: u32 = 7;
 /// `StreamType::HttpRequest`.
-const HTTP_REQUEST: u32 = 0;
+pub(super) const REQUEST_STREAM: u32 = 0;
+/// `StreamType::HttpResponse`.
+pub(super) const RESPONSE_STREAM: u32 = 1;
 /// "No gRPC status": Envoy derives one for gRPC clients.
 const NO_GRPC_STATUS: i32 = -1;
 
@@ -128,6 +148,14 @@ pub(super) fn buffer(kind: u32, length: usize) -> Result<Vec<u8>, Status> {
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, length, data, size) })
 }
 
+/// Replaces the whole buffer.
+pub(super) fn set_buffer(kind: u32, content: &[u8]) -> Result<(), Status> {
+    // The length is that of what is replaced; the host cuts it to what there is.
+    const EVERYTHING: usize = u32::MAX as usize;
+    // SAFETY: pointer and length describe `content`.
+    check(unsafe { proxy_set_buffer_bytes(kind, 0, EVERYTHING, content.as_ptr(), content.len()) })
+}
+
 pub(super) fn headers(kind: u32) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` passes valid places for the results.
     bytes(|data, size| unsafe { proxy_get_header_map_pairs(kind, data, size) })
@@ -141,6 +169,11 @@ pub(super) fn header(kind: u32, name: &str) -> Result<Vec<u8>, Status> {
 pub(super) fn set_header(kind: u32, name: &str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: pointers and lengths describe `name` and `value`.
     check(unsafe { proxy_replace_header_map_value(kind, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+pub(super) fn add_header(kind: u32, name: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: pointers and lengths describe `name` and `value`.
+    check(unsafe { proxy_add_header_map_value(kind, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 pub(super) fn remove_header(kind: u32, name: &str) -> Result<(), Status> {
@@ -164,9 +197,9 @@ pub(super) fn reply(status: u16, details: &str, body: &[u8], headers: &[u8]) -> 
     })
 }
 
-pub(super) fn resume() -> Result<(), Status> {
+pub(super) fn resume(stream: u32) -> Result<(), Status> {
     // SAFETY: no pointers.
-    check(unsafe { proxy_continue_stream(HTTP_REQUEST) })
+    check(unsafe { proxy_continue_stream(stream) })
 }
 
 pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), Status> {

@@ -46,7 +46,7 @@ fn request(envoy: &FakeEnvoy, worker: &Rc<Worker>, path: &str, authorization: &s
         .begin_request(&[&line[..], &[("authorization", authorization), ("x-wso2-cluster-header", "stolen")]].concat());
     envoy.host_calls.borrow_mut().clear();
     let mut flow = RequestFlow::new(Rc::clone(worker));
-    let action = flow.on_request_headers();
+    let action = flow.on_request_headers(true);
     (flow, action)
 }
 
@@ -69,10 +69,10 @@ fn host_calls_stay_within_the_budget() {
     let line = [(":method", "GET"), (":path", "/pets/1.0/pet/5"), (":authority", "localhost")];
     envoy.begin_request(&[&line[..], &[("authorization", &bearer("k"))]].concat());
     envoy.host_calls.borrow_mut().clear();
-    assert_eq!(RequestFlow::new(worker).on_request_headers(), Flow::Continue);
+    assert_eq!(RequestFlow::new(worker).on_request_headers(true), Flow::Continue);
     let calls = envoy.host_calls.borrow();
     // Removes the token, sets path and cluster.
-    assert_eq!(*calls, ["request_headers", "now", "remove_header", "set_header", "set_header"]);
+    assert_eq!(*calls, ["headers", "now", "remove_header", "set_header", "set_header"]);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn consent_for_a_page_of_another_origin_travels_in_filter_state() {
     let (envoy, worker) = worker();
     let line = [(":method", "GET"), (":path", "/pets/1.0/open"), (":authority", "localhost")];
     envoy.begin_request(&[&line[..], &[("origin", "https://a.example")]].concat());
-    assert_eq!(RequestFlow::new(worker).on_request_headers(), Flow::Continue);
+    assert_eq!(RequestFlow::new(worker).on_request_headers(true), Flow::Continue);
     let state = envoy.state.borrow();
     assert_eq!(state.get("tollgate.allow_origin").map(String::as_str), Some("https://a.example"));
     assert_eq!(state.get("tollgate.vary").map(String::as_str), Some("origin"));

@@ -11,7 +11,7 @@ use tollgate_enforce::token::{SignatureVerifier, TokenCache};
 use tollgate_enforce::{CompiledApi, CompiledIssuer, Directory, Found, Revocations, Subscribers, Unreadable};
 use tollgate_model::wire::{Index, Shard};
 use tollgate_model::{
-    Application, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
+    Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
 };
 
 use super::entries::{self, Problem};
@@ -32,6 +32,7 @@ pub(crate) struct SnapshotDirectory {
     pub(super) abi: Rc<dyn Abi>,
     metrics: Rc<Metrics>,
     verifier: Box<dyn SignatureVerifier>,
+    callbacks: Callbacks,
     tokens: TokenCache,
     /// What has been taken over from shared data.
     index: RefCell<Index>,
@@ -55,11 +56,17 @@ pub(crate) struct SnapshotDirectory {
 }
 
 impl SnapshotDirectory {
-    pub(crate) fn new(abi: Rc<dyn Abi>, metrics: Rc<Metrics>, verifier: Box<dyn SignatureVerifier>) -> Self {
+    pub(crate) fn new(
+        abi: Rc<dyn Abi>,
+        metrics: Rc<Metrics>,
+        verifier: Box<dyn SignatureVerifier>,
+        callbacks: Callbacks,
+    ) -> Self {
         Self {
             abi,
             metrics,
             verifier,
+            callbacks,
             tokens: TokenCache::default(),
             index: RefCell::default(),
             news: Cell::default(),
@@ -216,7 +223,20 @@ impl SnapshotDirectory {
 
     fn load_api(&self, key: &[u8]) -> FoundApi {
         let found = self.load(Table::Api.slot(key), key, |_, entry| entries::api(entry))?;
-        Ok(found.map(|(api, _)| Rc::new(api)))
+        Ok(found.map(|(api, _)| {
+            self.warn_of_callbacks(&api);
+            Rc::new(api)
+        }))
+    }
+
+    /// Its operations that need what this gateway does not give are denied one by one; here it is said once.
+    fn warn_of_callbacks(&self, api: &CompiledApi) {
+        let needed = api.callbacks();
+        if !self.callbacks.cover(needed) {
+            let (id, has) = (api.id(), self.callbacks);
+            let text = format!("API {id:?} needs {needed:?}, this gateway has {has:?}: what needs more is denied");
+            self.abi.log(Level::Error, &text);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{CAPABILITIES, ENFORCER_FILTER, PluginConfig, VM_ID};
 use tollgate_tests::ports::Ports;
 
@@ -103,6 +104,7 @@ impl Setup<'_> {
             authority: None,
             environment: "Default".to_owned(),
             managed: false,
+            callbacks: Callbacks::NONE,
         };
         let plugin = serde_json::to_string(&plugin).context("encoding the plugin's configuration")?;
         let allowed: Map<String, Value> = CAPABILITIES.iter().map(|name| ((*name).to_owned(), json!({}))).collect();

@@ -13,6 +13,7 @@ use envoy_types::pb::envoy::extensions::wasm::v3 as wasm;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{Any, StringValue};
 use prost::Message;
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RESPONSE_HEADERS};
 
 mod upstream;
@@ -571,7 +572,7 @@ fn verification_is_left_out_only_when_told_so() {
 
 #[test]
 fn the_enforcer_is_configured_for_its_environment_and_fails_closed() {
-    let (name, any) = extension("Production", &materials()).unwrap();
+    let (name, any) = extension("Production", Callbacks::NONE, &materials()).unwrap();
     let resource: core::TypedExtensionConfig = open(&any);
     assert_eq!((name.as_str(), resource.name.as_str()), (ENFORCER_FILTER, ENFORCER_FILTER));
     let plugin = open::<Wasm>(&resource.typed_config.unwrap()).config.unwrap();

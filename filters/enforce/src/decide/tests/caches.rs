@@ -57,7 +57,7 @@ proptest! {
             now += seconds * 300;
             let decided = |directory: &TestDirectory| {
                 let (answers, connection) = (Answers::default(), TestConnection::default());
-                let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now: Timestamp(now) };
+                let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now: Timestamp(now), callbacks: Callbacks::NONE };
                 describe(decide(&cx))
             };
             prop_assert_eq!(decided(&remembering), decided(&directory()));

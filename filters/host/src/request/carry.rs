@@ -1,0 +1,76 @@
+//! Carries out what was decided: edits of headers and bodies, and answers read back.
+
+use tollgate_enforce::{Answer, CallAnswer, Edits, HeaderEdit, Question};
+use tollgate_model::JwkSet;
+use tollgate_model::contract::RESPONSE_HEADERS;
+
+use crate::{Abi, Fields, Response, Side, Status};
+
+/// Most bytes of an answer about keys.
+const MAX_KEYS: usize = 1024 * 1024;
+
+/// Removals first; see [`Edits`].
+pub(super) fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
+    for name in &edits.remove {
+        abi.remove_header(Fields::Request, name)?;
+    }
+    if let Some(path) = &edits.path {
+        abi.set_header(Fields::Request, ":path", path)?;
+    }
+    for (name, value) in &edits.set {
+        abi.set_header(Fields::Request, name, value)?;
+    }
+    for (name, value) in &edits.add {
+        abi.add_header(Fields::Request, name, value)?;
+    }
+    for (name, value) in &edits.response {
+        let state = RESPONSE_HEADERS.iter().find(|(header, _)| header == name).map(|(_, state)| *state);
+        abi.set_state(state.ok_or(Status::NotFound)?, value.as_bytes())?;
+    }
+    match &edits.body {
+        Some(body) => replace_body(abi, Side::Request, body),
+        None => Ok(()),
+    }
+}
+
+/// The length goes with the body: what is left over would be the beginning of the next message on the connection.
+pub(super) fn replace_body(abi: &dyn Abi, side: Side, body: &[u8]) -> Result<(), Status> {
+    let fields = match side {
+        Side::Request => Fields::Request,
+        Side::Response => Fields::Response,
+    };
+    abi.remove_header(fields, "transfer-encoding")?;
+    abi.set_header(fields, "content-length", body.len().to_string().as_bytes())?;
+    abi.set_body(side, body)
+}
+
+/// In the order given.
+pub(super) fn edit_headers(abi: &dyn Abi, of: Fields, edits: &[HeaderEdit]) -> Result<(), Status> {
+    edits.iter().try_for_each(|edit| match edit {
+        HeaderEdit::Set(name, value) => abi.set_header(of, name, value),
+        HeaderEdit::Add(name, value) => abi.add_header(of, name, value),
+        HeaderEdit::Remove(name) => abi.remove_header(of, name),
+    })
+}
+
+/// What came back for this question.
+pub(super) fn read_answer(abi: &dyn Abi, question: &Question, response: Response) -> Answer {
+    let answer = match question {
+        Question::Keys { .. } => read(abi, response, MAX_KEYS)
+            .filter(|answer| answer.status == 200)
+            .and_then(|answer| serde_json::from_slice::<JwkSet>(&answer.body).ok().map(Answer::Keys)),
+        Question::Call(call) => read(abi, response, call.max_answer).map(Answer::Response),
+        // Not a call-out.
+        Question::Body { .. } => None,
+    };
+    answer.unwrap_or(Answer::Failed)
+}
+
+fn read(abi: &dyn Abi, response: Response, most: usize) -> Option<CallAnswer> {
+    if !response.arrived || response.body > most {
+        return None;
+    }
+    let status = abi.answer_status()?;
+    let body = if response.body == 0 { Vec::new() } else { abi.answer_body(response.body).ok()? };
+    Some(CallAnswer { status, body })
+}

@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 
 use tollgate_enforce::CompiledApi;
-use tollgate_model::{Api, LifeCycle, Security};
+use tollgate_model::{Api, ApiKind, LifeCycle, Security};
 
+use super::asyncapi;
 use super::blueprint::Blueprint;
 use super::certificates::{self, EndpointCertificates};
 use super::client_certificates;
@@ -26,6 +27,7 @@ use crate::model::Problems;
 
 const METADATA: [&str; 2] = ["api.yaml", "api.json"];
 const DEFINITIONS: [&str; 3] = ["Definitions/swagger.yaml", "Definitions/swagger.yml", "Definitions/swagger.json"];
+const CHANNELS: [&str; 3] = ["Definitions/asyncapi.yaml", "Definitions/asyncapi.yml", "Definitions/asyncapi.json"];
 const ENVIRONMENTS: [&str; 2] = ["deployment_environments.yaml", "deployment_environments.json"];
 
 /// A project that may be deployed.
@@ -56,7 +58,10 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             servers: metadata.life_cycle != LifeCycle::Prototyped,
             mocked: metadata.mocked,
         };
-        let definition = read_definition(files, frame, options, &mut problems);
+        let definition = match metadata.kind {
+            ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
+            _ => read_definition(files, frame, options, &mut problems),
+        };
         let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
         let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
         blueprint.api.mutual_ssl = mutual_ssl;
@@ -91,6 +96,10 @@ fn read_definition(
     options: &CompileOptions,
     problems: &mut Problems,
 ) -> Definition {
+    if let Some((file, _)) = files.one_of(&CHANNELS, problems) {
+        let why = "channels are served by APIs of type WS only";
+        problems.error((file, ""), "the API is no WebSocket API", why, "remove the file, or set the type to WS");
+    }
     let Some((file, bytes)) = files.one_of(&DEFINITIONS, problems) else {
         problems.error(
             ("Definitions/swagger.yaml", ""),
@@ -102,6 +111,31 @@ fn read_definition(
     };
     match parse(file, bytes, problems) {
         Some(document) => definition::read(&Node::root(file, &document), frame, options, problems),
+        None => Definition::default(),
+    }
+}
+
+fn read_channels(
+    files: &ProjectFiles,
+    frame: Frame<'_>,
+    options: &CompileOptions,
+    problems: &mut Problems,
+) -> Definition {
+    if let Some((file, _)) = files.one_of(&DEFINITIONS, problems) {
+        let why = "the channels of a WebSocket API are described by AsyncAPI";
+        problems.error((file, ""), "an OpenAPI definition describes no WebSocket API", why, "remove the file");
+    }
+    let Some((file, bytes)) = files.one_of(&CHANNELS, problems) else {
+        problems.error(
+            ("Definitions/asyncapi.yaml", ""),
+            "the project has no AsyncAPI definition",
+            "it lists the channels of the API",
+            "add Definitions/asyncapi.yaml",
+        );
+        return Definition::default();
+    };
+    match parse(file, bytes, problems) {
+        Some(document) => asyncapi::read(&Node::root(file, &document), frame, options, problems),
         None => Definition::default(),
     }
 }
@@ -132,7 +166,6 @@ fn check_files(files: &ProjectFiles, problems: &mut Problems) {
             Some(("Endpoint-certificates", name)) if certificate && !certificates::is_certificate(name) => {
                 "a certificate of an interceptor"
             }
-            Some(("Definitions", name)) if name.starts_with("asyncapi.") => "an AsyncAPI definition",
             Some(("Definitions", name)) if name.ends_with(".graphql") => "a GraphQL schema",
             _ => continue,
         };
@@ -142,9 +175,11 @@ fn check_files(files: &ProjectFiles, problems: &mut Problems) {
 
 /// Scopes of API Manager's operations are read from the definition; one that only api.yaml names would be lost.
 fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Problems) {
-    for (pointer, method, target) in &metadata.scoped {
+    for (pointer, verb, target) in &metadata.scoped {
+        // Directions of a channel are one operation.
+        let method = if metadata.kind == ApiKind::WebSocket { "GET" } else { verb };
         let resource = definition.resources.iter().find(|resource| resource.template == *target);
-        let operation = resource.and_then(|resource| resource.operations.iter().find(|one| one.method == *method));
+        let operation = resource.and_then(|resource| resource.operations.iter().find(|one| one.method == method));
         // Who calls with an API key is never asked for scopes, so an operation without tokens loses none.
         let lost = operation.map(|operation| &operation.security).is_some_and(|security| {
             let tokens = security.requirements().iter().any(|requirement| requirement.token);
@@ -153,7 +188,7 @@ fn check_scopes(metadata: &Metadata, definition: &Definition, problems: &mut Pro
         if lost {
             problems.error(
                 ("api.yaml", pointer),
-                format!("the scopes of {method} {target} are missing in the definition"),
+                format!("the scopes of {verb} {target} are missing in the definition"),
                 "scopes are read from the definition, so these would not be asked for",
                 "add them to the operation's security in the definition",
             );
@@ -197,6 +232,7 @@ fn merge(
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
     let mut upstreams: Vec<&mut Upstream> = own.chain([&mut production, &mut sandbox]).flatten().collect();
     upstreams.iter_mut().for_each(|upstream| upstream.authorize(problems));
+    check_schemes(metadata.kind, upstreams.iter().map(|upstream| &**upstream), problems);
     trusted.apply(upstreams.into_iter(), problems);
     let base_path = match definition.base_path {
         Some(path) => path,
@@ -247,6 +283,10 @@ fn merge(
 fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, Option<Upstream>) {
     let only_sandbox_named = definition.production.is_none() && definition.sandbox.is_some();
     let (mut production, mut sandbox) = match &definition.servers {
+        _ if metadata.kind == ApiKind::WebSocket => (
+            server(metadata.production.as_ref(), definition.servers.as_ref()),
+            server(metadata.sandbox.as_ref(), definition.sandbox_servers.as_ref()),
+        ),
         Some(_) if only_sandbox_named => (None, None),
         Some(servers) => (Some(servers.clone()), None),
         None => (metadata.production.clone(), metadata.sandbox.clone()),
@@ -261,6 +301,37 @@ fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, 
         tuned(production, metadata.production.as_ref(), metadata.production_credentials.as_ref()),
         tuned(sandbox, metadata.sandbox.as_ref(), metadata.sandbox_credentials.as_ref()),
     )
+}
+
+/// A server of an AsyncAPI definition replaces its side of api.yaml, unless it is but one of the endpoints there: API
+/// Manager repeats the first one, and the others would be lost.
+fn server(listed: Option<&Upstream>, server: Option<&Upstream>) -> Option<Upstream> {
+    let repeated = |listed: &&Upstream| {
+        server.is_none_or(|server| {
+            let known = server.endpoints.iter().all(|one| {
+                listed
+                    .endpoints
+                    .iter()
+                    .any(|other| (&other.host, other.port, other.tls) == (&one.host, one.port, one.tls))
+            });
+            known && listed.base_path == server.base_path
+        })
+    };
+    listed.filter(repeated).or(server).cloned()
+}
+
+/// Backends of a WebSocket API say `ws` or `wss`, those of others do not.
+fn check_schemes<'u>(kind: ApiKind, mut upstreams: impl Iterator<Item = &'u Upstream>, problems: &mut Problems) {
+    let expected = kind == ApiKind::WebSocket;
+    if upstreams.any(|upstream| upstream.web_socket != expected) {
+        let schemes = if expected { "ws or wss" } else { "http or https" };
+        problems.error(
+            ("api.yaml", "/data/type"),
+            format!("an endpoint of this API of type {} has another scheme than {schemes}", kind.name()),
+            "it could not be used",
+            "correct the URL, or the type",
+        );
+    }
 }
 
 /// Fills in what api.yaml says of that side and the one who named the backend leaves open.

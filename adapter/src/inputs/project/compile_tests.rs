@@ -347,3 +347,77 @@ fn certificates_of_the_project_reach_the_clusters() {
     files.insert("Endpoint-certificates/b.pem", b"no pem".to_vec()).unwrap();
     refused(&files, &["holds no certificate"]);
 }
+
+/// A WebSocket API with one channel.
+fn socket(data: &Value, definition: &Value) -> ProjectFiles {
+    let mut api = json!({"name": "Chat", "version": "1.0.0", "context": "/chat", "type": "WS"});
+    merge_into(&mut api, data);
+    let mut channels = json!({"asyncapi": "2.0.0", "channels": {"/a": {"publish": {"x-scopes": ["s"]}}}});
+    merge_into(&mut channels, definition);
+    let mut files = ProjectFiles::default();
+    files.insert("api.json", json!({"type": "api", "data": api}).to_string().into_bytes()).unwrap();
+    files.insert("Definitions/asyncapi.json", channels.to_string().into_bytes()).unwrap();
+    files
+}
+
+#[test]
+fn who_names_the_backends_of_a_websocket_api() {
+    let servers = json!({"servers": {"production": {"url": "ws://aa/x"}}});
+    let hosts = |files: &ProjectFiles| -> Vec<Vec<String>> {
+        let clusters = deployed(files).clusters;
+        clusters.iter().map(|one| one.endpoints.iter().map(|endpoint| endpoint.host.clone()).collect()).collect()
+    };
+    let nothing = json!({});
+    let both = json!({"endpointConfig": {"endpoint_type": "ws", "production_endpoints": {"url": "wss://api/x"},
+        "sandbox_endpoints": {"url": "ws://sandbox"}}});
+    assert_eq!(hosts(&socket(&both, &nothing)), [["api"], ["sandbox"]]);
+    assert_eq!(hosts(&socket(&both, &servers)), [["aa"], ["sandbox"]], "a server replaces its side");
+    let several = json!({"endpointConfig": {"endpoint_type": "failover", "production_endpoints": {"url": "ws://aa/x"},
+        "production_failovers": [{"url": "ws://bb/x"}]}});
+    assert_eq!(hosts(&socket(&several, &servers)), [["aa", "bb"]], "unless it repeats one of several");
+    let elsewhere = json!({"servers": {"production": {"url": "ws://cc/x"}}});
+    assert_eq!(hosts(&socket(&several, &elsewhere)), [["cc"]]);
+    let shared = json!({"endpointConfig": {"endpoint_type": "load_balance",
+        "production_endpoints": [{"url": "ws://aa/x"}, {"url": "ws://bb/x"}]}});
+    let deployment = deployed(&socket(&shared, &nothing));
+    assert_eq!(deployment.clusters[0].endpoints.iter().map(|one| one.priority).collect::<Vec<_>>(), [0, 0]);
+    assert_eq!((deployment.api_type.as_str(), deployment.api.base_path.as_str()), ("WS", "/chat/1.0.0"));
+}
+
+#[test]
+fn kinds_are_not_mixed() {
+    let (nothing, servers) = (json!({}), json!({"servers": {"production": {"url": "ws://aa/x"}}}));
+    let http = json!({"endpointConfig": {"production_endpoints": {"url": "http://aa"}}});
+    refused(&socket(&http, &nothing), &["another scheme than ws or wss"]);
+    let web_socket = json!({"endpointConfig": {"production_endpoints": {"url": "ws://aa"}}});
+    refused(&project(&web_socket, &nothing, &[]), &["another scheme than http or https"]);
+    refused(&project(&nothing, &nothing, &[("Definitions/asyncapi.json", nothing.clone())]), &["no WebSocket API"]);
+    let mut both = socket(&nothing, &servers);
+    both.insert("Definitions/swagger.json", b"{}".to_vec()).unwrap();
+    refused(&both, &["describes no WebSocket API"]);
+    let scoped = |scopes: Value| json!({"operations": [{"target": "/a", "verb": "SUBSCRIBE", "scopes": scopes}]});
+    deployed(&socket(&scoped(json!(["s"])), &servers));
+    let mut lost = servers;
+    lost["channels"] = json!({"/a": {}});
+    refused(&socket(&scoped(json!(["s"])), &lost), &["scopes of SUBSCRIBE /a are missing"]);
+}
+
+/// Blocked stays blocked, and prototyped endpoints are a prototype, whatever the kind.
+#[test]
+fn the_life_cycle_of_every_kind() {
+    let prototyped = |url: &str| json!({"implementation_status": "prototyped", "production_endpoints": {"url": url}});
+    for (kind, url) in [("HTTP", "http://aa/x"), ("SOAP", "http://aa/x"), ("WS", "ws://aa/x")] {
+        for (status, endpoints, expected) in [
+            ("PUBLISHED", json!({"production_endpoints": {"url": url}}), LifeCycle::Published),
+            ("PUBLISHED", prototyped(url), LifeCycle::Prototyped),
+            ("PROTOTYPED", json!({"production_endpoints": {"url": url}}), LifeCycle::Prototyped),
+            ("BLOCKED", prototyped(url), LifeCycle::Blocked),
+        ] {
+            let data = json!({"type": kind, "lifeCycleStatus": status, "endpointConfig": endpoints});
+            let nothing = json!({});
+            let files = if kind == "WS" { socket(&data, &nothing) } else { project(&data, &nothing, &[]) };
+            let api = deployed(&files).api;
+            assert_eq!((api.life_cycle, api.kind.name()), (expected, kind), "{status}");
+        }
+    }
+}

@@ -25,6 +25,8 @@ pub struct Definition {
     pub sandbox: Option<Upstream>,
     /// Production backend of `servers`.
     pub servers: Option<Upstream>,
+    /// Sandbox backend of `servers`, which only AsyncAPI has.
+    pub sandbox_servers: Option<Upstream>,
     /// Header of the access token, in lower case.
     pub authorization_header: Option<String>,
     /// Whether backends speak HTTP/2.
@@ -54,12 +56,8 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
     vendor::check(root, Level::Api, problems);
     let servers = servers(root, dialect, frame, problems);
     let resources = Resources::new(root, dialect, frame, options);
-    let extended = root.get("x-wso2-basePath").and_then(|node| {
-        let path = node.text(problems)?.replace("{version}", frame.version);
-        checked_base_path(&node, &path, problems)
-    });
     Definition {
-        base_path: extended.or_else(|| {
+        base_path: base_path(root, frame, problems).or_else(|| {
             let path = servers.base_path?;
             let named = root.get("servers").or_else(|| root.get("basePath"));
             checked_base_path(&named.unwrap_or_else(|| root.clone()), &path, problems)
@@ -67,19 +65,8 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
         production: resources.endpoints(root, "x-wso2-production-endpoints", problems),
         sandbox: resources.endpoints(root, "x-wso2-sandbox-endpoints", problems),
         servers: servers.upstream.filter(|_| !frame.mocked),
-        authorization_header: root.get("x-wso2-auth-header").and_then(|node| {
-            let name = node.text(problems)?;
-            let named = names::header(name);
-            if let Err(what) = named {
-                node.error(
-                    problems,
-                    format!("the header name {what}"),
-                    "no request could carry it",
-                    "write a header name",
-                );
-            }
-            named.ok()
-        }),
+        sandbox_servers: None,
+        authorization_header: header_name(root, problems),
         http2: root.get("x-wso2-http2-backend-enabled").and_then(|node| node.boolean(problems)) == Some(true),
         cors: match root.get("x-wso2-cors") {
             Some(node) => cors::read(&node, problems),
@@ -87,6 +74,23 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
         },
         resources: resources.read(problems),
     }
+}
+
+/// What `x-wso2-basePath` says.
+pub fn base_path(root: &Node<'_>, frame: Frame<'_>, problems: &mut Problems) -> Option<String> {
+    let node = root.get("x-wso2-basePath")?;
+    let path = node.text(problems)?.replace("{version}", frame.version);
+    checked_base_path(&node, &path, problems)
+}
+
+/// What `x-wso2-auth-header` says, in lower case.
+pub fn header_name(root: &Node<'_>, problems: &mut Problems) -> Option<String> {
+    let node = root.get("x-wso2-auth-header")?;
+    let named = names::header(node.text(problems)?);
+    if let Err(what) = named {
+        node.error(problems, format!("the header name {what}"), "no request could carry it", "write a header name");
+    }
+    named.ok()
 }
 
 fn servers(root: &Node<'_>, dialect: Dialect, frame: Frame<'_>, problems: &mut Problems) -> Servers {

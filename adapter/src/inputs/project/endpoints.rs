@@ -103,6 +103,18 @@ pub fn from_servers(servers: &Node<'_>, problems: &mut Problems) -> Servers {
     Servers { upstream: combine(&pairs, false, problems), base_path }
 }
 
+/// One of the servers of an AsyncAPI definition. Its URL may leave the scheme to `protocol`.
+pub fn from_server(server: &Node<'_>, problems: &mut Problems) -> Option<Upstream> {
+    let Some(url) = server.get("url").filter(|url| url.value() != "") else {
+        server.error(problems, "the server has no url", "handshakes could not be sent there", "add a url");
+        return None;
+    };
+    let text = with_defaults(url.text(problems)?, server);
+    let protocol = server.get("protocol").and_then(|protocol| protocol.text(problems)).unwrap_or("ws");
+    let text = if text.contains("://") { text } else { format!("{protocol}://{text}") };
+    combine(&[(url, text.as_str())], false, problems)
+}
+
 /// The same of Swagger 2: `host`, `basePath` and `schemes`, of which the safest counts.
 pub fn from_host(root: &Node<'_>, problems: &mut Problems) -> Servers {
     let path = root.get("basePath").and_then(|path| path.text(problems)).unwrap_or_default();

@@ -77,7 +77,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
     // Backends of a mocked API are never reached, and API Manager writes placeholders there.
     let config = config.filter(|_| !mocked);
     if let Some(config) = &config {
-        check_endpoint_config(config, problems);
+        check_endpoint_config(config, kind, problems);
     }
     let side = |side: &str, problems: &mut Problems| {
         config.as_ref().and_then(|config| from_metadata(config, side, options, problems))
@@ -238,12 +238,13 @@ fn scoped(data: &Node<'_>, problems: &mut Problems) -> Vec<(String, String, Stri
     found
 }
 
-fn check_endpoint_config(config: &Node<'_>, problems: &mut Problems) {
-    if let Some(kind) = config.get("endpoint_type") {
-        match kind.text(problems).map(str::to_ascii_lowercase).as_deref() {
+fn check_endpoint_config(config: &Node<'_>, kind: ApiKind, problems: &mut Problems) {
+    if let Some(node) = config.get("endpoint_type") {
+        match node.text(problems).map(str::to_ascii_lowercase).as_deref() {
             None | Some("http" | "address" | "load_balance" | "failover" | "") => {}
-            Some("awslambda") => refuse(&kind, "an AWS Lambda endpoint", problems),
-            Some(other) => refuse(&kind, &format!("an endpoint of type {other}"), problems),
+            Some("ws") if kind == ApiKind::WebSocket => {}
+            Some("awslambda") => refuse(&node, "an AWS Lambda endpoint", problems),
+            Some(other) => refuse(&node, &format!("an endpoint of type {other}"), problems),
         }
     }
     if let Some(security) = config.get("endpoint_security") {

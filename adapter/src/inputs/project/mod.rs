@@ -5,6 +5,7 @@
 //! [`Targets`] -> [`Blueprint::on`] -> a deployment.
 
 pub mod archive;
+mod asyncapi;
 mod blueprint;
 mod certificates;
 mod client_certificates;

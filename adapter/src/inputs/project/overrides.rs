@@ -67,7 +67,12 @@ impl Overrides {
         let failover = upstream.as_ref().is_some_and(Upstream::is_failover);
         if let Some(found) = combine(&nodes, failover, problems) {
             let before = upstream.take().unwrap_or_default();
-            *upstream = Some(Upstream { endpoints: found.endpoints, base_path: found.base_path, ..before });
+            *upstream = Some(Upstream {
+                endpoints: found.endpoints,
+                base_path: found.base_path,
+                web_socket: found.web_socket,
+                ..before
+            });
         }
         let mut secret = |what: &str| {
             let name = format!("{prefix}basic_{what}");

@@ -16,7 +16,7 @@ use super::vendor::{self, Level};
 use crate::model::Problems;
 
 /// Most resources of an API.
-const MAX_RESOURCES: usize = 5_000;
+pub(super) const MAX_RESOURCES: usize = 5_000;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 const PATH_ITEM: [&str; 5] = ["summary", "description", "parameters", "servers", "$ref"];

@@ -72,12 +72,26 @@ impl NamedSchemes {
         self.oauth2 || self.api_key
     }
 
+    /// Security of an operation whose definition names no schemes.
+    pub fn security(self, scopes: Vec<String>) -> Security {
+        secured(self.requirements(), scopes)
+    }
+
     fn requirements(self) -> Vec<Requirement> {
         let token = self.oauth2.then_some(Requirement::TOKEN);
         let places =
             [ApiKeyPlace::Header { name: API_KEY.to_owned() }, ApiKeyPlace::Query { name: API_KEY.to_owned() }];
         let keys = places.into_iter().filter(|_| self.api_key).map(Requirement::api_key);
         token.into_iter().chain(keys).collect()
+    }
+}
+
+/// What older filters know as well is written as they know it. Nothing to meet means a token.
+fn secured(requirements: Vec<Requirement>, scopes: Vec<String>) -> Security {
+    if requirements.iter().all(|requirement| *requirement == Requirement::TOKEN) {
+        Security::OAuth2 { scopes }
+    } else {
+        Security::AnyOf { requirements, scopes }
     }
 }
 
@@ -115,12 +129,7 @@ impl<'v> Schemes<'v> {
             return Security::Unsecured;
         }
         let requirements = if self.named.replaces() { self.named.requirements() } else { defined };
-        // What older filters know as well is written as they know it.
-        if requirements.iter().all(|requirement| *requirement == Requirement::TOKEN) {
-            Security::OAuth2 { scopes }
-        } else {
-            Security::AnyOf { requirements, scopes }
-        }
+        secured(requirements, scopes)
     }
 
     /// What the definition asks for, and the first non-empty list of scopes, which is the one the original reads.

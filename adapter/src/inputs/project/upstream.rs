@@ -19,6 +19,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path in front of the resource's, without a trailing slash.
     pub base_path: String,
+    /// Whether its URLs say `ws` or `wss`.
+    pub web_socket: bool,
     /// Timeouts, retries and limits.
     pub tuning: Tuning,
     /// What the backend wants to be told, as it was asked for.
@@ -54,6 +56,14 @@ pub struct Address {
 /// # Errors
 /// What is wrong with it.
 pub fn address(text: &str) -> Result<Address, String> {
+    match any_address(text)? {
+        (address, false) => Ok(address),
+        (_, true) => Err("has the scheme of a WebSocket; only http and https can be used".to_owned()),
+    }
+}
+
+/// Reads a backend URL, and tells whether it is a WebSocket's.
+fn any_address(text: &str) -> Result<(Address, bool), String> {
     if text.trim_start().starts_with("consul(") {
         return Err("is a Consul service, which this release does not resolve yet".to_owned());
     }
@@ -61,10 +71,12 @@ pub fn address(text: &str) -> Result<Address, String> {
         return Err("holds a placeholder".to_owned());
     }
     let url = Url::parse(text.trim()).map_err(|error| format!("is no absolute URL ({error})"))?;
-    let tls = match url.scheme() {
-        "http" => false,
-        "https" => true,
-        other => return Err(format!("has the scheme {other}; only http and https can be used")),
+    let (tls, web_socket) = match url.scheme() {
+        "http" => (false, false),
+        "https" => (true, false),
+        "ws" => (false, true),
+        "wss" => (true, true),
+        other => return Err(format!("has the scheme {other}; only http and https, or ws and wss, can be used")),
     };
     if !url.username().is_empty() || url.password().is_some() {
         return Err("holds credentials, which would not be sent".to_owned());
@@ -80,7 +92,7 @@ pub fn address(text: &str) -> Result<Address, String> {
     };
     let port = url.port_or_known_default().filter(|port| *port != 0).ok_or_else(|| "has no usable port".to_owned())?;
     let base_path = url.path().trim_end_matches('/').to_owned();
-    Ok(Address { endpoint: Endpoint { host, port, tls, trusted_ca: None, priority: 0 }, base_path })
+    Ok((Address { endpoint: Endpoint { host, port, tls, trusted_ca: None, priority: 0 }, base_path }, web_socket))
 }
 
 /// Makes one backend of several URLs. They share the load, or stand in for each other in order when `failover`.
@@ -98,7 +110,7 @@ pub fn combine(urls: &[(Node<'_>, &str)], failover: bool, problems: &mut Problem
     let mut upstream: Option<Upstream> = None;
     let mut complete = true;
     for (priority, (node, text)) in (0_u32..).zip(std::iter::once(first).chain(rest)) {
-        let mut found = match address(text) {
+        let (mut found, web_socket) = match any_address(text) {
             Ok(found) => found,
             Err(what) => {
                 node.error(
@@ -117,8 +129,14 @@ pub fn combine(urls: &[(Node<'_>, &str)], failover: bool, problems: &mut Problem
                 upstream = Some(Upstream {
                     endpoints: vec![found.endpoint],
                     base_path: found.base_path,
+                    web_socket,
                     ..Upstream::default()
                 });
+            }
+            Some(upstream) if upstream.web_socket != web_socket => {
+                let why = "an API takes either HTTP requests or WebSockets";
+                node.error(problems, "the URL has a scheme of another kind than the first one", why, "use one kind");
+                complete = false;
             }
             Some(upstream) if upstream.base_path == found.base_path => upstream.endpoints.push(found.endpoint),
             Some(upstream) => {
@@ -195,5 +213,8 @@ mod tests {
         assert_eq!(combined(&["http://aa/x", "http://bb/y"], false), Err(1));
         assert_eq!(combined(&["nonsense", "http://bb/y", "also"], false), Err(2));
         assert_eq!(combined(&["http://aa/x"; 65], false), Err(1));
+        let sockets = ["ws://aa/x", "wss://bb/x"];
+        assert_eq!(combined(&sockets, true), Ok(vec![("aa".into(), 0), ("bb".into(), 1)]));
+        assert_eq!(combined(&["http://aa/x", "ws://bb/x"], false), Err(1));
     }
 }

@@ -29,3 +29,4 @@ mod tour;
 mod tracing;
 mod transport;
 mod traps;
+mod websockets;

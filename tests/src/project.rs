@@ -47,7 +47,11 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>
     Ok(())
 }
 
-fn archive(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
+/// The archive of these files.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn archive(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
         zip.start_file(name.as_str(), SimpleFileOptions::default()).context("adding a file to the archive")?;

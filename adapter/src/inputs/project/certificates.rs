@@ -8,7 +8,7 @@ use x509_parser::pem::Pem;
 
 use super::document::{Node, parse};
 use super::files::ProjectFiles;
-use super::upstream::{Upstream, address};
+use super::upstream::{Upstream, any_address};
 use crate::model::{Endpoint, Problems};
 use crate::tls;
 
@@ -123,8 +123,8 @@ fn listing(entry: &Node<'_>, files: &ProjectFiles, problems: &mut Problems) -> O
             "put a .crt or .pem file of that name next to the list",
         );
     }
-    match address(&url) {
-        Ok(address) => found.map(|_| (name, authority(&address.endpoint))),
+    match any_address(&url) {
+        Ok((address, _)) => found.map(|_| (name, authority(&address.endpoint))),
         Err(what) => {
             at.error(problems, format!("the endpoint {what}"), "its certificate could not be used", "correct it");
             None

@@ -26,7 +26,7 @@ fn recognised(project: &ProjectFiles, urls: &[&str]) -> (Vec<Option<String>>, Ve
     let found = read(project, &mut problems);
     let mut upstreams: Vec<Upstream> = urls
         .iter()
-        .map(|url| Upstream { endpoints: vec![address(url).unwrap().endpoint], ..Upstream::default() })
+        .map(|url| Upstream { endpoints: vec![any_address(url).unwrap().0.endpoint], ..Upstream::default() })
         .collect();
     found.apply(upstreams.iter_mut(), &mut problems);
     let trusted = upstreams.iter().map(|upstream| upstream.endpoints[0].trusted_ca.as_deref().map(str::to_owned));

@@ -63,7 +63,10 @@ pub fn address(text: &str) -> Result<Address, String> {
 }
 
 /// Reads a backend URL, and tells whether it is a WebSocket's.
-fn any_address(text: &str) -> Result<(Address, bool), String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn any_address(text: &str) -> Result<(Address, bool), String> {
     if text.trim_start().starts_with("consul(") {
         return Err("is a Consul service, which this release does not resolve yet".to_owned());
     }

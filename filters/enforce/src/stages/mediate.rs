@@ -29,6 +29,11 @@ const STEERING: [&str; 11] = [
     "x-envoy-upstream-stream-duration-ms",
 ];
 
+/// A handshake of HTTP/2 has no key (RFC 8441 §5), and a backend that speaks HTTP/1.1 wants one. What it answers to it
+/// concerns nobody then, so any key will do.
+const SOCKET_KEY: &str = "sec-websocket-key";
+const ANY_KEY: &[u8] = b"AAAAAAAAAAAAAAAAAAAAAA==";
+
 /// Makes the edits.
 pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<Edits, Halt> {
     if let Some(mock) = &admitted.operation.mock {
@@ -41,6 +46,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
     edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
     if let Some(authorization) = &backend.authorization {
         edits.set.push(("authorization".into(), authorization.expose().as_bytes().to_vec()));
+    }
+    if admitted.api.api.kind == ApiKind::WebSocket && cx.request.get(SOCKET_KEY) == Header::Absent {
+        edits.set.push((SOCKET_KEY.into(), ANY_KEY.to_vec()));
     }
     steer(backend, &mut edits);
     Ok(edits)

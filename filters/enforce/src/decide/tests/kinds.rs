@@ -52,7 +52,8 @@ fn a_channel_is_opened_by_an_upgrade() {
         ("POST /pets/1.0/open", vec![UPGRADE], NOT_FOUND),
         ("OPTIONS /pets/1.0/open", vec![], "204"),
     ];
-    for (line, headers, expected) in table {
+    for (line, mut headers, expected) in table {
+        headers.push(("sec-websocket-key", "a"));
         assert_eq!(outcome(&directory, line, &headers), expected, "{line} {headers:?}");
     }
 }
@@ -76,7 +77,8 @@ fn the_life_cycle_of_every_kind() {
         let headers: Vec<(&str, &str)> = upgrade.into_iter().collect();
         let path = if kind == ApiKind::WebSocket { "/v2" } else { "/v2/pet/5" };
         let prototype = outcome(&with(LifeCycle::Prototyped), "GET /pets/1.0/pet/5", &headers);
-        assert_eq!(prototype, format!("-> {path} +cluster=prod"), "{kind:?}");
+        let key = upgrade.map_or("", |_| " +sec-websocket-key=AAAAAAAAAAAAAAAAAAAAAA==");
+        assert_eq!(prototype, format!("-> {path} +cluster=prod{key}"), "{kind:?}");
         let blocked = outcome(&with(LifeCycle::Blocked), "GET /pets/1.0/public/a", &headers);
         assert!(blocked.starts_with("503 700700"), "{kind:?}: {blocked}");
     }

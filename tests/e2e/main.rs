@@ -15,6 +15,7 @@ mod algorithms;
 mod apis;
 mod changes;
 mod configuration;
+mod credentials;
 mod hostile;
 mod issuers;
 mod origins;

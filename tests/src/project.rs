@@ -69,6 +69,7 @@ pub struct ApiProject {
     api: Map<String, Value>,
     definition: Map<String, Value>,
     paths: Map<String, Value>,
+    more: BTreeMap<String, String>,
 }
 
 impl ApiProject {
@@ -82,6 +83,7 @@ impl ApiProject {
             api: Map::new(),
             definition: Map::new(),
             paths: Map::new(),
+            more: BTreeMap::new(),
         }
     }
 
@@ -109,6 +111,19 @@ impl ApiProject {
     pub fn with_extension(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.definition.insert(member.to_owned(), value.into());
         self
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn with_file(mut self, path: &str, content: &str) -> Self {
+        self.more.insert(path.to_owned(), content.to_owned());
+        self
+    }
+
+    /// An operation that asks for what this `security` of OpenAPI says.
+    #[must_use]
+    pub fn asking(self, method: &str, path: &str, security: &Value) -> Self {
+        self.operation(method, path, json!({ "security": security }))
     }
 
     /// The backend of production keys.
@@ -162,10 +177,12 @@ impl ApiProject {
     /// When it cannot be written.
     pub fn zip(&self) -> Result<Vec<u8>> {
         let folder = format!("{}-{}", self.name, self.version);
-        archive(&self.files().map(|(name, text)| (format!("{folder}/{name}"), text.into_bytes())).into())
+        let own = self.files().into_iter().map(|(name, text)| (name.to_owned(), text));
+        let files = own.chain(self.more.clone());
+        archive(&files.map(|(name, text)| (format!("{folder}/{name}"), text.into_bytes())).collect())
     }
 
-    /// Its files by their paths.
+    /// Its metadata and its definition by their paths.
     #[must_use]
     pub fn files(&self) -> [(&'static str, String); 2] {
         let files = [("api.yaml", self.api_yaml()), ("Definitions/swagger.yaml", self.definition())];

@@ -24,7 +24,8 @@ pub enum Flow {
     Continue,
     /// It does not: the request was answered, or waits for a call-out or its body. On a gateway with
     /// `Callbacks::hold_headers` what follows is shown here as it arrives, and every part must be stopped too, or it would
-    /// take the headers with it; on others nothing follows before the headers go on.
+    /// take the headers with it; Envoy buffers it, and answers 413 when it outgrows the buffer. On others nothing follows
+    /// before the headers go on.
     Stop,
 }
 

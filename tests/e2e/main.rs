@@ -18,6 +18,7 @@ mod configuration;
 mod credentials;
 mod hostile;
 mod issuers;
+mod lambda;
 mod origins;
 mod outages;
 mod projects;

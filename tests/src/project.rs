@@ -156,6 +156,15 @@ impl ApiProject {
         self.operation(method, path, json!({ "x-wso2-disable-security": true }))
     }
 
+    /// An operation that anyone may call, with further members.
+    #[must_use]
+    pub fn unsecured_with(self, method: &str, path: &str, mut members: Value) -> Self {
+        if let Some(members) = members.as_object_mut() {
+            members.insert("x-wso2-disable-security".to_owned(), true.into());
+        }
+        self.operation(method, path, members)
+    }
+
     fn operation(mut self, method: &str, path: &str, mut operation: Value) -> Self {
         if let Some(operation) = operation.as_object_mut() {
             operation.insert("responses".to_owned(), json!({ "200": { "description": "ok" } }));

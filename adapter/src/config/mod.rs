@@ -5,6 +5,7 @@
 mod adapter;
 mod duration;
 mod enforcer;
+mod lambda;
 mod metrics;
 mod reader;
 mod router;
@@ -118,6 +119,7 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         retry_status_codes: router::retry_status_codes(reader).unwrap_or(defaults.retry_status_codes),
         organization: defaults.organization,
         cors: router::cors(reader),
+        lambda: lambda::read(reader),
         overrides: Overrides::among(reader.environment()),
     }
 }

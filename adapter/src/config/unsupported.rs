@@ -9,7 +9,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("globalAdapter.enabled", "sharding over a global adapter"),
     ("adapter.consul.enabled", "service discovery by Consul"),
     ("analytics.enabled", "analytics"),
-    ("router.awsLambda.enabled", "AWS Lambda"),
     ("router.payloadPassingToEnforcer.passRequestPayload", "passing request bodies to the enforcer"),
     ("enforcer.throttling.enableGlobalEventPublishing", "throttling"),
     ("enforcer.jwtGenerator.enabled", "the backend JWT"),

@@ -15,5 +15,5 @@ pub use problem::{Problem, Problems, Severity};
 pub use refusals::{Refusals, SourceReport};
 pub use sharded::Sharded;
 pub use subscribers::{Expiry, Key, Subscribers};
-pub use world::{CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, World};
+pub use world::{AwsCredentials, CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, LambdaFunction, World};
 pub use writer::WorldWriter;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tollgate_model::{Api, Issuer, Settings};
+use tollgate_model::{Api, Issuer, Secret, Settings};
 
 use super::{Origin, Subscribers};
 
@@ -53,14 +53,38 @@ pub struct Cluster {
     pub http2: bool,
     /// Most that is open at a time; Envoy's own limits when absent.
     pub circuit_breakers: Option<CircuitBreakers>,
+    /// The function that requests call, when the endpoints are AWS Lambda.
+    pub lambda: Option<LambdaFunction>,
 }
 
 impl Cluster {
     /// One without endpoints.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), endpoints: Vec::new(), http2: false, circuit_breakers: None }
+        Self { name: name.to_owned(), endpoints: Vec::new(), http2: false, circuit_breakers: None, lambda: None }
     }
+}
+
+/// A function of AWS Lambda.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LambdaFunction {
+    /// `arn:aws:lambda:<region>:<account>:function:<name>`.
+    pub arn: String,
+    /// Whether the body goes as it is, rather than the whole request as JSON.
+    pub payload_passthrough: bool,
+    /// Whether the answer of the function is awaited.
+    pub synchronous: bool,
+    /// What calls are signed with; what the gateway finds in its environment when absent.
+    pub credentials: Option<AwsCredentials>,
+}
+
+/// An access key of AWS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsCredentials {
+    /// Its id.
+    pub access_key: String,
+    /// The secret.
+    pub secret_key: Secret,
 }
 
 /// Most connections, requests and retries that a cluster has open at a time. All are positive.

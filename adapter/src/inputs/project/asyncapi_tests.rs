@@ -4,7 +4,8 @@ use tollgate_model::Security;
 use super::*;
 use crate::inputs::project::security::NamedSchemes;
 
-const FRAME: Frame<'_> = Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false };
+const FRAME: Frame<'_> =
+    Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false, lambda: None };
 
 #[track_caller]
 fn check(change: &Value, errors: &[&str], warnings: &[&str]) -> Definition {

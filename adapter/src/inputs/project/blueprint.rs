@@ -91,13 +91,14 @@ impl Clusters<'_> {
             endpoints: upstream.endpoints.clone(),
             http2: self.blueprint.http2,
             circuit_breakers: upstream.tuning.circuit_breakers,
+            lambda: upstream.lambda.clone(),
         });
         backend(name, upstream)
     }
 }
 
 fn same_cluster(a: &Upstream, b: &Upstream) -> bool {
-    a.endpoints == b.endpoints && a.tuning.circuit_breakers == b.tuning.circuit_breakers
+    a.endpoints == b.endpoints && a.lambda == b.lambda && a.tuning.circuit_breakers == b.tuning.circuit_breakers
 }
 
 fn backend(cluster: String, upstream: &Upstream) -> Backend {

@@ -57,6 +57,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             security: metadata.security,
             servers: metadata.life_cycle != LifeCycle::Prototyped,
             mocked: metadata.mocked,
+            lambda: metadata.lambda.as_ref(),
         };
         let definition = match metadata.kind {
             ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
@@ -226,7 +227,7 @@ fn merge(
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
     let (mut production, mut sandbox) = backends(&metadata, &definition);
-    if !metadata.mocked {
+    if !metadata.mocked && metadata.lambda.is_none() {
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
     }
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
@@ -247,7 +248,7 @@ fn merge(
         }),
     };
     let prototyped = metadata.life_cycle == LifeCycle::Prototyped;
-    if !metadata.mocked {
+    if !metadata.mocked && metadata.lambda.is_none() {
         check_backends(production.as_ref(), sandbox.as_ref(), prototyped, problems);
     }
     let default_base_path =
@@ -281,6 +282,10 @@ fn merge(
 /// Who names the backends. `servers` replace both sides of api.yaml; extensions replace what they name, and one that names
 /// the sandbox only drops a production backend that came from `servers`.
 fn backends(metadata: &Metadata, definition: &Definition) -> (Option<Upstream>, Option<Upstream>) {
+    // Every path has a function of its own.
+    if metadata.lambda.is_some() {
+        return (None, None);
+    }
     let only_sandbox_named = definition.production.is_none() && definition.sandbox.is_some();
     let (mut production, mut sandbox) = match &definition.servers {
         _ if metadata.kind == ApiKind::WebSocket => (

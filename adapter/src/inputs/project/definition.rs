@@ -6,6 +6,7 @@ use super::cors;
 use super::dialect::Dialect;
 use super::document::Node;
 use super::endpoints::{Servers, from_host, from_servers};
+use super::lambda::LambdaAccess;
 use super::names;
 use super::options::CompileOptions;
 use super::resources::{ResourcePlan, Resources};
@@ -48,6 +49,8 @@ pub struct Frame<'m> {
     pub servers: bool,
     /// Whether examples stand in for backends, which are not read then.
     pub mocked: bool,
+    /// How functions of AWS Lambda are called, when they are the backends.
+    pub lambda: Option<&'m LambdaAccess>,
 }
 
 /// Reads a definition.
@@ -125,7 +128,8 @@ mod tests {
 
     use super::*;
 
-    const FRAME: Frame<'_> = Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false };
+    const FRAME: Frame<'_> =
+        Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false, lambda: None };
 
     #[track_caller]
     fn check(definition: &Value, frame: Frame<'_>, errors: &[&str]) -> Definition {
@@ -248,7 +252,10 @@ mod tests {
             (with(&json!({"x-wso2-basePath": "pets"})), &["does not begin with /"]),
             (with(&json!({"x-wso2-disable-security": "yes"})), &["true or false"]),
             (with(&json!({"x-wso2-request-interceptor": {}})), &["cannot be used"]),
-            (with(&json!({"paths": {"/pet": {"get": {"x-amzn-resource-name": "arn"}}}})), &["cannot be used"]),
+            (
+                with(&json!({"paths": {"/pet": {"get": {"x-amzn-resource-name": "arn"}}}})),
+                &["does not call AWS Lambda"],
+            ),
         ] {
             check(&definition, FRAME, errors);
         }

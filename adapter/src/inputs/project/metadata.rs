@@ -5,6 +5,7 @@ use tollgate_model::{ApiKind, LifeCycle};
 use super::credentials::{self, Credentials};
 use super::document::Node;
 use super::endpoints::from_metadata;
+use super::lambda::{self, LambdaAccess};
 use super::names;
 use super::options::CompileOptions;
 use super::security::NamedSchemes;
@@ -41,6 +42,8 @@ pub struct Metadata {
     pub scoped: Vec<(String, String, String)>,
     /// Whether examples of the definition stand in for backends.
     pub mocked: bool,
+    /// How functions of AWS Lambda are called, when they are the backends.
+    pub lambda: Option<LambdaAccess>,
     /// Production backend.
     pub production: Option<Upstream>,
     /// Sandbox backend.
@@ -101,6 +104,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
             .and_then(|enabled| enabled.boolean(problems)),
         scoped: scoped(&data, problems),
         mocked,
+        lambda: config.as_ref().and_then(|config| LambdaAccess::read(config, options, problems)),
         production: side("production", problems),
         sandbox: side("sandbox", problems),
         production_credentials: credentials_of(config.as_ref(), "production", problems),
@@ -243,7 +247,7 @@ fn check_endpoint_config(config: &Node<'_>, kind: ApiKind, problems: &mut Proble
         match node.text(problems).map(str::to_ascii_lowercase).as_deref() {
             None | Some("http" | "address" | "load_balance" | "failover" | "") => {}
             Some("ws") if kind == ApiKind::WebSocket => {}
-            Some("awslambda") => refuse(&node, "an AWS Lambda endpoint", problems),
+            Some("awslambda") if kind != ApiKind::WebSocket => lambda::warn_of_others(config, problems),
             Some(other) => refuse(&node, &format!("an endpoint of type {other}"), problems),
         }
     }

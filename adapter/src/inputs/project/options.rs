@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tollgate_model::Cors;
 
+use super::lambda::LambdaOptions;
 use super::overrides::Overrides;
 
 /// Defaults and caps that hold for every API.
@@ -21,6 +22,8 @@ pub struct CompileOptions {
     pub retry_status_codes: Vec<u16>,
     /// Cross-origin rules of an API that brings none (`router.cors`); none when they are switched off.
     pub cors: Option<Cors>,
+    /// How functions of AWS Lambda are called; none when they are not (`router.awsLambda`).
+    pub lambda: Option<LambdaOptions>,
     /// Environment variables that replace backends.
     pub overrides: Overrides,
 }
@@ -35,6 +38,7 @@ impl Default for CompileOptions {
             max_retries: 5,
             retry_status_codes: vec![504],
             cors: Some(default_cors()),
+            lambda: None,
             overrides: Overrides::default(),
         }
     }

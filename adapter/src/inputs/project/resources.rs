@@ -6,6 +6,7 @@ use super::definition::Frame;
 use super::dialect::Dialect;
 use super::document::Node;
 use super::endpoints::{from_extension, from_servers};
+use super::lambda;
 use super::mock::Mocks;
 use super::options::CompileOptions;
 use super::security::{Schemes, disabled};
@@ -120,11 +121,16 @@ impl<'d, 'v> Resources<'d, 'v> {
         }
         let open = disabled(node, problems).unwrap_or(open);
         let mut operations = Vec::new();
+        let mut nodes = Vec::new();
         for (key, member) in node.members(problems) {
             if METHODS.contains(&key) {
                 vendor::check(&member, Level::Operation, problems);
                 let security = self.schemes.of(&member, open, problems);
                 let mock = self.mocks.as_ref().map(|mocks| mocks.of(&member, problems));
+                if self.frame.lambda.is_none() && !self.frame.mocked {
+                    lambda::check_unused(&member, problems);
+                }
+                nodes.push(member.clone());
                 operations.push(Operation { method: key.to_ascii_uppercase(), security, mock });
             } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
                 let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");
@@ -140,6 +146,12 @@ impl<'d, 'v> Resources<'d, 'v> {
             .get("servers")
             .filter(|_| self.frame.servers && !self.frame.mocked)
             .and_then(|servers| from_servers(&servers, problems).upstream);
+        let function = self.frame.lambda.and_then(|lambda| lambda.upstream(node, &nodes, problems));
+        if function.is_some() {
+            // A function is not told apart by the kind of key.
+            let (production, sandbox) = (function.clone(), function);
+            return ResourcePlan { template, production, sandbox, uri_mapping: None, operations };
+        }
         ResourcePlan {
             template,
             production: self.endpoints(node, "x-wso2-production-endpoints", problems).or(servers),

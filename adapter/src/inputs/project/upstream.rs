@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::credentials::Credentials;
 use super::document::Node;
 use super::tuning::Tuning;
-use crate::model::{Endpoint, Problems};
+use crate::model::{Endpoint, LambdaFunction, Problems};
 
 /// Most addresses of one backend.
 pub const MAX_ADDRESSES: usize = 64;
@@ -25,6 +25,8 @@ pub struct Upstream {
     pub tuning: Tuning,
     /// What the backend wants to be told, as it was asked for.
     pub credentials: Option<Credentials>,
+    /// The function that is called, when the endpoints are AWS Lambda.
+    pub lambda: Option<LambdaFunction>,
     /// The same as the value of a header, once all of it is known.
     pub authorization: Option<Secret>,
 }

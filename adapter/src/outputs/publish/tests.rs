@@ -36,6 +36,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
             endpoints: vec![endpoint],
             http2: false,
             circuit_breakers: None,
+            lambda: None,
         }],
     })
 }

@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as http;
 use envoy_types::pb::google::protobuf::{Any, Struct, Value, value};
 
-use super::{Materials, address, any, duration, health, number, tls};
+use super::{Materials, address, any, duration, health, lambda, number, tls};
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
 use crate::outputs::settings::{Dns, Gateway, Http2};
 
@@ -34,8 +34,9 @@ pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any 
         circuit_breakers: from.circuit_breakers.map(circuit_breakers),
         typed_extension_protocol_options: HashMap::from([(
             PROTOCOL_OPTIONS.to_owned(),
-            any(&protocol(from.http2, &gateway.upstream_http2)),
+            any(&protocol(from, &gateway.upstream_http2)),
         )]),
+        metadata: from.lambda.as_ref().map(|_| lambda::metadata()),
         ..cluster::Cluster::default()
     };
     // Where there is no other endpoint, a sick one is better than none.
@@ -134,9 +135,9 @@ fn socket_criteria(host: &str) -> Struct {
     Struct { fields: HashMap::from([(SOCKET_KEY.to_owned(), host)]) }
 }
 
-fn protocol(http2: bool, settings: &Http2) -> http::HttpProtocolOptions {
+fn protocol(from: &Cluster, settings: &Http2) -> http::HttpProtocolOptions {
     use http::http_protocol_options::explicit_http_config::ProtocolConfig;
-    let config = if http2 {
+    let config = if from.http2 {
         ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions {
             hpack_table_size: number(settings.header_table_bytes),
             max_concurrent_streams: number(settings.max_concurrent_streams),
@@ -147,6 +148,7 @@ fn protocol(http2: bool, settings: &Http2) -> http::HttpProtocolOptions {
     };
     let explicit = http::http_protocol_options::ExplicitHttpConfig { protocol_config: Some(config) };
     http::HttpProtocolOptions {
+        http_filters: from.lambda.iter().flat_map(lambda::filters).collect(),
         upstream_protocol_options: Some(http::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(
             explicit,
         )),

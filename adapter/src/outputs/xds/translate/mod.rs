@@ -9,6 +9,7 @@ mod compressor;
 mod extension;
 mod format;
 mod health;
+mod lambda;
 mod listener;
 mod local_reply;
 mod routes;

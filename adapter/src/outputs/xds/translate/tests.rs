@@ -415,7 +415,8 @@ fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
 }
 
 fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {
-    let model = Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2, circuit_breakers: None };
+    let model =
+        Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2, circuit_breakers: None, lambda: None };
     open(&cluster(&model, gateway, &materials()))
 }
 
@@ -479,6 +480,7 @@ fn limits_are_those_of_the_api_and_no_others() {
         endpoints: vec![backend("a", 80, false, 0)],
         http2: false,
         circuit_breakers,
+        lambda: None,
     };
     let of = |circuit_breakers| {
         open::<ClusterResource>(&cluster(&model(circuit_breakers), &gateway(), &materials())).circuit_breakers

@@ -120,3 +120,40 @@ fn spans_go_to_the_collector_by_its_own_cluster() {
         assert_eq!(tracing.max_path_tag_length, number(9));
     }
 }
+
+#[test]
+fn functions_are_called_by_a_filter_of_their_cluster() {
+    use crate::model::{AwsCredentials, LambdaFunction};
+    use envoy_types::pb::envoy::extensions::filters::http::aws_lambda::v3 as aws;
+    for (synchronous, mode) in
+        [(true, aws::config::InvocationMode::Synchronous), (false, aws::config::InvocationMode::Asynchronous)]
+    {
+        let function = LambdaFunction {
+            arn: "arn:x".to_owned(),
+            payload_passthrough: synchronous,
+            synchronous,
+            credentials: Some(AwsCredentials { access_key: "A".to_owned(), secret_key: "S".to_owned().into() }),
+        };
+        let model = Cluster {
+            endpoints: vec![backend("lambda.example", 443, true, 0)],
+            lambda: Some(function),
+            ..Cluster::named("c")
+        };
+        let mut found: ClusterResource = open(&cluster(&model, &gateway(), &materials()));
+        let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let options = found.typed_extension_protocol_options.remove(options).unwrap();
+        let options: envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions = open(&options);
+        let names: Vec<&str> = options.http_filters.iter().map(|filter| filter.name.as_str()).collect();
+        assert_eq!(names, ["envoy.filters.http.aws_lambda", "envoy.filters.http.upstream_codec"]);
+        let Some(hcm::http_filter::ConfigType::TypedConfig(config)) = &options.http_filters[0].config_type else {
+            panic!()
+        };
+        let config: aws::Config = open(config);
+        assert_eq!((config.arn.as_str(), config.invocation_mode), ("arn:x", i32::from(mode)));
+        assert_eq!(config.payload_passthrough, synchronous);
+        assert_eq!(config.credentials.unwrap().access_key_id, "A");
+        assert!(found.metadata.unwrap().filter_metadata.contains_key("com.amazonaws.lambda"));
+    }
+    let plain = translated(&[backend("a", 80, false, 0)], false, &gateway());
+    assert_eq!(plain.metadata, None);
+}

@@ -14,8 +14,11 @@ async fn with(adapter: &str, backend: impl FnOnce(&Gateway) -> String) -> Gatewa
     let archive = project::sample("soap", &backend(&gateway)).unwrap();
     gateway.adapter.deploy(archive).await.unwrap();
     eventually("the API is served", async || {
-        let answer = post(&gateway, &[]).await;
-        anyhow::ensure!(answer.status.as_u16() == 401, "{answer:?}");
+        // Connections of their own, so that every worker is asked.
+        for _ in 0..16 {
+            let answer = post(&gateway, &[]).await;
+            anyhow::ensure!(answer.status.as_u16() == 401, "{answer:?}");
+        }
         Ok(())
     })
     .await

@@ -19,12 +19,17 @@ const INVALID: &str = "900901";
 async fn with(backend: &SocketBackend, change: impl Fn(String) -> String) -> Gateway {
     let gateway = Gateway::start().await.unwrap();
     deploy(&gateway, backend, change).await;
+    served(&gateway).await;
+    gateway
+}
+
+/// Waits until every worker has the API.
+async fn served(gateway: &Gateway) {
     eventually("the API is served", async || {
-        gateway.all_answer(&format!("{CHAT}/lobby"), 8, |status| status == 400).await
+        gateway.all_answer(&format!("{CHAT}/lobby"), 16, |status| status == 400).await
     })
     .await
     .unwrap();
-    gateway
 }
 
 async fn deploy(gateway: &Gateway, backend: &SocketBackend, change: impl Fn(String) -> String) {
@@ -151,6 +156,7 @@ async fn a_backend_with_tls_and_a_client_with_http_2() {
     let extra = format!("[router.upstream.tls]\ntrustedCertPath = '{}'\n", trusted.display());
     let gateway = Gateway::with(Settings { extra, ..Settings::default() }).await.unwrap();
     deploy(&gateway, &backend, |text| text.replace("ws://", "wss://")).await;
+    served(&gateway).await;
     let token = format!("Bearer {}", gateway.token("").await.unwrap());
     let headers = [("authorization", token.as_str())];
     eventually("the tunnel opens", async || {

@@ -10,8 +10,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::client;
 use crate::config::{self, Config, Environment, Reader};
-use crate::inputs::folder;
 use crate::inputs::project::{CompileOptions, compile};
+use crate::inputs::{folder, subscriptions};
 use crate::model::Problems;
 use crate::{bootstrap, run};
 
@@ -34,9 +34,9 @@ enum Command {
         #[arg(long, value_name = "config.toml")]
         config: Option<PathBuf>,
     },
-    /// Checks an API project as a deployment would, and deploys nothing.
+    /// Checks an API project or a subscriptions file as the adapter would, and changes nothing.
     Validate {
-        /// A project folder or a zip.
+        /// A project folder or a zip; or a subscriptions file, whose name ends in .yaml, .yml or .json.
         project: PathBuf,
         /// The configuration of the adapter it is meant for.
         #[arg(long, value_name = "config.toml")]
@@ -126,9 +126,15 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
             options
         }
     };
-    let compiled = folder::read(project, project).and_then(|files| compile(&files.without_top_folder(), &options));
-    let (valid, problems) = match compiled {
-        Ok(compiled) => (true, compiled.warnings),
+    let is_document = project.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+    let checked = if is_document && !project.is_dir() {
+        subscriptions::load(project).map(|_| Problems::new())
+    } else {
+        let files = folder::read(project, project);
+        files.and_then(|files| compile(&files.without_top_folder(), &options)).map(|compiled| compiled.warnings)
+    };
+    let (valid, problems) = match checked {
+        Ok(warnings) => (true, warnings),
         Err(problems) => (false, problems),
     };
     match output {
@@ -147,7 +153,7 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
             print(&problems.iter().map(line).collect::<String>())?;
         }
     }
-    if valid { Ok(()) } else { Err(format!("{} is not a valid API project", project.display())) }
+    if valid { Ok(()) } else { Err(format!("{} is not valid", project.display())) }
 }
 
 fn status(address: Option<&str>, config: Option<&Path>, output: Output, of: &Environment) -> Result<(), String> {
@@ -237,6 +243,11 @@ mod tests {
         assert_eq!(validate(Path::new(sample), None, Output::Text, &none), Ok(()));
         let empty = tempfile::tempdir().unwrap();
         assert!(validate(empty.path(), None, Output::Json, &none).is_err());
+        let subscriptions = empty.path().join("subscriptions.yaml");
+        for (text, valid) in [("applications: [{name: A}]", true), ("applications: [{nam: A}]", false)] {
+            std::fs::write(&subscriptions, text).unwrap();
+            assert_eq!(validate(&subscriptions, None, Output::Text, &none).is_ok(), valid, "{text}");
+        }
         assert!(validate(&empty.path().join("nowhere"), None, Output::Text, &none).is_err());
     }
 }

@@ -18,6 +18,7 @@ use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
+use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
 use crate::outputs::settings::{Gateway, TestKeys};
@@ -42,6 +43,9 @@ pub enum RunError {
     /// The Git repository cannot be used.
     #[error("the Git repository cannot be used: {0}")]
     Git(#[from] GitError),
+    /// The subscriptions file cannot be used.
+    #[error("{}", list(.0))]
+    Subscriptions(Problems),
     /// An output cannot start.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -130,7 +134,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
     let served = catalog.load().await?;
     tracing::info!(served, "stored deployments read");
-    let sources = Sources::open(&config, &catalog, &refusals).await?;
+    let sources = Sources::open(&config, &catalog, &world, &refusals).await?;
     // Bound before anything is served, so that a busy port stops the adapter before gateways rely on it.
     let rest = match &config.rest {
         Some(rest) => Some(bind_rest(rest, &config, &development, Arc::clone(&catalog), Arc::clone(&status)).await?),
@@ -153,15 +157,26 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     Ok(Running { outputs, tasks })
 }
 
-/// Where projects come from beside the REST API. They are read before gateways are told anything.
+/// Where projects and subscribers come from beside the REST API. They are read before gateways are told anything.
 struct Sources {
     folder: Option<Folder>,
     git: Option<Git>,
+    subscriptions: Option<SubscriptionsFile>,
 }
 
 impl Sources {
-    async fn open(config: &Config, catalog: &Arc<Catalog>, refusals: &Arc<dyn Refusals>) -> Result<Self, RunError> {
-        let mut sources = Self { folder: None, git: None };
+    async fn open(
+        config: &Config,
+        catalog: &Arc<Catalog>,
+        world: &WorldWriter,
+        refusals: &Arc<dyn Refusals>,
+    ) -> Result<Self, RunError> {
+        let mut sources = Self { folder: None, git: None, subscriptions: None };
+        // Before the APIs: one that is served must know its subscribers.
+        if let Some(path) = &config.subscriptions {
+            let file = SubscriptionsFile::open(path.clone(), world.clone(), Arc::clone(refusals)).await;
+            sources.subscriptions = Some(file.map_err(RunError::Subscriptions)?);
+        }
         if let Some(artifacts) = &config.artifacts {
             let (folder, outcome) = Folder::open(artifacts, Arc::clone(catalog), Arc::clone(refusals)).await?;
             tracing::info!(served = outcome.served, refused = outcome.refused, "artifacts directory read");
@@ -175,9 +190,14 @@ impl Sources {
 
     fn follow(self, shutdown: CancellationToken) -> impl Iterator<Item = JoinHandle<()>> {
         let folder = self.folder.map(|folder| tokio::spawn(folder.run(shutdown.clone())));
-        let git = self.git.map(|git| tokio::spawn(git.run(shutdown)));
-        folder.into_iter().chain(git)
+        let git = self.git.map(|git| tokio::spawn(git.run(shutdown.clone())));
+        let subscriptions = self.subscriptions.map(|file| tokio::spawn(file.run(shutdown)));
+        folder.into_iter().chain(git).chain(subscriptions)
     }
+}
+
+fn list(problems: &Problems) -> String {
+    problems.errors().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ")
 }
 
 /// The REST API, bound and not served yet.

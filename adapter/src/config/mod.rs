@@ -42,6 +42,8 @@ pub struct Config {
     pub artifacts: Option<PathBuf>,
     /// The Git repository that projects come from.
     pub git: Option<GitSettings>,
+    /// Plans, applications and subscriptions.
+    pub subscriptions: Option<PathBuf>,
     /// Folder of the store, of development certificates and of fetched keys.
     pub state: PathBuf,
     /// The enforcer module.
@@ -85,6 +87,7 @@ impl Config {
             keystore: adapter::key_pair(&mut reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
             truststore: reader.path("adapter.truststore.location"),
             artifacts: reader.path("adapter.artifactsDirectory"),
+            subscriptions: reader.path("adapter.subscriptionsFile"),
             git: source_control::read(&mut reader, &state),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),

@@ -1,8 +1,10 @@
 //! How APIs arrive: over REST ([`apictl`]), from a directory ([`folder`]) and from a Git repository ([`git`]), as projects
-//! that [`project`] reads and [`catalog`] keeps. Must never import `outputs`.
+//! that [`project`] reads and [`catalog`] keeps; and who may call them, from a file ([`subscriptions`]). Must never import
+//! `outputs`.
 
 pub mod apictl;
 pub mod catalog;
 pub mod folder;
 pub mod git;
 pub mod project;
+pub mod subscriptions;

@@ -15,7 +15,7 @@ mod credentials;
 mod definition;
 mod dialect;
 pub mod directory;
-mod document;
+pub(in crate::inputs) mod document;
 mod endpoints;
 mod environments;
 mod files;
@@ -30,7 +30,7 @@ mod security;
 mod strict_json;
 mod template;
 mod tuning;
-mod unsupported;
+pub(in crate::inputs) mod unsupported;
 mod upstream;
 mod vendor;
 

@@ -1,0 +1,43 @@
+//! What a subscriptions file says, in the terms of the model. Must never do I/O.
+
+use std::sync::Arc;
+
+use tollgate_model::{Application, Credential, Cutoff, Subscription, Tier};
+
+use crate::model::{Expiry, Key, Subscribers};
+
+/// The content of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    /// By their keys in the tables.
+    pub tiers: Vec<(Key, Tier)>,
+    /// By their keys in the tables.
+    pub applications: Vec<(Key, Application)>,
+    /// By their keys in the tables.
+    pub credentials: Vec<(Key, Credential)>,
+    /// By their keys in the tables.
+    pub subscriptions: Vec<(Key, Subscription)>,
+    /// By their keys in the tables.
+    pub cutoffs: Vec<(Key, Cutoff)>,
+    /// Ids of tokens.
+    pub revoked: Vec<(String, Expiry)>,
+}
+
+impl Document {
+    /// Makes this what is known of subscribers. Revoked tokens are added: other sources name some too, and what was revoked
+    /// stays so until it expires.
+    pub fn apply(self, subscribers: &mut Subscribers) {
+        subscribers.tiers.replace(shared(self.tiers));
+        subscribers.applications.replace(shared(self.applications));
+        subscribers.credentials.replace(shared(self.credentials));
+        subscribers.subscriptions.replace(shared(self.subscriptions));
+        subscribers.cutoffs.replace(shared(self.cutoffs));
+        for (token_id, expires) in self.revoked {
+            subscribers.revoke(&token_id, expires);
+        }
+    }
+}
+
+fn shared<T>(entries: Vec<(Key, T)>) -> impl Iterator<Item = (Key, Arc<T>)> {
+    entries.into_iter().map(|(key, value)| (key, Arc::new(value)))
+}

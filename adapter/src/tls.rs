@@ -1,4 +1,4 @@
-//! TLS for everything the adapter listens with: configurations read from files, and the accept loop.
+//! TLS for everything the adapter listens with and asks others with: configurations read from files, and the accept loop.
 //!
 //! Must never fall back to a weaker setting: a file that cannot be used stops the start with an error that names it.
 
@@ -14,7 +14,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use accept::{serve, serve_plain};
 
@@ -99,6 +99,31 @@ pub fn server_config(certificate: &Path, key: &Path, client_ca: Option<&Path>) -
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// A configuration for clients that trust the system's authorities and those in `extra`.
+///
+/// # Errors
+/// When the extra authorities cannot be used.
+pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    for error in system.errors {
+        tracing::warn!(%error, "cannot read some of the system's trusted certificates");
+    }
+    roots.add_parsable_certificates(system.certs);
+    if let Some(path) = extra {
+        for certificate in trusted_certificates(path)? {
+            roots.add(certificate).map_err(TlsError::Setup)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
 }
 
 /// The certificates of a PEM file, or of all PEM files of a folder.

@@ -1,5 +1,6 @@
 //! How APIs arrive: over REST ([`apictl`]), from a directory ([`folder`]) and from a Git repository ([`git`]), as projects
-//! that [`project`] reads and [`catalog`] keeps; and who may call them, from a file ([`subscriptions`]). Must never import
+//! that [`project`] reads and [`catalog`] keeps; and who may call them, from a file
+//! ([`subscriptions`]) and from etcd ([`revocation`]). Must never import
 //! `outputs`.
 
 pub mod apictl;
@@ -7,4 +8,5 @@ pub mod catalog;
 pub mod folder;
 pub mod git;
 pub mod project;
+pub mod revocation;
 pub mod subscriptions;

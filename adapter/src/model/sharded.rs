@@ -42,6 +42,11 @@ impl<K: Ord + Clone + Borrow<[u8]>, V: Clone + PartialEq> Sharded<K, V> {
         self.shards.get(usize::from(self.table.slot(key).shard))?.get(key)
     }
 
+    /// All shards.
+    pub fn shards(&self) -> impl Iterator<Item = &BTreeMap<K, V>> {
+        self.shards.iter().map(AsRef::as_ref)
+    }
+
     /// Sets a value. One that is there already is not touched.
     pub fn insert(&mut self, key: K, value: V) {
         if self.get(key.borrow()) == Some(&value) {

@@ -3,11 +3,9 @@
 //! Must never accept a certificate that does not verify, and never keep what is larger than a key set can be.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
 use tollgate_model::{Jwk, JwkSet};
 
 use crate::tls::{self, TlsError};
@@ -54,23 +52,7 @@ impl KeyClient {
     /// # Errors
     /// When the extra authorities cannot be read, or the client cannot be made.
     pub fn new(extra: Option<&Path>) -> Result<Self, ClientError> {
-        let mut roots = RootCertStore::empty();
-        let system = rustls_native_certs::load_native_certs();
-        for error in system.errors {
-            tracing::warn!(%error, "cannot read some of the system's trusted certificates");
-        }
-        roots.add_parsable_certificates(system.certs);
-        if let Some(path) = extra {
-            for certificate in tls::trusted_certificates(path)? {
-                roots.add(certificate).map_err(TlsError::Setup)?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Setup)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = tls::client_config(extra)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(config)
             .redirect(Policy::limited(MAX_REDIRECTS))

@@ -45,7 +45,7 @@ fn walk_on(cx: &Cx, admitted: &Admitted) -> Result<Edits, Halt> {
         return Err(Rejection::CallbacksMissing.into());
     }
     let identity = authenticate::authenticate(cx, admitted)?;
-    let permit = authorize::authorize(admitted, identity)?;
+    let permit = authorize::authorize(cx, admitted, &identity)?;
     mediate::mediate(cx, admitted, &permit)
 }
 

@@ -8,8 +8,9 @@ use tollgate_model::{Algorithm, Api, Callbacks, ClientCertificate, Issuer, Setti
 
 use crate::cors::CorsPolicy;
 use crate::resource::ResourceTable;
+use crate::stages::Subscribed;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
-use crate::{Revocations, Subscribers, Timestamp};
+use crate::{Revocations, Subscribers, Timestamp, anonymous};
 
 /// What a worker knows. Implementations answer from memory; they never wait.
 pub trait Directory: Subscribers + Revocations {
@@ -91,6 +92,8 @@ pub struct CompiledIssuer {
     pub(crate) keys: Vec<VerificationKey>,
     /// Limits how often an unknown key id may cause a call-out.
     pub(crate) gate: RefreshGate,
+    /// Who calls with its tokens when they say nothing of that.
+    pub(crate) anonymous: Subscribed,
 }
 
 impl CompiledIssuer {
@@ -98,7 +101,8 @@ impl CompiledIssuer {
     #[must_use]
     pub fn compile(issuer: Issuer) -> (Self, Vec<JwkError>) {
         let (keys, left_out) = VerificationKey::compile_set(&issuer.keys);
-        (Self { issuer, keys, gate: RefreshGate::default() }, left_out)
+        let anonymous = anonymous::application_of(&issuer.name);
+        (Self { issuer, keys, gate: RefreshGate::default(), anonymous }, left_out)
     }
 
     /// Exact value of the `iss` claim.

@@ -8,6 +8,7 @@
 //! tests and in fuzzers. Whatever it needs of the world it asks for with a [`Question`].
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+mod anonymous;
 mod call;
 mod connection;
 mod cors;

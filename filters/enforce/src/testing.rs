@@ -8,9 +8,7 @@ use tollgate_model::{
     Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
-use crate::token::{
-    Claims, Jws, KeyType, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken,
-};
+use crate::token::{Claims, Jws, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken};
 use crate::{CompiledApi, CompiledIssuer, Connection, Directory, Found, Revocations, Subscribers, Unreadable};
 
 pub(crate) fn issuer() -> Issuer {
@@ -42,12 +40,13 @@ pub(crate) fn claims() -> Claims {
         issued_at: None,
         consumer_key: None,
         scopes: Vec::new(),
-        key_type: KeyType::Production,
+        key_type: None,
         token_type: TokenType::Unsaid,
         subscribed_apis: None,
         permitted_addresses: None,
         permitted_referers: None,
         certificate: None,
+        holder: None,
     }
 }
 
@@ -123,7 +122,7 @@ pub(crate) fn api() -> Api {
 }
 
 /// Tables of subscribers by key, and what was revoked.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct TestSubscribers {
     pub(crate) credentials: HashMap<Vec<u8>, Credential>,
     pub(crate) applications: HashMap<String, Application>,
@@ -201,6 +200,13 @@ impl TestDirectory {
             subscribers: TestSubscribers::default(),
             compiled: std::cell::OnceCell::new(),
         }
+    }
+}
+
+impl std::fmt::Debug for TestDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let validates = self.issuer.issuer.validate_subscription;
+        f.debug_struct("TestDirectory").field("validates", &validates).field("subscribers", &self.subscribers).finish()
     }
 }
 

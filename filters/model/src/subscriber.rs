@@ -154,15 +154,16 @@ impl Tier {
     /// Name of the plan that bounds nothing.
     pub const UNLIMITED: &'static str = "Unlimited";
 
-    /// A plan that bounds nothing.
+    /// The plan that bounds nothing.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self {
-            name: Self::UNLIMITED.to_owned(),
-            stop_on_quota_reach: true,
-            spike_arrest: None,
-            graphql: GraphQlLimits::default(),
-        }
+        Self::named(Self::UNLIMITED)
+    }
+
+    /// A plan of which only the name is known.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), stop_on_quota_reach: true, spike_arrest: None, graphql: GraphQlLimits::default() }
     }
 }
 

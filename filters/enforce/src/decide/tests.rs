@@ -512,3 +512,4 @@ mod attacks;
 mod caches;
 mod credentials;
 mod kinds;
+mod subscriptions;

@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 17] = [
+pub const CATALOGUE: [&Entry; 20] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -37,7 +37,10 @@ pub const CATALOGUE: [&Entry; 17] = [
     &UNJUDGED,
     &BAD_CERTIFICATE,
     &INVALID_CREDENTIALS,
+    &SUBSCRIPTION_BLOCKED,
     &FORBIDDEN,
+    &NOT_SUBSCRIBED,
+    &SUBSCRIPTION_INACTIVE,
     &SCOPE_MISSING,
 ];
 
@@ -191,7 +194,7 @@ pub(super) const INVALID_CREDENTIALS: Entry = Entry {
     challenge: true,
     details: "tollgate_900901",
     meaning: "No credentials, credentials of a kind this operation does not take, or a token that is not good: not a JWT, \
-              unknown issuer or key, wrong signature, expired, not valid yet, or a key type without a backend.",
+              unknown issuer or key, wrong signature, expired, not valid yet, revoked, or a key type without a backend.",
 };
 
 pub(super) const BAD_CERTIFICATE: Entry = Entry {
@@ -215,6 +218,40 @@ pub(super) const FORBIDDEN: Entry = Entry {
     meaning: "An API key or test-console key is good, but not for this API (`subscribedAPIs`), or not for use from the \
               client's address (`permittedIP`) or page (`permittedReferer`).",
 };
+
+pub(super) const NOT_SUBSCRIBED: Entry = Entry {
+    code: "900908",
+    status: 403,
+    message: "Resource forbidden ",
+    description: SUBSCRIPTION_FAILED,
+    challenge: true,
+    details: "tollgate_900908_subscription",
+    meaning: "The token is good, but the gateway does not know its consumer key, or the application that the key belongs to \
+              has not subscribed to this API. Subscribe, or look at the key manager's name and the consumer key in the \
+              subscriptions file.",
+};
+
+pub(super) const SUBSCRIPTION_BLOCKED: Entry = Entry {
+    code: "900907",
+    status: 401,
+    message: "The requested API is temporarily blocked",
+    description: "API Subscription is blocked",
+    challenge: true,
+    details: "tollgate_900907",
+    meaning: "The application's subscription to the API is BLOCKED, or PROD_ONLY_BLOCKED and the key is one for production.",
+};
+
+pub(super) const SUBSCRIPTION_INACTIVE: Entry = Entry {
+    code: "900909",
+    status: 403,
+    message: "The subscription to the API is inactive",
+    description: SUBSCRIPTION_FAILED,
+    challenge: true,
+    details: "tollgate_900909",
+    meaning: "The application's subscription to the API is ON_HOLD, waiting for approval, or REJECTED.",
+};
+
+const SUBSCRIPTION_FAILED: &str = "User is NOT authorized to access the Resource. API Subscription validation failed.";
 
 pub(super) const SCOPE_MISSING: Entry = Entry {
     code: "900910",

@@ -43,6 +43,12 @@ pub enum Rejection {
     BadCertificate,
     /// Good credentials that are not for this API, or not for use from here.
     Forbidden,
+    /// The caller's application is not known, or has not subscribed to the API.
+    NotSubscribed,
+    /// The subscription is blocked for this key.
+    SubscriptionBlocked,
+    /// The subscription is not approved.
+    SubscriptionInactive,
     /// No credentials, or credentials of a kind the operation does not take.
     NoCredentials,
     /// Credentials that are not good, for this reason.
@@ -66,6 +72,8 @@ pub enum BadCredentials {
     NoProduction,
     /// A sandbox key where there is only a production backend.
     NoSandbox,
+    /// A good token that was taken back.
+    Revoked,
     /// The token's `keytype` is neither PRODUCTION nor SANDBOX.
     KeyType,
     /// An API key that is not good.
@@ -81,6 +89,7 @@ impl BadCredentials {
             Self::Token => "Invalid Credentials",
             Self::NoProduction => "Production key offered to an API with no production endpoint",
             Self::NoSandbox => "Sandbox key offered to an API with no sandbox endpoint",
+            Self::Revoked => "Invalid JWT token",
             Self::KeyType => "Invalid key type.",
             Self::ApiKey => "API key authentication failed.",
             Self::InternalKey => "Internal key authentication failed.",
@@ -106,6 +115,9 @@ impl Rejection {
             Self::Unjudged => &entries::UNJUDGED,
             Self::BadCertificate => &entries::BAD_CERTIFICATE,
             Self::Forbidden => &entries::FORBIDDEN,
+            Self::NotSubscribed => &entries::NOT_SUBSCRIBED,
+            Self::SubscriptionBlocked => &entries::SUBSCRIPTION_BLOCKED,
+            Self::SubscriptionInactive => &entries::SUBSCRIPTION_INACTIVE,
             Self::NoCredentials | Self::InvalidCredentials(_) => &entries::INVALID_CREDENTIALS,
             Self::BadPreference => &entries::BAD_PREFERENCE,
             Self::NotMocked(_) => &entries::NOT_MOCKED,

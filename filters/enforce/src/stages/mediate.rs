@@ -107,7 +107,7 @@ fn choose<'a>(admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Re
     let (api, resource) = (&admitted.api.api, &admitted.resource.resource);
     let production = resource.production.as_ref().or(api.production.as_ref());
     let sandbox = resource.sandbox.as_ref().or(api.sandbox.as_ref());
-    let (backend, missing) = match permit.identity.key_type() {
+    let (backend, missing) = match permit.key_type {
         // A prototype has only its production side; other anonymous calls go wherever there is a backend.
         None if admitted.is_prototype() => (production, BadCredentials::NoProduction),
         None => (production.or(sandbox), BadCredentials::NoProduction),

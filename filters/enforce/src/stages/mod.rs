@@ -4,3 +4,5 @@ pub(crate) mod admit;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod mediate;
+
+pub(crate) use authorize::Subscribed;

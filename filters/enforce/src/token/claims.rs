@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use tollgate_model::Issuer;
 
-use super::strict_json;
+use super::{Holder, strict_json};
 
 /// What the gateway needs of a token's payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct Claims {
     pub consumer_key: Option<String>,
     /// Scopes, from a list or a string with spaces between them.
     pub scopes: Vec<String>,
-    /// `keytype`.
-    pub key_type: KeyType,
+    /// `keytype`; none when the token does not say.
+    pub key_type: Option<KeyType>,
     /// `token_type`.
     pub token_type: TokenType,
     /// `subscribedAPIs`; none when the token does not list any.
@@ -36,12 +36,14 @@ pub struct Claims {
     pub permitted_referers: Option<String>,
     /// SHA-256 of the certificate that the token is bound to (`cnf`, RFC 8705 §3.1), in hexadecimal digits.
     pub certificate: Option<String>,
+    /// What the token says of the application it was given to.
+    pub holder: Option<Box<Holder>>,
 }
 
 /// Which backend a credential is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
-    /// `PRODUCTION`, and a token that does not say.
+    /// `PRODUCTION`.
     Production,
     /// `SANDBOX`.
     Sandbox,
@@ -119,9 +121,10 @@ impl Claims {
             consumer_key,
             scopes,
             key_type: match text(&claims, "keytype")?.as_deref() {
-                None | Some("" | "PRODUCTION") => KeyType::Production,
-                Some("SANDBOX") => KeyType::Sandbox,
-                Some(_) => KeyType::Unknown,
+                None | Some("") => None,
+                Some("PRODUCTION") => Some(KeyType::Production),
+                Some("SANDBOX") => Some(KeyType::Sandbox),
+                Some(_) => Some(KeyType::Unknown),
             },
             token_type: match text(&claims, "token_type")?.map(|kind| kind.to_ascii_lowercase()).as_deref() {
                 None => TokenType::Unsaid,
@@ -133,6 +136,7 @@ impl Claims {
             permitted_addresses: list("permittedIP")?,
             permitted_referers: list("permittedReferer")?,
             certificate,
+            holder: Holder::read(&claims),
         })
     }
 
@@ -153,7 +157,9 @@ impl Claims {
             .flatten()
             .flat_map(|api| [&api.name, &api.context, &api.version, &api.tier, &api.subscriber_tenant]);
         let texts = texts.into_iter().chain(apis).flatten().chain(&self.scopes).chain([&self.token_id]);
-        texts.fold(size_of::<Self>(), |sum, text| sum.saturating_add(text.len()).saturating_add(size_of::<String>()))
+        let holder = self.holder.as_deref().map_or(0, Holder::weight);
+        let own = size_of::<Self>().saturating_add(holder);
+        texts.fold(own, |sum, text| sum.saturating_add(text.len()).saturating_add(size_of::<String>()))
     }
 }
 
@@ -244,10 +250,10 @@ mod tests {
         let claims = read(r#"{"iss":"i","exp":12.9,"nbf":3,"scope":"a  b","azp":"key","keytype":"SANDBOX"}"#).unwrap();
         assert_eq!((claims.expires_at, claims.not_before), (12, Some(3)));
         assert_eq!(claims.scopes, ["a", "b"]);
-        assert_eq!((claims.consumer_key.as_deref(), claims.key_type), (Some("key"), KeyType::Sandbox));
+        assert_eq!((claims.consumer_key.as_deref(), claims.key_type), (Some("key"), Some(KeyType::Sandbox)));
         let claims = read(r#"{"iss":"i","exp":1,"scope":["a b","c"],"consumerKey":"first","azp":"second"}"#).unwrap();
         assert_eq!(claims.scopes, ["a b", "c"]);
-        assert_eq!((claims.consumer_key.as_deref(), claims.key_type), (Some("first"), KeyType::Production));
+        assert_eq!((claims.consumer_key.as_deref(), claims.key_type), (Some("first"), None));
     }
 
     #[test]
@@ -312,7 +318,7 @@ mod tests {
         let issuer = Issuer { claim_mapping: mapping, ..issuer() };
         let claims =
             read_by(&issuer, r#"{"exp":1,"until":9,"uid":"me","sub":"other","kind":"SANDBOX","azp":"key"}"#).unwrap();
-        assert_eq!((claims.subject.as_deref(), claims.key_type), (Some("me"), KeyType::Sandbox));
+        assert_eq!((claims.subject.as_deref(), claims.key_type), (Some("me"), Some(KeyType::Sandbox)));
         assert_eq!((claims.expires_at, claims.consumer_key.as_deref()), (1, Some("key")));
     }
 

@@ -5,6 +5,7 @@
 mod cache;
 mod claims;
 mod der;
+mod holder;
 mod jws;
 mod key;
 mod portable;
@@ -16,6 +17,7 @@ use std::rc::Rc;
 pub use cache::{Known, TokenCache};
 pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType};
 pub use der::ecdsa_signature;
+pub use holder::Holder;
 pub use jws::{Jws, MAX_TOKEN, NotAJws};
 pub use key::{JwkError, Material, VerificationKey};
 pub use portable::PortableVerifier;

@@ -6,21 +6,21 @@ mod api_key;
 mod certificate;
 mod internal_key;
 mod restrictions;
+mod revocation;
 mod rules;
 mod token;
 mod verify;
 
 use std::rc::Rc;
 
-use tollgate_model::{ApiKeyPlace, ClientCertificate, LifeCycle, Security};
+use tollgate_model::{ApiKeyPlace, ClientCertificate, Security};
 
 use self::rules::{Attempt, Certificates, Credentials, Rules};
 pub(super) use self::token::authorization_header;
 use super::admit::Admitted;
 use crate::Cx;
 use crate::decide::Halt;
-use crate::rejection::Rejection;
-use crate::token::{KeyType, VerifiedToken};
+use crate::token::VerifiedToken;
 
 /// Proof that somebody entitled to call has called.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +42,8 @@ pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Hal
     if admitted.is_prototype() {
         return Ok(Identity::Anonymous);
     }
-    let identity = match &admitted.operation.security {
-        Security::Unsecured => Identity::Anonymous,
+    match &admitted.operation.security {
+        Security::Unsecured => Ok(Identity::Anonymous),
         security => {
             let mutual_ssl = admitted.api.api.mutual_ssl.as_ref();
             let rules = Rules {
@@ -51,14 +51,9 @@ pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Hal
                 application_security: mutual_ssl.is_some_and(|rules| rules.application_security),
                 requirements: security.requirements(),
             };
-            rules::judge(&rules, &Request { cx, admitted })?
+            rules::judge(&rules, &Request { cx, admitted })
         }
-    };
-    // After the credentials, as in the original: a stranger does not learn what is blocked.
-    if admitted.api.api.life_cycle == LifeCycle::Blocked {
-        return Err(Rejection::ApiBlocked.into());
     }
-    Ok(identity)
 }
 
 /// What the request at hand brings.
@@ -92,10 +87,5 @@ impl Identity {
             Self::Anonymous | Self::Certificate(_) => None,
             Self::Bearer(token) | Self::ApiKey(token) | Self::InternalKey(token) => Some(token),
         }
-    }
-
-    /// Which backend the caller is meant for; `None` when the caller has no say.
-    pub(super) fn key_type(&self) -> Option<KeyType> {
-        self.token().map(|token| token.claims.key_type)
     }
 }

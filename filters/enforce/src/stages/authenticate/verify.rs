@@ -32,6 +32,13 @@ pub(super) fn judge(cx: &Cx, usage: Usage, raw: &str, skew: u32) -> Result<Judge
             Err(why) => return Ok(Err(why)),
         },
     };
+    if super::revocation::is_revoked(cx, &token).map_err(Rejection::from)? {
+        return Ok(Err(Rejection::InvalidCredentials(match usage {
+            Usage::AccessToken => BadCredentials::Revoked,
+            Usage::ApiKey => BadCredentials::ApiKey,
+            Usage::InternalKey => BadCredentials::InternalKey,
+        })));
+    }
     // Neither the time nor the connection is a property of the token, so no memory can answer for them.
     let current =
         token.claims.is_current(cx.now.seconds(), skew) && bound_to_connection(cx, &token.issuer, &token.claims);

@@ -1,0 +1,41 @@
+//! Whether the caller may do this: subscription, life cycle of the API, scopes.
+
+mod subscription;
+
+use tollgate_model::LifeCycle;
+
+pub(crate) use self::subscription::Subscribed;
+use super::admit::Admitted;
+use super::authenticate::Identity;
+use crate::Cx;
+use crate::decide::Halt;
+use crate::rejection::Rejection;
+use crate::token::KeyType;
+
+/// Proof that the caller may call this operation.
+pub(crate) struct Permit {
+    /// Which backend the caller is meant for; `None` when the caller has no say.
+    pub(super) key_type: Option<KeyType>,
+    /// On whose behalf; none for callers without a key of their own.
+    #[allow(dead_code, reason = "limits, backend tokens and analytics take it from here")]
+    pub(super) subscribed: Option<Subscribed>,
+}
+
+/// Checks all of it, in the order of the original.
+pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Result<Permit, Halt> {
+    let subscribed = subscription::validate(cx, &admitted.api.api, identity)?;
+    // After the credentials, as in the original: a stranger does not learn what is blocked.
+    if admitted.api.api.life_cycle == LifeCycle::Blocked {
+        return Err(Rejection::ApiBlocked.into());
+    }
+    // Scopes are asked of access tokens only.
+    if let Identity::Bearer(token) = identity {
+        let scopes = admitted.operation.security.scopes();
+        let held = &token.claims.scopes;
+        if !scopes.is_empty() && !scopes.iter().any(|scope| held.contains(scope)) {
+            return Err(Rejection::ScopeMissing(admitted.resource.resource.template.clone()).into());
+        }
+    }
+    let key_type = identity.token().map(|token| subscription::key_type(&token.claims, subscribed.as_ref()));
+    Ok(Permit { key_type, subscribed })
+}

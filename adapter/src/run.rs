@@ -18,6 +18,7 @@ use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
+use crate::inputs::revocation::{self, Revocation, RevocationError};
 use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
@@ -46,6 +47,9 @@ pub enum RunError {
     /// The subscriptions file cannot be used.
     #[error("{}", list(.0))]
     Subscriptions(Problems),
+    /// The revoked tokens cannot be read.
+    #[error(transparent)]
+    Revocation(#[from] RevocationError),
     /// An output cannot start.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -162,6 +166,8 @@ struct Sources {
     folder: Option<Folder>,
     git: Option<Git>,
     subscriptions: Option<SubscriptionsFile>,
+    revocation: Option<Revocation>,
+    world: WorldWriter,
 }
 
 impl Sources {
@@ -171,11 +177,15 @@ impl Sources {
         world: &WorldWriter,
         refusals: &Arc<dyn Refusals>,
     ) -> Result<Self, RunError> {
-        let mut sources = Self { folder: None, git: None, subscriptions: None };
+        let world = world.clone();
+        let mut sources = Self { folder: None, git: None, subscriptions: None, revocation: None, world };
         // Before the APIs: one that is served must know its subscribers.
         if let Some(path) = &config.subscriptions {
-            let file = SubscriptionsFile::open(path.clone(), world.clone(), Arc::clone(refusals)).await;
+            let file = SubscriptionsFile::open(path.clone(), sources.world.clone(), Arc::clone(refusals)).await;
             sources.subscriptions = Some(file.map_err(RunError::Subscriptions)?);
+        }
+        if let Some(settings) = &config.revocation {
+            sources.revocation = Some(Revocation::open(settings, sources.world.clone()).await?);
         }
         if let Some(artifacts) = &config.artifacts {
             let (folder, outcome) = Folder::open(artifacts, Arc::clone(catalog), Arc::clone(refusals)).await?;
@@ -191,8 +201,10 @@ impl Sources {
     fn follow(self, shutdown: CancellationToken) -> impl Iterator<Item = JoinHandle<()>> {
         let folder = self.folder.map(|folder| tokio::spawn(folder.run(shutdown.clone())));
         let git = self.git.map(|git| tokio::spawn(git.run(shutdown.clone())));
-        let subscriptions = self.subscriptions.map(|file| tokio::spawn(file.run(shutdown)));
-        folder.into_iter().chain(git).chain(subscriptions)
+        let subscriptions = self.subscriptions.map(|file| tokio::spawn(file.run(shutdown.clone())));
+        let revocation = self.revocation.map(|revocation| tokio::spawn(revocation.run(shutdown.clone())));
+        let purge = tokio::spawn(revocation::purge_expired(self.world, shutdown));
+        folder.into_iter().chain(git).chain(subscriptions).chain(revocation).chain([purge])
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod adapter;
 pub mod backend;
 pub mod envoy;
+pub mod etcd;
 mod eventually;
 pub mod gateway;
 pub mod http;
@@ -24,6 +25,7 @@ pub mod traffic;
 
 pub use backend::Backend;
 pub use envoy::Envoy;
+pub use etcd::Etcd;
 pub use eventually::{PATIENCE, eventually, within};
 pub use gateway::{Gateway, Settings};
 pub use project::ApiProject;

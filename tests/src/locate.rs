@@ -35,14 +35,15 @@ pub fn trap_module() -> Result<PathBuf> {
 /// # Errors
 /// When there is none.
 pub fn envoy() -> Result<PathBuf> {
-    if std::env::var_os("ENVOY").is_none() {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join("envoy")).find(|file| file.is_file())
-        {
-            return Ok(found);
-        }
-    }
-    file("Envoy", "ENVOY", Path::new("envoy"), "./just envoy")
+    program("Envoy", "ENVOY", "envoy", "./just envoy")
+}
+
+/// etcd: `ETCD`, or the first `etcd` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn etcd() -> Result<PathBuf> {
+    program("etcd", "ETCD", "etcd", "apt-get install etcd-server")
 }
 
 /// The repository.
@@ -50,6 +51,16 @@ pub fn envoy() -> Result<PathBuf> {
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
+}
+
+fn program(what: &str, variable: &str, name: &str, recipe: &str) -> Result<PathBuf> {
+    if std::env::var_os(variable).is_none() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if let Some(found) = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()) {
+            return Ok(found);
+        }
+    }
+    file(what, variable, Path::new(name), recipe)
 }
 
 fn file(what: &str, variable: &str, usual: &Path, recipe: &str) -> Result<PathBuf> {

@@ -106,6 +106,26 @@ pub const fn local(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
 }
 
+/// One port that nobody else uses while it is held.
+#[derive(Debug)]
+pub struct Port(Lease);
+
+impl Port {
+    /// A free one.
+    ///
+    /// # Errors
+    /// When no port is left.
+    pub fn free() -> Result<Self> {
+        Lease::take().map(Self)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(&self) -> u16 {
+        self.0.port
+    }
+}
+
 /// A port held by a lock on a file of that name. A bound socket would not do: the processes need the port themselves, and
 /// Envoy binds with `SO_REUSEPORT`, so that two of them could share one without noticing.
 #[derive(Debug)]

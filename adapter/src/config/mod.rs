@@ -8,6 +8,7 @@ mod enforcer;
 mod lambda;
 mod metrics;
 mod reader;
+mod revocation;
 mod router;
 mod source_control;
 mod token_services;
@@ -26,6 +27,7 @@ pub use router::RouterConfig;
 
 use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
+use crate::inputs::revocation::EtcdSettings;
 use crate::model::Problems;
 use crate::outputs::settings::{Listen, TokenService};
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub git: Option<GitSettings>,
     /// Plans, applications and subscriptions.
     pub subscriptions: Option<PathBuf>,
+    /// Where systems leave word of tokens that they revoke.
+    pub revocation: Option<EtcdSettings>,
     /// Folder of the store, of development certificates and of fetched keys.
     pub state: PathBuf,
     /// The enforcer module.
@@ -88,6 +92,7 @@ impl Config {
             truststore: reader.path("adapter.truststore.location"),
             artifacts: reader.path("adapter.artifactsDirectory"),
             subscriptions: reader.path("adapter.subscriptionsFile"),
+            revocation: revocation::read(&mut reader),
             git: source_control::read(&mut reader, &state),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),

@@ -115,10 +115,9 @@ fn what_cannot_be_enforced_is_refused() {
         ("[enforcer.throttling]\nenableGlobalEventPublishing = true", "throttling"),
         ("[enforcer.jwtGenerator]\nenabled = true", "backend JWT"),
         ("[[enforcer.filters]]\nclassName = 'x'", "custom filters"),
-        (
-            "[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\njwksURL='c'\nvalidateSubscription=true",
-            "subscriptions are not enforced",
-        ),
+        ("[tollgate.revocation.etcd]\nendpoints = ['localhost:2379']", "no address of etcd"),
+        ("[tollgate.revocation.etcd]\nendpoints = []", "no address of etcd"),
+        ("[tollgate.revocation.etcd]\nendpoints = ['http://e']\nusername = 'u'", "its password"),
         ("[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\ncertificateAlias='wso2carbon'", "no keys"),
         (
             "[[enforcer.security.tokenService]]\nname='a'\nissuer='b'\njwksURL='c'\nalgorithms=['HS256']",

@@ -128,7 +128,7 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
     };
     let is_document = project.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
     let checked = if is_document && !project.is_dir() {
-        subscriptions::load(project).map(|_| Problems::new())
+        subscriptions::load(project).map(|document| document.warnings)
     } else {
         let files = folder::read(project, project);
         files.and_then(|files| compile(&files.without_top_folder(), &options)).map(|compiled| compiled.warnings)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_model::{Application, Credential, Cutoff, Subscription, Tier};
 
-use crate::model::{Expiry, Key, Subscribers};
+use crate::model::{Expiry, Key, Problems, Subscribers};
 
 /// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Document {
     pub cutoffs: Vec<(Key, Cutoff)>,
     /// Ids of tokens.
     pub revoked: Vec<(String, Expiry)>,
+    /// What is accepted, and has no effect.
+    pub warnings: Problems,
 }
 
 impl Document {

@@ -110,6 +110,9 @@ impl SubscriptionsFile {
             problems.error(("", ""), error.to_string(), "the file could not be read", "report this as a bug");
             Err(problems)
         })?;
+        for warning in &document.warnings {
+            tracing::warn!(%warning, "subscriptions file");
+        }
         self.world.update(|world| document.apply(&mut world.subscribers));
         Ok(())
     }

@@ -11,6 +11,7 @@ use tollgate_model::{
 use super::document::Document;
 use super::entries::{choice, list, moment, name, only, optional, positive, required};
 use crate::inputs::project::document::{Node, parse};
+use crate::inputs::project::unsupported::warn_unlimited;
 use crate::model::{Key, Problems};
 
 const KEY_TYPES: [(&str, KeyType); 2] = [("PRODUCTION", KeyType::Production), ("SANDBOX", KeyType::Sandbox)];
@@ -40,7 +41,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Document, Problems> {
     for token in list(&root, "revokedTokens", &mut problems) {
         reader.revoked(&token, &mut problems);
     }
-    if problems.has_errors() { Err(problems) } else { Ok(reader.document) }
+    if problems.has_errors() { Err(problems) } else { Ok(Document { warnings: problems, ..reader.document }) }
 }
 
 /// What was read so far.
@@ -75,6 +76,9 @@ impl Reader {
             Some(kind) => choice(&kind, &kinds, problems),
             None => Some(TierKind::Subscription),
         };
+        for limit in ["spikeArrest", "graphQL"].into_iter().filter_map(|member| node.get(member)) {
+            warn_unlimited(&limit, "this limit", problems);
+        }
         let stop = node.get("stopOnQuotaReach").map_or(Some(true), |stop| stop.boolean(problems));
         let spike_arrest = node.get("spikeArrest").and_then(|spike| {
             only(&spike, &["requests", "seconds"], problems);

@@ -23,12 +23,16 @@ use crate::model::Problems;
 const CHANNEL: [&str; 8] =
     ["publish", "subscribe", "parameters", "bindings", "description", "servers", "$ref", "deprecated"];
 
+/// Extensions that would have to be enforced, and that a tunnel has no place for.
+const FOREIGN: [&str; 3] = ["x-wso2-request-interceptor", "x-wso2-response-interceptor", "x-amzn-resource-name"];
+
 /// Reads a definition.
 pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problems: &mut Problems) -> Definition {
     if !is_version_2(root, problems) {
         return Definition::default();
     }
     vendor::check(root, Level::Api, problems);
+    vendor::refuse_foreign(root, &FOREIGN, problems);
     if root.get("x-wso2-http2-backend-enabled").and_then(|node| node.boolean(problems)) == Some(true) {
         refuse(root, "HTTP/2 towards the backends of a WebSocket API", problems);
     }
@@ -128,6 +132,7 @@ const GET: &str = "GET";
 
 fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, problems: &mut Problems) -> ResourcePlan {
     vendor::check(node, Level::Path, problems);
+    vendor::refuse_foreign(node, &FOREIGN, problems);
     for key in ["x-wso2-production-endpoints", "x-wso2-sandbox-endpoints", "$ref"] {
         if let Some(member) = node.get(key) {
             refuse(&member, &format!("{key} of a channel"), problems);
@@ -158,6 +163,7 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
 
 fn check_operation(node: &Node<'_>, problems: &mut Problems) {
     vendor::check(node, Level::Operation, problems);
+    vendor::refuse_foreign(node, &FOREIGN, problems);
     if disabled(node, problems) == Some(true) {
         node.warn(
             problems,

@@ -125,6 +125,8 @@ fn mistakes_are_reported() {
         (channel(json!({"publish": {"x-uri-mapping": "/{uri.var.other}"}})), &["no parameter \"other\""], &[]),
         (channel(json!({"publish": {"x-scopes": "read"}})), &["a list is expected"], &[]),
         (channel(json!({"publish": {"security": [{"oauth2": ["a"]}]}})), &["written as x-scopes"], &[]),
+        (channel(json!({"publish": {"x-amzn-resource-name": "arn:a"}})), &["x-amzn-resource-name"], &[]),
+        (json!({"x-wso2-request-interceptor": {}}), &["x-wso2-request-interceptor"], &[]),
         (channel(json!({"x-wso2-disable-security": "yes"})), &["true or false"], &[]),
     ] {
         check(&change, errors, warnings);

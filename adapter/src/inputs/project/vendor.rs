@@ -80,6 +80,16 @@ pub fn check(node: &Node<'_>, level: Level, problems: &mut Problems) {
     }
 }
 
+/// Refuses extensions that other kinds of APIs read and this one does not. Those that are refused anyway are left alone.
+pub fn refuse_foreign(node: &Node<'_>, keys: &[&str], problems: &mut Problems) {
+    for key in keys {
+        let read = EXTENSIONS.iter().any(|(name, _, treatment)| name == key && *treatment != Refused);
+        if let Some(member) = node.get(key).filter(|_| read) {
+            refuse(&member, &format!("the extension {key} in an API of this type"), problems);
+        }
+    }
+}
+
 fn treat(member: &Node<'_>, key: &str, here: bool, treatment: Treatment, problems: &mut Problems) {
     match treatment {
         Unread => {}

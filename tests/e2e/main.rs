@@ -16,6 +16,7 @@ mod apis;
 mod changes;
 mod configuration;
 mod credentials;
+mod graphql;
 mod hostile;
 mod issuers;
 mod lambda;

@@ -2,7 +2,7 @@
 
 use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
-use crate::stages::{authenticate, authorize, mediate};
+use crate::stages::{ask, authenticate, authorize, mediate};
 use crate::{Cx, Decision, Edits, Question, Reply};
 
 /// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
@@ -20,9 +20,9 @@ pub fn decide(cx: &Cx) -> Decision {
 
 /// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
 fn walk(cx: &Cx) -> Result<Edits, Halt> {
-    let admitted = admit::admit(cx)?;
+    let mut admitted = admit::admit(cx)?;
     let consent = admitted.consent(cx);
-    let outcome = walk_on(cx, &admitted).map_err(|halt| match halt {
+    let outcome = walk_on(cx, &mut admitted).map_err(|halt| match halt {
         Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
@@ -40,10 +40,11 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
     }
 }
 
-fn walk_on(cx: &Cx, admitted: &Admitted) -> Result<Edits, Halt> {
+fn walk_on(cx: &Cx, admitted: &mut Admitted) -> Result<Edits, Halt> {
     if !cx.callbacks.cover(admitted.callbacks()) {
         return Err(Rejection::CallbacksMissing.into());
     }
+    ask::ask(cx, admitted)?;
     let identity = authenticate::authenticate(cx, admitted)?;
     let permit = authorize::authorize(cx, admitted, &identity)?;
     mediate::mediate(cx, admitted, &permit)

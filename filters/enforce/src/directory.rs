@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tollgate_model::{Algorithm, Api, Callbacks, ClientCertificate, Issuer, Settings};
+use tollgate_model::{Algorithm, Api, ApiKind, Callbacks, ClientCertificate, Issuer, Settings};
 
 use crate::cors::CorsPolicy;
+use crate::graphql::CompiledGraphQl;
 use crate::resource::ResourceTable;
 use crate::stages::Subscribed;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
@@ -55,13 +56,14 @@ pub struct CompiledApi {
     pub(crate) resources: ResourceTable,
     /// Certificates of callers by their digest.
     pub(crate) certificates: HashMap<Box<str>, Rc<ClientCertificate>>,
+    pub(crate) graphql: Option<CompiledGraphQl>,
 }
 
 impl CompiledApi {
-    /// Compiles every template.
+    /// Compiles every template, and the digest of a GraphQL schema.
     ///
     /// # Errors
-    /// When a template is not one.
+    /// When a template is not one, or a GraphQL API has no whole digest.
     pub fn compile(api: Api) -> Result<Self, Invalid> {
         let resources = ResourceTable::compile(&api.resources)?;
         let cors = api.cors.as_ref().map(CorsPolicy::compile);
@@ -69,7 +71,11 @@ impl CompiledApi {
         let certificates = certificates
             .map(|certificate| (certificate.sha256.to_ascii_lowercase().into_boxed_str(), Rc::new(certificate.clone())))
             .collect();
-        Ok(Self { api, cors, resources, certificates })
+        let graphql = api.graphql.as_ref().map(CompiledGraphQl::compile).transpose()?;
+        if graphql.is_some() != (api.kind == ApiKind::GraphQl) {
+            return Err(Invalid("a GraphQL schema belongs to a GraphQL API, and to no other".to_owned()));
+        }
+        Ok(Self { api, cors, resources, certificates, graphql })
     }
 
     /// [`Api::id`].

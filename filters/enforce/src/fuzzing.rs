@@ -2,8 +2,9 @@
 //! for any input; a panic is a finding.
 #![allow(clippy::panic, reason = "a failed assertion is how a fuzzer reports")]
 
-use tollgate_model::{Issuer, JwkSet};
+use tollgate_model::{GraphQl, GraphQlArgument, GraphQlField, GraphQlType, Issuer, JwkSet};
 
+use crate::graphql;
 use crate::resource::{Reading, Template, is_plain, lenient};
 use crate::token::{Claims, Jws, VerificationKey};
 
@@ -49,5 +50,46 @@ pub fn path(data: &[u8]) {
         let mut expanded = Vec::new();
         template.expand(&captures, &mut expanded);
         assert!(template.matches(&expanded).is_some(), "what a template makes of a path it matches again");
+    }
+}
+
+/// The body of a request to a GraphQL API, in both forms.
+pub fn graphql(data: &[u8]) {
+    let Ok(schema) = graphql::CompiledGraphQl::compile(&digest()) else { panic!("the schema is good") };
+    for form in [graphql::Form::Json, graphql::Form::Raw] {
+        let Ok(posted) = graphql::read(form, data) else { continue };
+        let Ok(analysis) = graphql::analyse(&schema, &posted) else { continue };
+        assert!(!analysis.fields.is_empty(), "a query asks for something");
+        assert!(analysis.depth > 0);
+        assert_eq!(graphql::analyse(&schema, &posted), Ok(analysis), "the same again");
+    }
+    let _ = graphql::check_url(data);
+}
+
+fn digest() -> GraphQl {
+    let field = |name: &str, composite: Option<&str>, arguments: &[&str]| GraphQlField {
+        name: name.to_owned(),
+        composite: composite.map(str::to_owned),
+        arguments: arguments.iter().map(|name| GraphQlArgument { name: (*name).to_owned(), required: false }).collect(),
+        complexity: None,
+    };
+    let kind = |name: &str, possible: Option<&[&str]>, fields: Vec<GraphQlField>| GraphQlType {
+        name: name.to_owned(),
+        possible: possible.map(|list| list.iter().map(|name| (*name).to_owned()).collect()),
+        fields,
+    };
+    let fields = || vec![field("name", None, &[]), field("friends", Some("Hero"), &["first", "last", "limit"])];
+    GraphQl {
+        query: "Query".to_owned(),
+        mutation: Some("Mutation".to_owned()),
+        subscription: None,
+        types: vec![
+            kind("Query", None, vec![field("hero", Some("Hero"), &["first"]), field("any", Some("Any"), &[])]),
+            kind("Mutation", None, vec![field("make", Some("Human"), &["name"])]),
+            kind("Hero", Some(&["Human"]), fields()),
+            kind("Human", None, fields()),
+            kind("Any", Some(&["Human"]), Vec::new()),
+        ],
+        operations: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod decide;
 mod directory;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod graphql;
 mod headers;
 mod mock;
 mod query;

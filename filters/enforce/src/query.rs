@@ -37,7 +37,7 @@ fn is_named(pair: &[u8], name: &[u8]) -> bool {
 }
 
 /// As forms encode: `+` is a space.
-fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn form_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'+') {
         return percent_decoded(text);
     }

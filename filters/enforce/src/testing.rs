@@ -107,6 +107,7 @@ pub(crate) fn api() -> Api {
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         mutual_ssl: None,
+        graphql: None,
         production: Some(backend("prod", "/v2")),
         sandbox: None,
         cors: None,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MutualSsl, Security};
+use crate::{GraphQl, MutualSsl, Security};
 
 /// One API deployed on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Api {
     /// Cross-origin rules; none means that browsers of other origins get no consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// Operations and schema of a GraphQL API, whose only resource takes them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<GraphQl>,
     /// Resources in definition order; the filter sorts them into matching order.
     pub resources: Vec<Resource>,
 }

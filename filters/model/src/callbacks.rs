@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Api, Operation};
+use crate::{Api, ApiKind, Operation};
 
 /// Callbacks besides those for the headers of requests. Each costs every request of the gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,7 +80,8 @@ impl Api {
     /// What this operation of the API needs. The one place that says what needs what.
     #[must_use]
     pub fn callbacks_of(&self, _operation: &Operation) -> Callbacks {
-        Callbacks::NONE
+        // The operations of a GraphQL API are in the body.
+        Callbacks { request_body: self.kind == ApiKind::GraphQl, ..Callbacks::NONE }
     }
 
     /// What any of its operations needs.

@@ -12,6 +12,7 @@
 mod api;
 mod callbacks;
 pub mod contract;
+mod graphql;
 mod issuer;
 mod jwk;
 pub mod keys;
@@ -27,6 +28,7 @@ pub use api::{
     Secret,
 };
 pub use callbacks::Callbacks;
+pub use graphql::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};

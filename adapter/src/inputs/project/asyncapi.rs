@@ -55,6 +55,7 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
             Some(node) => cors::read(&node, problems),
             None => options.cors.clone(),
         },
+        graphql: None,
         resources: channels(root, frame, problems),
     }
 }

@@ -18,6 +18,7 @@ use super::definition::{self, Definition, Frame};
 use super::document::{Node, parse};
 use super::environments::{self, Targets};
 use super::files::ProjectFiles;
+use super::graphql;
 use super::metadata::{self, Metadata};
 use super::names;
 use super::options::CompileOptions;
@@ -59,9 +60,15 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             mocked: metadata.mocked,
             lambda: metadata.lambda.as_ref(),
         };
-        let definition = match metadata.kind {
-            ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
-            _ => read_definition(files, frame, options, &mut problems),
+        if metadata.graphql.is_none() && files.get(graphql::SCHEMA).is_some() {
+            let why = "type of api.yaml is not GRAPHQL";
+            let fix = "write type: GRAPHQL, or remove the file";
+            problems.warn((graphql::SCHEMA, ""), "the GraphQL schema is not read", why, fix);
+        }
+        let definition = match &metadata.graphql {
+            Some(facts) => graphql::read(files, &metadata, facts, options, &mut problems),
+            None if metadata.kind == ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
+            None => read_definition(files, frame, options, &mut problems),
         };
         let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
         let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
@@ -167,7 +174,6 @@ fn check_files(files: &ProjectFiles, problems: &mut Problems) {
             Some(("Endpoint-certificates", name)) if certificate && !certificates::is_certificate(name) => {
                 "a certificate of an interceptor"
             }
-            Some(("Definitions", name)) if name.ends_with(".graphql") => "a GraphQL schema",
             _ => continue,
         };
         refuse_file(path, what, problems);
@@ -262,6 +268,7 @@ fn merge(
         base_path,
         default_base_path,
         kind: metadata.kind,
+        graphql: definition.graphql,
         life_cycle: metadata.life_cycle,
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
         mutual_ssl: None,

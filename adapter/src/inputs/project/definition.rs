@@ -1,6 +1,6 @@
 //! The OpenAPI 3 or Swagger 2 definition: resources, and what `servers` and the vendor extensions say of the whole API.
 
-use tollgate_model::Cors;
+use tollgate_model::{Cors, GraphQl};
 
 use super::cors;
 use super::dialect::Dialect;
@@ -34,6 +34,8 @@ pub struct Definition {
     pub http2: bool,
     /// Cross-origin rules: of the extension, or else the gateway's own.
     pub cors: Option<Cors>,
+    /// The digest of a GraphQL schema, for APIs of that kind.
+    pub graphql: Option<GraphQl>,
     /// Resources, at least one unless an error was reported.
     pub resources: Vec<ResourcePlan>,
 }
@@ -75,6 +77,7 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
             Some(node) => cors::read(&node, problems),
             None => options.cors.clone(),
         },
+        graphql: None,
         resources: resources.read(problems),
     }
 }

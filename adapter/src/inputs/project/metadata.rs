@@ -5,6 +5,7 @@ use tollgate_model::{ApiKind, LifeCycle};
 use super::credentials::{self, Credentials};
 use super::document::Node;
 use super::endpoints::from_metadata;
+use super::graphql;
 use super::lambda::{self, LambdaAccess};
 use super::names;
 use super::options::CompileOptions;
@@ -28,6 +29,8 @@ pub struct Metadata {
     pub base_path: String,
     /// Its kind.
     pub kind: ApiKind,
+    /// What only GraphQL APIs say here.
+    pub graphql: Option<graphql::Facts>,
     /// State in the life cycle; prototyped endpoints count as that.
     pub life_cycle: LifeCycle,
     /// Header of the access token, in lower case.
@@ -94,6 +97,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
             .map_or_else(|| options.organization.clone(), str::to_owned),
         base_path: format!("{context}/{version}"),
         kind,
+        graphql: (kind == ApiKind::GraphQl).then(|| graphql::Facts::read(&data, problems)),
         life_cycle,
         authorization_header: optional(&data, "authorizationHeader", names::header, problems),
         default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
@@ -167,11 +171,11 @@ fn kind(data: &Node<'_>, problems: &mut Problems) -> ApiKind {
         None | Some("HTTP" | "") => {}
         Some("SOAP") => return ApiKind::Soap,
         Some("WS") => return ApiKind::WebSocket,
-        Some(kind @ "GRAPHQL") => refuse(&node, &format!("the API type {kind}"), problems),
+        Some("GRAPHQL") => return ApiKind::GraphQl,
         Some(kind) => node.error(
             problems,
             format!("{kind} is no type of API that a gateway serves"),
-            "only HTTP, SOAP and WS APIs can be deployed",
+            "only HTTP, GRAPHQL, SOAP and WS APIs can be deployed",
             "deploy an API of one of these types",
         ),
     }

@@ -19,6 +19,7 @@ pub(in crate::inputs) mod document;
 mod endpoints;
 mod environments;
 mod files;
+mod graphql;
 mod lambda;
 mod metadata;
 mod mock;

@@ -77,6 +77,11 @@ impl NamedSchemes {
         secured(self.requirements(), scopes)
     }
 
+    /// Security of an operation that no definition describes: access tokens, and API keys where they are named.
+    pub fn with_scopes(self, scopes: Vec<String>) -> Security {
+        secured(Self { oauth2: true, ..self }.requirements(), scopes)
+    }
+
     fn requirements(self) -> Vec<Requirement> {
         let token = self.oauth2.then_some(Requirement::TOKEN);
         let places =

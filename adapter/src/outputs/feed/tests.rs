@@ -25,6 +25,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         mutual_ssl: None,
+        graphql: None,
         production: None,
         sandbox: None,
         cors: None,

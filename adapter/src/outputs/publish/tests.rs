@@ -21,6 +21,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         life_cycle: LifeCycle::Published,
         authorization_header: None,
         mutual_ssl: None,
+        graphql: None,
         production: None,
         sandbox: None,
         cors: None,

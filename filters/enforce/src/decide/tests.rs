@@ -511,5 +511,6 @@ fn an_empty_backend_path_becomes_a_slash() {
 mod attacks;
 mod caches;
 mod credentials;
+mod graphql;
 mod kinds;
 mod subscriptions;

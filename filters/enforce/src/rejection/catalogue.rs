@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 20] = [
+pub const CATALOGUE: [&Entry; 23] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -32,6 +32,9 @@ pub const CATALOGUE: [&Entry; 20] = [
     &CALLBACKS_MISSING,
     &NOT_READY,
     &API_BLOCKED,
+    &INVALID_QUERY,
+    &QUERY_TOO_DEEP,
+    &QUERY_TOO_COMPLEX,
     &BAD_PREFERENCE,
     &NOT_MOCKED,
     &UNJUDGED,
@@ -152,6 +155,39 @@ pub(super) const API_BLOCKED: Entry = Entry {
     challenge: true,
     details: "tollgate_700700",
     meaning: "The API's life cycle state is BLOCKED.",
+};
+
+pub(super) const INVALID_QUERY: Entry = Entry {
+    code: "900422",
+    status: 400,
+    message: "INVALID QUERY",
+    description: "<what is wrong with it>",
+    challenge: false,
+    details: "tollgate_900422",
+    meaning: "The body of a request to a GraphQL API is no query that fits the schema, or comes in a form that is not read: \
+              the content type is neither application/json nor application/graphql, the body is compressed, members are \
+              unknown or there twice, or the URL holds a query.",
+};
+
+pub(super) const QUERY_TOO_DEEP: Entry = Entry {
+    code: "900820",
+    status: 400,
+    message: "QUERY TOO DEEP",
+    description: "[maximum query depth exceeded <depth> > <limit>]",
+    challenge: false,
+    details: "tollgate_900820",
+    meaning: "The fields of a GraphQL query are nested deeper than the caller's subscription allows.",
+};
+
+pub(super) const QUERY_TOO_COMPLEX: Entry = Entry {
+    code: "900821",
+    status: 400,
+    message: "QUERY TOO COMPLEX",
+    description: "[maximum query complexity exceeded <complexity> > <limit>]",
+    challenge: false,
+    details: "tollgate_900821",
+    meaning: "A GraphQL query weighs more than the caller's subscription allows. Its weight is made of the numbers given for \
+              `first`, `last` and `limit` and of the weights of the project's graphql-complexity file.",
 };
 
 pub(super) const BAD_PREFERENCE: Entry = Entry {

@@ -57,6 +57,22 @@ pub enum Rejection {
     BadPreference,
     /// A mocked operation has no example that fits, for this reason.
     NotMocked(String),
+    /// The body of a GraphQL request cannot be decided about, for this reason.
+    InvalidQuery(String),
+    /// A GraphQL query is nested deeper than the caller may.
+    QueryTooDeep {
+        /// Its depth.
+        depth: u32,
+        /// The greatest allowed.
+        limit: u32,
+    },
+    /// A GraphQL query weighs more than the caller may.
+    QueryTooComplex {
+        /// Its weight.
+        complexity: u64,
+        /// The greatest allowed.
+        limit: u32,
+    },
     /// The token holds none of the scopes of the resource with this path template.
     ScopeMissing(String),
 }
@@ -119,6 +135,9 @@ impl Rejection {
             Self::SubscriptionBlocked => &entries::SUBSCRIPTION_BLOCKED,
             Self::SubscriptionInactive => &entries::SUBSCRIPTION_INACTIVE,
             Self::NoCredentials | Self::InvalidCredentials(_) => &entries::INVALID_CREDENTIALS,
+            Self::InvalidQuery(_) => &entries::INVALID_QUERY,
+            Self::QueryTooDeep { .. } => &entries::QUERY_TOO_DEEP,
+            Self::QueryTooComplex { .. } => &entries::QUERY_TOO_COMPLEX,
             Self::BadPreference => &entries::BAD_PREFERENCE,
             Self::NotMocked(_) => &entries::NOT_MOCKED,
             Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
@@ -131,7 +150,11 @@ impl Rejection {
         let general = self.entry().description;
         match self {
             Self::InvalidCredentials(why) => format!("{}. {general}", why.text()),
-            Self::NotMocked(why) => why.clone(),
+            Self::NotMocked(why) | Self::InvalidQuery(why) => why.clone(),
+            Self::QueryTooDeep { depth, limit } => format!("[maximum query depth exceeded {depth} > {limit}]"),
+            Self::QueryTooComplex { complexity, limit } => {
+                format!("[maximum query complexity exceeded {complexity} > {limit}]")
+            }
             Self::ScopeMissing(template) => {
                 format!("User is NOT authorized to access the Resource: {template}. Scope validation failed.")
             }

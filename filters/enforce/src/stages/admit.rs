@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
 use tollgate_model::{ApiKind, Callbacks, LifeCycle, Operation, Settings};
 
+use super::ask::Asked;
 use crate::cors::Consent;
 use crate::decide::Halt;
 use crate::rejection::{self, Rejection};
@@ -26,12 +27,22 @@ pub(crate) struct Admitted<'c> {
     pub(super) captures: Captures<'c>,
     /// The query with its question mark, or nothing.
     pub(super) query: &'c [u8],
+    /// What a GraphQL request asks for, once its body has been looked at; nothing for any other API.
+    pub(super) asked: Option<Asked>,
 }
 
 impl Admitted<'_> {
     /// What the response tells the browser of a page of another origin.
     pub(crate) fn consent(&self, cx: &Cx) -> Consent {
         self.api.cors.as_ref().map(|cors| cors.consent(cx)).unwrap_or_default()
+    }
+
+    /// Operations that the request wants carried out, all of which must be allowed, with their names for messages.
+    pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &Operation)> {
+        let asked = self.asked.as_ref();
+        let only = asked.is_none().then(|| (self.resource.resource.template.as_str(), &*self.operation));
+        let several = asked.into_iter().flat_map(|asked| asked.operations.iter());
+        only.into_iter().chain(several.map(|(name, operation)| (name.as_str(), &**operation)))
     }
 
     /// The refusal, with all that the API could be convinced by.
@@ -73,7 +84,7 @@ pub(crate) fn admit<'c>(cx: &Cx<'c>) -> Result<Admitted<'c>, Halt> {
     }
     let operation = operation.ok_or_else(|| allowed_methods(&resource))?;
     check_upgrade(cx, api.api.kind)?;
-    Ok(Admitted { settings, api, resource, operation, captures, query })
+    Ok(Admitted { settings, api, resource, operation, captures, query, asked: None })
 }
 
 /// Only a WebSocket API is a tunnel, and it is nothing else. Envoy takes `upgrade` away from requests that do not ask for

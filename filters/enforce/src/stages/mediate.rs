@@ -39,6 +39,10 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
     if let Some(mock) = &admitted.operation.mock {
         return Err(Halt::Reply(mock::answer(cx, mock)?));
     }
+    // What was never looked into must not get through.
+    if admitted.api.graphql.is_some() && admitted.asked.is_none() {
+        return Err(Rejection::Unreadable.into());
+    }
     let backend = choose(admitted, permit)?;
     let mut edits = Edits { path: rewritten(cx, admitted, backend), ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
@@ -124,8 +128,8 @@ fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Option<Vec<u8>>
     let mut path = backend.base_path.clone().into_bytes();
     match (&admitted.resource.uri_mapping, admitted.api.api.kind) {
         (Some(mapping), ApiKind::WebSocket) => mapping.expand(&admitted.captures, &query(admitted), &mut path),
-        // The name of a channel is the gateway's; the backend has one path for all that are not mapped.
-        (None, ApiKind::WebSocket) => rest_of_path(admitted, &mut path),
+        // The name of a channel is the gateway's; the backend has one path for all that are not mapped. So has GraphQL.
+        (_, ApiKind::WebSocket | ApiKind::GraphQl) => rest_of_path(admitted, &mut path),
         _ => {
             admitted.resource.template.expand(&admitted.captures, &mut path);
             rest_of_path(admitted, &mut path);

@@ -16,6 +16,7 @@ use crate::{
     Application, Credential, Cutoff, CutoffKind, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState,
     Tier, TierKind,
 };
+use crate::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/wire/golden").join(name);
@@ -49,6 +50,7 @@ fn api() -> Api {
         life_cycle: LifeCycle::Published,
         authorization_header: Some("x-token".to_owned()),
         mutual_ssl: None,
+        graphql: None,
         production: Some(backend("prod")),
         sandbox: None,
         cors: None,
@@ -109,6 +111,42 @@ fn shard(table: Table, key: &[u8], value: &impl serde::Serialize) -> Vec<u8> {
     Shard { slot: table.slot(key), entries: vec![entry] }.encode().unwrap()
 }
 
+fn api_with_a_schema() -> Api {
+    let field = |name: &str, composite: Option<&str>| GraphQlField {
+        name: name.to_owned(),
+        composite: composite.map(str::to_owned),
+        arguments: Vec::new(),
+        complexity: None,
+    };
+    let found = GraphQlField {
+        arguments: [("id", true), ("first", false)]
+            .map(|(name, required)| GraphQlArgument { name: name.to_owned(), required })
+            .to_vec(),
+        complexity: Some(3),
+        ..field("found", Some("Found"))
+    };
+    let one = |name: &str, possible: Option<&[&str]>, fields: Vec<GraphQlField>| GraphQlType {
+        name: name.to_owned(),
+        possible: possible.map(|list| list.iter().map(|name| (*name).to_owned()).collect()),
+        fields,
+    };
+    let security = Security::OAuth2 { scopes: vec!["read".to_owned()] };
+    let operation = Operation { method: "QUERY".to_owned(), security, mock: None };
+    let graphql = GraphQl {
+        query: "Query".to_owned(),
+        mutation: None,
+        subscription: Some("Events".to_owned()),
+        types: vec![
+            one("Query", None, vec![found]),
+            one("Found", Some(&["Pizza"]), Vec::new()),
+            one("Pizza", None, vec![field("name", None)]),
+            one("Events", None, vec![field("sold", Some("Pizza"))]),
+        ],
+        operations: vec![GraphQlOperation { field: "found".to_owned(), kind: GraphQlKind::Query, operation }],
+    };
+    Api { kind: ApiKind::GraphQl, graphql: Some(graphql), ..api() }
+}
+
 /// The golden shard holds exactly this value, and today's build writes exactly the golden bytes.
 #[track_caller]
 fn check<T>(name: &str, table: Table, key: &[u8], value: &T)
@@ -144,6 +182,7 @@ fn golden_shards() {
         ..Settings::default()
     };
     check("settings_credentials.v2.bin", Table::Settings, b"", &settings);
+    check("api_graphql.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_a_schema());
     check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
     check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
 }

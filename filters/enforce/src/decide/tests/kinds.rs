@@ -3,6 +3,7 @@
 use tollgate_model::{Api, ApiKind, Settings};
 
 use super::*;
+use crate::graphql::testing::graphql_digest;
 use crate::testing::{operation, resource};
 
 const UPGRADE: (&str, &str) = ("upgrade", "websocket");
@@ -62,7 +63,8 @@ fn a_channel_is_opened_by_an_upgrade() {
 fn nothing_but_a_websocket_api_becomes_a_tunnel() {
     let bearer = format!("Bearer {}", token(json!({})));
     for kind in [ApiKind::Http, ApiKind::Soap, ApiKind::GraphQl] {
-        let directory = TestDirectory::new(Api { kind, ..api() });
+        let graphql = (kind == ApiKind::GraphQl).then(graphql_digest);
+        let directory = TestDirectory::new(Api { kind, graphql, ..api() });
         for upgrade in ["websocket", "WebSocket", "h2c", "TLS/1.2", ""] {
             let headers = [("upgrade", upgrade), ("authorization", &bearer)];
             assert_eq!(outcome(&directory, "GET /pets/1.0/pet/5", &headers), REFUSED, "{kind:?} {upgrade}");

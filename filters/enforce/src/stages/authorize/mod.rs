@@ -1,4 +1,4 @@
-//! Whether the caller may do this: subscription, life cycle of the API, scopes.
+//! Whether the caller may do this: subscription, life cycle of the API, scopes, and limits of GraphQL queries.
 
 mod subscription;
 
@@ -9,6 +9,7 @@ use super::admit::Admitted;
 use super::authenticate::Identity;
 use crate::Cx;
 use crate::decide::Halt;
+use crate::graphql;
 use crate::rejection::Rejection;
 use crate::token::KeyType;
 
@@ -30,11 +31,17 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
     }
     // Scopes are asked of access tokens only.
     if let Identity::Bearer(token) = identity {
-        let scopes = admitted.operation.security.scopes();
         let held = &token.claims.scopes;
-        if !scopes.is_empty() && !scopes.iter().any(|scope| held.contains(scope)) {
-            return Err(Rejection::ScopeMissing(admitted.resource.resource.template.clone()).into());
+        for (name, operation) in admitted.operations() {
+            let scopes = operation.security.scopes();
+            if !scopes.is_empty() && !scopes.iter().any(|scope| held.contains(scope)) {
+                return Err(Rejection::ScopeMissing(name.to_owned()).into());
+            }
         }
+    }
+    // Callers without a subscription have no limits of their own.
+    if let (Some(asked), Some(subscribed)) = (&admitted.asked, &subscribed) {
+        graphql::check_limits(subscribed.tier.graphql, &asked.analysis)?;
     }
     let key_type = identity.token().map(|token| subscription::key_type(&token.claims, subscribed.as_ref()));
     Ok(Permit { key_type, subscribed })

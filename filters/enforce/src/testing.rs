@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tollgate_model::{
-    Algorithm, Api, ApiKind, Application, Backend, Credential, Cutoff, CutoffKind, Issuer, Jwk, JwkSet, LifeCycle,
-    Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
+    Algorithm, Api, ApiKind, Application, Backend, Credential, Cutoff, CutoffKind, Interceptors, Issuer, Jwk, JwkSet,
+    LifeCycle, Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
 use crate::token::{Claims, Jws, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken};
@@ -73,7 +73,7 @@ impl Connection for TestConnection {
 }
 
 pub(crate) fn operation(method: &str, security: Security) -> Operation {
-    Operation { method: method.to_owned(), security, mock: None }
+    Operation { method: method.to_owned(), security, mock: None, interceptors: Interceptors::default() }
 }
 
 pub(crate) fn token_with(scopes: &[&str]) -> Security {
@@ -108,6 +108,7 @@ pub(crate) fn api() -> Api {
         authorization_header: None,
         mutual_ssl: None,
         graphql: None,
+        endpoints: Vec::new(),
         production: Some(backend("prod", "/v2")),
         sandbox: None,
         cors: None,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GraphQl, MutualSsl, Security};
+use crate::{GraphQl, Interceptors, MutualSsl, NamedEndpoint, Security};
 
 /// One API deployed on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Api {
     /// Operations and schema of a GraphQL API, whose only resource takes them all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphql: Option<GraphQl>,
+    /// Backends to which interceptors may send requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<NamedEndpoint>,
     /// Resources in definition order; the filter sorts them into matching order.
     pub resources: Vec<Resource>,
 }
@@ -55,8 +58,11 @@ pub struct Api {
 impl Api {
     /// The lowest [`crate::SCHEMA`] of a filter that may serve it: one that would ignore a part of it must not.
     #[must_use]
-    pub const fn needs(&self) -> u16 {
+    pub fn needs(&self) -> u16 {
+        let mut operations = self.resources.iter().flat_map(|resource| &resource.operations);
         match self.kind {
+            // Requests would reach the backend unchanged, and unseen by who is to see them.
+            _ if operations.any(|operation| !operation.interceptors.is_empty()) => 2,
             // Callers without a certificate would get in.
             _ if self.mutual_ssl.is_some() => 2,
             ApiKind::Http | ApiKind::Soap => 1,
@@ -221,6 +227,9 @@ pub struct Operation {
     /// Where the answer comes from, when it does not come from a backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<Mock>,
+    /// Services that may change its requests and responses.
+    #[serde(default, skip_serializing_if = "Interceptors::is_empty")]
+    pub interceptors: Interceptors,
 }
 
 /// Examples that stand in for a backend (`endpointImplementationType: MOCKED_OAS`).

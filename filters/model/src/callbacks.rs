@@ -79,9 +79,10 @@ impl Callbacks {
 impl Api {
     /// What this operation of the API needs. The one place that says what needs what.
     #[must_use]
-    pub fn callbacks_of(&self, _operation: &Operation) -> Callbacks {
+    pub fn callbacks_of(&self, operation: &Operation) -> Callbacks {
         // The operations of a GraphQL API are in the body.
-        Callbacks { request_body: self.kind == ApiKind::GraphQl, ..Callbacks::NONE }
+        let own = Callbacks { request_body: self.kind == ApiKind::GraphQl, ..Callbacks::NONE };
+        own.and(operation.interceptors.callbacks())
     }
 
     /// What any of its operations needs.

@@ -13,6 +13,7 @@ mod api;
 mod callbacks;
 pub mod contract;
 mod graphql;
+mod interceptor;
 mod issuer;
 mod jwk;
 pub mod keys;
@@ -29,6 +30,7 @@ pub use api::{
 };
 pub use callbacks::Callbacks;
 pub use graphql::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
+pub use interceptor::{Include, Interceptor, Interceptors, NamedEndpoint};
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};

@@ -5,7 +5,7 @@
 //! something, `publish` wins, as in the original.
 
 use serde_json::Value;
-use tollgate_model::{Operation, Security};
+use tollgate_model::{Interceptors, Operation, Security};
 
 use super::cors;
 use super::definition::{Definition, Frame, base_path, header_name};
@@ -158,7 +158,8 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
     } else {
         frame.security.security(scopes.into_iter().map(str::to_owned).collect())
     };
-    let operations = vec![Operation { method: GET.to_owned(), security, mock: None }];
+    let operations =
+        vec![Operation { method: GET.to_owned(), security, mock: None, interceptors: Interceptors::default() }];
     ResourcePlan { template, production: None, sandbox: None, uri_mapping, operations }
 }
 

@@ -275,6 +275,7 @@ fn merge(
         production: None,
         sandbox: None,
         cors: definition.cors,
+        endpoints: Vec::new(),
         resources: Vec::new(),
     };
     Blueprint {

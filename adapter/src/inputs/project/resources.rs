@@ -1,6 +1,6 @@
 //! Paths of a definition and their operations: who may call them, and where the answer comes from.
 
-use tollgate_model::Operation;
+use tollgate_model::{Interceptors, Operation};
 
 use super::definition::Frame;
 use super::dialect::Dialect;
@@ -131,7 +131,12 @@ impl<'d, 'v> Resources<'d, 'v> {
                     lambda::check_unused(&member, problems);
                 }
                 nodes.push(member.clone());
-                operations.push(Operation { method: key.to_ascii_uppercase(), security, mock });
+                operations.push(Operation {
+                    method: key.to_ascii_uppercase(),
+                    security,
+                    mock,
+                    interceptors: Interceptors::default(),
+                });
             } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
                 let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");
                 member.error(

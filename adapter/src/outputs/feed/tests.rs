@@ -26,6 +26,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         authorization_header: None,
         mutual_ssl: None,
         graphql: None,
+        endpoints: Vec::new(),
         production: None,
         sandbox: None,
         cors: None,

@@ -22,6 +22,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         authorization_header: None,
         mutual_ssl: None,
         graphql: None,
+        endpoints: Vec::new(),
         production: None,
         sandbox: None,
         cors: None,

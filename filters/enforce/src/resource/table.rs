@@ -109,13 +109,17 @@ fn order(template: &str) -> (bool, bool, String) {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_model::Security;
+    use tollgate_model::{Interceptors, Security};
 
     use super::*;
 
     fn resource(template: &str, methods: &[&str]) -> Resource {
-        let operation =
-            |method: &&str| Operation { method: (*method).to_owned(), security: Security::Unsecured, mock: None };
+        let operation = |method: &&str| Operation {
+            method: (*method).to_owned(),
+            security: Security::Unsecured,
+            mock: None,
+            interceptors: Interceptors::default(),
+        };
         Resource {
             template: template.to_owned(),
             production: None,

@@ -17,6 +17,7 @@ use crate::{
     Tier, TierKind,
 };
 use crate::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
+use crate::{Include, Interceptor, Interceptors, NamedEndpoint};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/wire/golden").join(name);
@@ -37,7 +38,12 @@ fn backend(cluster: &str) -> Backend {
 }
 
 fn api() -> Api {
-    let operation = |method: &str, security| Operation { method: method.to_owned(), security, mock: None };
+    let operation = |method: &str, security| Operation {
+        method: method.to_owned(),
+        security,
+        mock: None,
+        interceptors: Interceptors::default(),
+    };
     Api {
         id: "111".to_owned(),
         name: "Pizza".to_owned(),
@@ -51,6 +57,7 @@ fn api() -> Api {
         authorization_header: Some("x-token".to_owned()),
         mutual_ssl: None,
         graphql: None,
+        endpoints: Vec::new(),
         production: Some(backend("prod")),
         sandbox: None,
         cors: None,
@@ -65,6 +72,27 @@ fn api() -> Api {
             ],
         }],
     }
+}
+
+fn api_with_interceptors() -> Api {
+    let mut api = api();
+    let interceptor = |includes: &[Include]| Interceptor {
+        cluster: "interceptor".to_owned(),
+        authority: "service:8443".to_owned(),
+        timeout_ms: 2000,
+        includes: includes.to_vec(),
+    };
+    api.resources[0].operations[1].interceptors = Interceptors {
+        request: Some(interceptor(&[Include::RequestHeaders, Include::RequestBody])),
+        response: Some(interceptor(&[Include::ResponseBody, Include::InvocationContext])),
+    };
+    api.endpoints = vec![NamedEndpoint { name: "other".to_owned(), backend: backend("other") }];
+    api
+}
+
+#[test]
+fn a_filter_that_does_not_know_interceptors_must_not_serve_who_has_them() {
+    assert_eq!(api_with_interceptors().needs(), 2);
 }
 
 /// Every kind of credentials.
@@ -131,7 +159,8 @@ fn api_with_a_schema() -> Api {
         fields,
     };
     let security = Security::OAuth2 { scopes: vec!["read".to_owned()] };
-    let operation = Operation { method: "QUERY".to_owned(), security, mock: None };
+    let operation =
+        Operation { method: "QUERY".to_owned(), security, mock: None, interceptors: Interceptors::default() };
     let graphql = GraphQl {
         query: "Query".to_owned(),
         mutation: None,
@@ -183,6 +212,7 @@ fn golden_shards() {
     };
     check("settings_credentials.v2.bin", Table::Settings, b"", &settings);
     check("api_graphql.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_a_schema());
+    check("api_interceptors.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_interceptors());
     check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
     check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
 }

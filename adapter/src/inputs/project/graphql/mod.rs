@@ -7,7 +7,7 @@ mod complexity;
 mod operations;
 mod schema;
 
-use tollgate_model::{Cors, GraphQl, Operation};
+use tollgate_model::{Cors, GraphQl, Interceptors, Operation};
 
 use super::cors;
 use super::definition::Definition;
@@ -63,7 +63,12 @@ pub fn read(
             "set endpointImplementationType to ENDPOINT and name a backend",
         );
     }
-    let post = Operation { method: "POST".to_owned(), security: metadata.security.with_scopes(Vec::new()), mock: None };
+    let post = Operation {
+        method: "POST".to_owned(),
+        security: metadata.security.with_scopes(Vec::new()),
+        mock: None,
+        interceptors: Interceptors::default(),
+    };
     Definition {
         cors: facts.cors.clone().unwrap_or_else(|| options.cors.clone()),
         resources: vec![ResourcePlan {

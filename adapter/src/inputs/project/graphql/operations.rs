@@ -1,6 +1,6 @@
 //! The operations of api.yaml: which fields of the root types are exposed, and to whom.
 
-use tollgate_model::{GraphQl, GraphQlKind, GraphQlOperation, Operation, Security};
+use tollgate_model::{GraphQl, GraphQlKind, GraphQlOperation, Interceptors, Operation, Security};
 
 use super::super::document::Node;
 use super::super::security::NamedSchemes;
@@ -88,7 +88,8 @@ pub fn expose(announced: &[Announced], named: NamedSchemes, graphql: &mut GraphQ
             continue;
         }
         let security = if one.unsecured { Security::Unsecured } else { named.with_scopes(one.scopes.clone()) };
-        let operation = Operation { method: verb.to_owned(), security, mock: None };
+        let operation =
+            Operation { method: verb.to_owned(), security, mock: None, interceptors: Interceptors::default() };
         graphql.operations.push(GraphQlOperation { field: one.field.clone(), kind: one.kind, operation });
     }
 }

@@ -22,6 +22,7 @@ mod issuers;
 mod lambda;
 mod origins;
 mod outages;
+mod policies;
 mod projects;
 mod refusals;
 mod requests;

@@ -18,6 +18,14 @@ const SAMPLE_BACKEND: &str = "http://127.0.0.1:8080";
 /// # Errors
 /// When the folder cannot be read.
 pub fn sample(name: &str, backend: &str) -> Result<Vec<u8>> {
+    sample_with(name, backend, &[])
+}
+
+/// The same, with further texts replaced by others.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn sample_with(name: &str, backend: &str, replaced: &[(&str, &str)]) -> Result<Vec<u8>> {
     let folder = locate::root().join("tests/projects").join(name);
     let mut files = BTreeMap::new();
     read_folder(&folder, name, &mut files)?;
@@ -27,7 +35,8 @@ pub fn sample(name: &str, backend: &str) -> Result<Vec<u8>> {
             // Swagger 2 writes the host without a scheme.
             let [sample, real] =
                 [SAMPLE_BACKEND, backend].map(|url| url.split_once("://").map_or(url, |(_, host)| host));
-            *content = text.replace(sample, real).into_bytes();
+            let text = text.replace(sample, real);
+            *content = replaced.iter().fold(text, |text, (from, to)| text.replace(from, to)).into_bytes();
         }
     }
     archive(&files)

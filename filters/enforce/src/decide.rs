@@ -1,5 +1,6 @@
 //! The request's way, in one screen.
 
+use crate::policy::{self, Caller};
 use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
 use crate::stages::{ask, authenticate, authorize, mediate};
@@ -47,6 +48,7 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted) -> Result<Edits, Halt> {
     ask::ask(cx, admitted)?;
     let identity = authenticate::authenticate(cx, admitted)?;
     let permit = authorize::authorize(cx, admitted, &identity)?;
+    policy::consult(cx, admitted, &Caller { identity: &identity, permit: &permit })?;
     mediate::mediate(cx, admitted, &permit)
 }
 

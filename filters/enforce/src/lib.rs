@@ -20,6 +20,7 @@ pub mod fuzzing;
 pub mod graphql;
 mod headers;
 mod mock;
+mod policy;
 mod query;
 pub mod rejection;
 pub mod resource;

@@ -31,7 +31,8 @@ fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.strip_prefix(b"?").into_iter().flat_map(|query| query.split(|byte| *byte == b'&'))
 }
 
-fn is_named(pair: &[u8], name: &[u8]) -> bool {
+/// Whether the name of the parameter, decoded, is this one.
+pub(crate) fn is_named(pair: &[u8], name: &[u8]) -> bool {
     let written = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
     form_decoded(written).as_ref() == name
 }

@@ -73,7 +73,7 @@ impl Connection for TestConnection {
 }
 
 pub(crate) fn operation(method: &str, security: Security) -> Operation {
-    Operation { method: method.to_owned(), security, mock: None, interceptors: Interceptors::default() }
+    Operation { method: method.to_owned(), security, mock: None, interceptors: Interceptors::default(), policies: None }
 }
 
 pub(crate) fn token_with(scopes: &[&str]) -> Security {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GraphQl, Interceptors, MutualSsl, NamedEndpoint, Security};
+use crate::{GraphQl, Interceptors, MutualSsl, NamedEndpoint, Policies, Security};
 
 /// One API deployed on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +59,24 @@ impl Api {
     /// The lowest [`crate::SCHEMA`] of a filter that may serve it: one that would ignore a part of it must not.
     #[must_use]
     pub fn needs(&self) -> u16 {
-        let mut operations = self.resources.iter().flat_map(|resource| &resource.operations);
         match self.kind {
             // Requests would reach the backend unchanged, and unseen by who is to see them.
-            _ if operations.any(|operation| !operation.interceptors.is_empty()) => 2,
+            _ if self.operations().any(|operation| !operation.interceptors.is_empty()) => 2,
             // Callers without a certificate would get in.
             _ if self.mutual_ssl.is_some() => 2,
+            // Nobody would ask the policy agent.
+            _ if self.operations().any(|operation| operation.policies.is_some()) => 2,
             ApiKind::Http | ApiKind::Soap => 1,
             // Served as HTTP, the first would be authorised by its path alone, and the second would not be a tunnel.
             ApiKind::GraphQl | ApiKind::WebSocket => 2,
         }
+    }
+}
+
+impl Api {
+    /// All operations of all resources.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.resources.iter().flat_map(|resource| &resource.operations)
     }
 }
 
@@ -230,6 +238,9 @@ pub struct Operation {
     /// Services that may change its requests and responses.
     #[serde(default, skip_serializing_if = "Interceptors::is_empty")]
     pub interceptors: Interceptors,
+    /// What it does with requests and responses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<Policies>,
 }
 
 /// Examples that stand in for a backend (`endpointImplementationType: MOCKED_OAS`).

@@ -80,8 +80,12 @@ impl Api {
     /// What this operation of the API needs. The one place that says what needs what.
     #[must_use]
     pub fn callbacks_of(&self, operation: &Operation) -> Callbacks {
-        // The operations of a GraphQL API are in the body.
-        let own = Callbacks { request_body: self.kind == ApiKind::GraphQl, ..Callbacks::NONE };
+        let own = Callbacks {
+            // The operations of a GraphQL API are in the body.
+            request_body: self.kind == ApiKind::GraphQl,
+            response_headers: operation.policies.as_ref().is_some_and(|policies| !policies.response.is_empty()),
+            ..Callbacks::NONE
+        };
         own.and(operation.interceptors.callbacks())
     }
 

@@ -17,6 +17,7 @@ mod interceptor;
 mod issuer;
 mod jwk;
 pub mod keys;
+mod policy;
 mod revocation;
 mod security;
 mod settings;
@@ -33,6 +34,7 @@ pub use graphql::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOp
 pub use interceptor::{Include, Interceptor, Interceptors, NamedEndpoint};
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
+pub use policy::{HeaderPolicy, OpaPolicy, Policies, RequestPolicy};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
 pub use settings::{CertificateSource, Settings};

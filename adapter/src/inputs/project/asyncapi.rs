@@ -158,8 +158,13 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
     } else {
         frame.security.security(scopes.into_iter().map(str::to_owned).collect())
     };
-    let operations =
-        vec![Operation { method: GET.to_owned(), security, mock: None, interceptors: Interceptors::default() }];
+    let operations = vec![Operation {
+        method: GET.to_owned(),
+        security,
+        mock: None,
+        interceptors: Interceptors::default(),
+        policies: None,
+    }];
     ResourcePlan { template, production: None, sandbox: None, uri_mapping, operations }
 }
 

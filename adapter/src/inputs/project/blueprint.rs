@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use tollgate_model::{Api, Backend, Resource};
+use tollgate_model::{Api, Backend, Operation, RequestPolicy, Resource};
 
 use super::names;
+use super::policies::PolicyService;
 use super::resources::ResourcePlan;
 use super::upstream::Upstream;
 use crate::model::{Cluster, Deployment};
@@ -22,6 +23,8 @@ pub struct Blueprint {
     pub sandbox: Option<Upstream>,
     /// Resources.
     pub resources: Vec<ResourcePlan>,
+    /// What policies of operations call.
+    pub services: Vec<PolicyService>,
 }
 
 const PRODUCTION: &str = "clusterProd";
@@ -44,10 +47,11 @@ impl Blueprint {
                     production,
                     sandbox,
                     uri_mapping: plan.uri_mapping.clone(),
-                    operations: plan.operations.clone(),
+                    operations: plan.operations.iter().map(|operation| clusters.operation(operation)).collect(),
                 }
             })
             .collect();
+        clusters.services();
         let clusters = clusters.list;
         let api = Api { virtual_host: virtual_host.to_owned(), production, sandbox, resources, ..self.api.clone() };
         let api_type = api.kind.name().to_owned();
@@ -79,10 +83,37 @@ impl Clusters<'_> {
         (first, second)
     }
 
-    fn backend(&mut self, upstream: &Upstream, prefix: &str, resource: Option<&str>) -> Backend {
+    fn name(&self, prefix: &str) -> String {
         let api = &self.blueprint.api;
         let title = api.name.replace(' ', "");
-        let mut name = format!("{}_{prefix}_{}_{title}{}", api.organization, self.virtual_host, api.version);
+        format!("{}_{prefix}_{}_{title}{}", api.organization, self.virtual_host, api.version)
+    }
+
+    /// The operation with the names of clusters in the place of their prefixes.
+    fn operation(&self, plan: &Operation) -> Operation {
+        let mut operation = plan.clone();
+        for policy in operation.policies.iter_mut().flat_map(|policies| &mut policies.request) {
+            if let RequestPolicy::Opa(policy) = policy {
+                policy.cluster = self.name(&policy.cluster);
+            }
+        }
+        operation
+    }
+
+    fn services(&mut self) {
+        for service in &self.blueprint.services {
+            self.list.push(Cluster {
+                name: self.name(&service.prefix),
+                endpoints: vec![service.endpoint.clone()],
+                http2: false,
+                circuit_breakers: service.circuit_breakers,
+                lambda: None,
+            });
+        }
+    }
+
+    fn backend(&mut self, upstream: &Upstream, prefix: &str, resource: Option<&str>) -> Backend {
+        let mut name = self.name(prefix);
         if let Some(resource) = resource {
             name.push_str(&format!("_{resource}0"));
         }

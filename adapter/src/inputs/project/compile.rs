@@ -22,6 +22,7 @@ use super::graphql;
 use super::metadata::{self, Metadata};
 use super::names;
 use super::options::CompileOptions;
+use super::policies;
 use super::unsupported::refuse_file;
 use super::upstream::Upstream;
 use crate::model::Problems;
@@ -95,7 +96,12 @@ fn read_metadata(files: &ProjectFiles, options: &CompileOptions, problems: &mut 
         return None;
     };
     let document = parse(file, bytes, problems)?;
-    metadata::read(&Node::root(file, &document), options, problems)
+    let root = Node::root(file, &document);
+    let mut metadata = metadata::read(&root, options, problems)?;
+    if let Some(data) = root.get("data").filter(|_| metadata.kind == ApiKind::Http) {
+        metadata.policies = policies::read(files, &data, problems);
+    }
+    Some(metadata)
 }
 
 fn read_definition(
@@ -232,6 +238,7 @@ fn merge(
 ) -> Blueprint {
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
+    metadata.policies.join(&mut definition.resources, problems);
     let (mut production, mut sandbox) = backends(&metadata, &definition);
     if !metadata.mocked && metadata.lambda.is_none() {
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
@@ -284,6 +291,7 @@ fn merge(
         production,
         sandbox: sandbox.filter(|_| !prototyped),
         resources: definition.resources,
+        services: metadata.policies.services,
     }
 }
 

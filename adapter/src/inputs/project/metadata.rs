@@ -9,6 +9,7 @@ use super::graphql;
 use super::lambda::{self, LambdaAccess};
 use super::names;
 use super::options::CompileOptions;
+use super::policies::Planned;
 use super::security::NamedSchemes;
 use super::unsupported::{did_you_mean, refuse, warn_unknown, warn_unlimited};
 use super::upstream::Upstream;
@@ -43,6 +44,8 @@ pub struct Metadata {
     pub cors: Option<bool>,
     /// Operations that ask for scopes: JSON pointer, method, path template.
     pub scoped: Vec<(String, String, String)>,
+    /// Policies of operations. Filled in by the caller, who has the files.
+    pub policies: Planned,
     /// Whether examples of the definition stand in for backends.
     pub mocked: bool,
     /// How functions of AWS Lambda are called, when they are the backends.
@@ -66,7 +69,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
     };
     let kind = kind(&data, problems);
     let mocked = is_mocked(&data, problems);
-    check_policies(&data, problems);
+    check_policies(&data, kind, problems);
     let name = required(&data, "name", names::name, problems);
     let version = required(&data, "version", names::version, problems);
     if !names::can_be_undeployed(name, version) {
@@ -107,6 +110,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
             .and_then(|cors| cors.get("corsConfigurationEnabled"))
             .and_then(|enabled| enabled.boolean(problems)),
         scoped: scoped(&data, problems),
+        policies: Planned::default(),
         mocked,
         lambda: config.as_ref().and_then(|config| LambdaAccess::read(config, options, problems)),
         production: side("production", problems),
@@ -200,7 +204,7 @@ fn is_mocked(data: &Node<'_>, problems: &mut Problems) -> bool {
 }
 
 /// Policies on operations or on the whole API, scopes that only api.yaml names, and limits.
-fn check_policies(data: &Node<'_>, problems: &mut Problems) {
+fn check_policies(data: &Node<'_>, kind: ApiKind, problems: &mut Problems) {
     if let Some(tier) = data.get("apiThrottlingPolicy").filter(|tier| tier.value() != "") {
         warn_unlimited(&tier, "the tier of apiThrottlingPolicy", problems);
     }
@@ -208,7 +212,8 @@ fn check_policies(data: &Node<'_>, problems: &mut Problems) {
     lists.extend(data.get("apiPolicies"));
     let mut limited = false;
     for operation in data.get("operations").map(|list| list.items(problems)).unwrap_or_default() {
-        lists.extend(operation.get("operationPolicies"));
+        // Those of HTTP APIs are read with the files that belong to them.
+        lists.extend(operation.get("operationPolicies").filter(|_| kind != ApiKind::Http));
         limited |=
             operation.get("throttlingPolicy").is_some_and(|tier| tier.value() != "Unlimited" && tier.value() != "");
     }

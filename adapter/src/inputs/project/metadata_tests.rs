@@ -85,7 +85,7 @@ fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
         (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),
         (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &["not applied"]),
         (
-            json!({"operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),
+            json!({"type": "SOAP", "operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),
             &["policy of the request flow"],
         ),
         (json!({"endpointConfig": {"endpoint_type": "awslambda"}}), &["AWS Lambda"]),

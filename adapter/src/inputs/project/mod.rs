@@ -26,6 +26,7 @@ mod mock;
 pub mod names;
 mod options;
 mod overrides;
+mod policies;
 mod resources;
 mod security;
 mod strict_json;

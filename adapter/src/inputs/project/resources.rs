@@ -136,6 +136,7 @@ impl<'d, 'v> Resources<'d, 'v> {
                     security,
                     mock,
                     interceptors: Interceptors::default(),
+                    policies: None,
                 });
             } else if !key.starts_with("x-") && !PATH_ITEM.contains(&key) {
                 let fix = did_you_mean(key, METHODS.into_iter().chain(PATH_ITEM)).unwrap_or("a method in lower case");

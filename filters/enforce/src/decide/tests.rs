@@ -513,4 +513,5 @@ mod caches;
 mod credentials;
 mod graphql;
 mod kinds;
+mod policies;
 mod subscriptions;

@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 23] = [
+pub const CATALOGUE: [&Entry; 26] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -45,6 +45,9 @@ pub const CATALOGUE: [&Entry; 23] = [
     &NOT_SUBSCRIBED,
     &SUBSCRIPTION_INACTIVE,
     &SCOPE_MISSING,
+    &POLICY_DENIED,
+    &POLICY_AGENT_FAILED,
+    &POLICY_AGENT_UNCLEAR,
 ];
 
 pub(super) const AMBIGUOUS_PATH: Entry = Entry {
@@ -297,6 +300,38 @@ pub(super) const SCOPE_MISSING: Entry = Entry {
     challenge: true,
     details: "tollgate_900910",
     meaning: "The operation asks for scopes and the token holds none of them.",
+};
+
+pub(super) const POLICY_DENIED: Entry = Entry {
+    code: "901101",
+    status: 403,
+    message: "Forbidden",
+    description: "",
+    challenge: false,
+    details: "tollgate_901101",
+    meaning: "An OPA policy of the operation answered `{\"result\": false}`.",
+};
+
+pub(super) const POLICY_AGENT_FAILED: Entry = Entry {
+    code: "901102",
+    status: 500,
+    message: "Internal Server Error",
+    description: "",
+    challenge: false,
+    details: "tollgate_901102",
+    meaning: "An OPA policy of the operation could not be asked: Open Policy Agent cannot be reached, did not answer in time, \
+              or answered with a status other than 200. See `serverURL`, `policy`, `rule` and `accessKey` of the policy.",
+};
+
+pub(super) const POLICY_AGENT_UNCLEAR: Entry = Entry {
+    code: "901103",
+    status: 500,
+    message: "Internal Server Error",
+    description: "",
+    challenge: false,
+    details: "tollgate_901103",
+    meaning: "Open Policy Agent answered, but not with `{\"result\": true}` or `{\"result\": false}`. An undefined rule is \
+              answered with `{}`, so look at the names in `policy` and `rule` first, and give the rule a default.",
 };
 
 #[cfg(test)]

@@ -73,6 +73,12 @@ pub enum Rejection {
         /// The greatest allowed.
         limit: u32,
     },
+    /// Open Policy Agent says no.
+    PolicyDenied,
+    /// Open Policy Agent could not be reached, or answered with an error.
+    PolicyAgentFailed,
+    /// Open Policy Agent gave neither yes nor no.
+    PolicyAgentUnclear,
     /// The token holds none of the scopes of the resource with this path template.
     ScopeMissing(String),
 }
@@ -140,6 +146,9 @@ impl Rejection {
             Self::QueryTooComplex { .. } => &entries::QUERY_TOO_COMPLEX,
             Self::BadPreference => &entries::BAD_PREFERENCE,
             Self::NotMocked(_) => &entries::NOT_MOCKED,
+            Self::PolicyDenied => &entries::POLICY_DENIED,
+            Self::PolicyAgentFailed => &entries::POLICY_AGENT_FAILED,
+            Self::PolicyAgentUnclear => &entries::POLICY_AGENT_UNCLEAR,
             Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
         }
     }

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use tollgate_model::{Operation, Resource};
 
 use super::{Captures, Template};
+use crate::policy::Rewrite;
 use crate::{Invalid, UriMapping};
 
 /// Compiled resources.
@@ -33,6 +34,8 @@ pub struct CompiledResource {
     /// Where the handshakes of a channel go.
     pub uri_mapping: Option<UriMapping>,
     operations: Vec<Rc<Operation>>,
+    /// Of the operations whose policies rewrite the path: their methods, and how.
+    rewrites: Vec<(String, Rewrite)>,
 }
 
 /// A resource that takes a request, and what it may be used for.
@@ -89,7 +92,17 @@ impl CompiledResource {
         let mapping = resource.uri_mapping.as_deref();
         let uri_mapping = mapping.map(|mapping| UriMapping::compile(mapping, &resource.template)).transpose()?;
         let operations = resource.operations.iter().cloned().map(Rc::new).collect();
-        Ok(Rc::new(Self { resource: resource.clone(), template, uri_mapping, operations }))
+        let mut rewrites = Vec::new();
+        for operation in &resource.operations {
+            let rewrite = Rewrite::compile(&template, operation)?;
+            rewrites.extend(rewrite.map(|rewrite| (operation.method.clone(), rewrite)));
+        }
+        Ok(Rc::new(Self { resource: resource.clone(), template, uri_mapping, operations, rewrites }))
+    }
+
+    /// How the path of that method is rewritten, if it is.
+    pub(crate) fn rewrite(&self, method: &str) -> Option<&Rewrite> {
+        self.rewrites.iter().find(|(rewritten, _)| rewritten == method).map(|(_, rewrite)| rewrite)
     }
 
     fn operation(&self, method: &[u8]) -> Option<Rc<Operation>> {
@@ -119,6 +132,7 @@ mod tests {
             security: Security::Unsecured,
             mock: None,
             interceptors: Interceptors::default(),
+            policies: None,
         };
         Resource {
             template: template.to_owned(),

@@ -12,6 +12,8 @@ const MAX_PARAMETERS: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     segments: Vec<Segment>,
+    /// Names of the parameters, in order.
+    names: Vec<String>,
     /// Ends in `/*`.
     wildcard: bool,
     /// Ends in `/`, which is the form the backend gets.
@@ -59,19 +61,32 @@ impl Template {
         };
         let trailing_slash = !wildcard && (path.is_empty() || path.ends_with('/'));
         let path = path.strip_suffix('/').unwrap_or(path);
+        let mut names = Vec::new();
         let segments = if path.is_empty() {
             Vec::new()
         } else {
             path.split('/')
-                .map(Segment::compile)
+                .map(|segment| Segment::compile(segment, &mut names))
                 .collect::<Option<_>>()
                 .ok_or_else(|| invalid("braces do not match"))?
         };
-        let compiled = Self { segments, wildcard, trailing_slash };
-        if compiled.segments.iter().map(|segment| segment.after_parameter.len()).sum::<usize>() > MAX_PARAMETERS {
+        let compiled = Self { segments, names, wildcard, trailing_slash };
+        if compiled.names.len() > MAX_PARAMETERS {
             return Err(invalid("more than 32 parameters"));
         }
         Ok(compiled)
+    }
+
+    /// Names of its parameters, in order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The same, expanding to no slash at the end.
+    #[must_use]
+    pub fn without_trailing_slash(self) -> Self {
+        Self { trailing_slash: false, ..self }
     }
 
     /// Whether it has neither parameters nor a wildcard, so that it matches one path only.
@@ -125,8 +140,17 @@ impl Template {
     }
 }
 
+impl<'p> Captures<'p> {
+    /// Those of another template, whose parameters take the values at these positions.
+    #[must_use]
+    pub fn rearranged(&self, positions: &[usize]) -> Self {
+        let value = |position: &usize| self.parameters.get(*position).copied().unwrap_or_default();
+        Captures { parameters: positions.iter().map(value).collect(), rest: b"" }
+    }
+}
+
 impl Segment {
-    fn compile(text: &str) -> Option<Self> {
+    fn compile(text: &str, names: &mut Vec<String>) -> Option<Self> {
         let (prefix, mut rest) = text.split_once('{').map_or((text, None), |(before, after)| (before, Some(after)));
         let mut segment = Self { prefix: literal(prefix)?, after_parameter: Vec::new() };
         while let Some(parameter) = rest {
@@ -136,6 +160,7 @@ impl Segment {
             }
             let (behind, next) = after.split_once('{').map_or((after, None), |(behind, next)| (behind, Some(next)));
             segment.after_parameter.push(literal(behind)?);
+            names.push(name.to_owned());
             rest = next;
         }
         Some(segment)

@@ -19,14 +19,14 @@ const MAX_HOST: usize = 255;
 
 /// Proof that the request is for an operation that exists.
 pub(crate) struct Admitted<'c> {
-    pub(super) settings: Rc<Settings>,
-    pub(super) api: Rc<CompiledApi>,
-    pub(super) resource: Rc<CompiledResource>,
-    pub(super) operation: Rc<Operation>,
+    pub(crate) settings: Rc<Settings>,
+    pub(crate) api: Rc<CompiledApi>,
+    pub(crate) resource: Rc<CompiledResource>,
+    pub(crate) operation: Rc<Operation>,
     /// What the resource's template took of the path.
     pub(super) captures: Captures<'c>,
     /// The query with its question mark, or nothing.
-    pub(super) query: &'c [u8],
+    pub(crate) query: &'c [u8],
     /// What a GraphQL request asks for, once its body has been looked at; nothing for any other API.
     pub(super) asked: Option<Asked>,
 }

@@ -11,7 +11,7 @@ use super::authorize::Permit;
 use crate::decide::Halt;
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::KeyType;
-use crate::{Cx, Edits, Header, mock, query};
+use crate::{Cx, Edits, Header, mock, policy, query};
 
 /// Request headers by which Envoy's router lets itself be steered. They are the gateway's to set and never a client's.
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>
@@ -44,7 +44,7 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
         return Err(Rejection::Unreadable.into());
     }
     let backend = choose(admitted, permit)?;
-    let mut edits = Edits { path: rewritten(cx, admitted, backend), ..Edits::default() };
+    let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
     edits.remove.extend(credentials(cx, admitted));
     edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
@@ -55,6 +55,13 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
         edits.set.push((SOCKET_KEY.into(), ANY_KEY.to_vec()));
     }
     steer(backend, &mut edits);
+    if let Some(policies) = &admitted.operation.policies {
+        policy::edit_request(cx, policies, &mut edits);
+        policy::edit_response(policies, &mut edits);
+        if let Some(method) = policy::method(policies) {
+            edits.set.push((":method".into(), method.as_bytes().to_vec()));
+        }
+    }
     Ok(edits)
 }
 
@@ -91,7 +98,7 @@ fn api_keys<'a>(admitted: &'a Admitted) -> impl Iterator<Item = &'a ApiKeyPlace>
 }
 
 /// The query without API keys.
-fn query<'a>(admitted: &'a Admitted) -> Cow<'a, [u8]> {
+pub(crate) fn query_without_keys<'a>(admitted: &'a Admitted) -> Cow<'a, [u8]> {
     let names: Vec<&[u8]> = api_keys(admitted)
         .filter_map(|place| match place {
             ApiKeyPlace::Header { .. } => None,
@@ -122,27 +129,38 @@ fn choose<'a>(admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Re
     backend.ok_or(Rejection::InvalidCredentials(missing))
 }
 
-/// The backend's base path and the resource's path in the form the definition gives it, with the query as it was sent.
-/// `None` when that is what the request has anyway.
-fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Option<Vec<u8>> {
+/// The backend's base path and the resource's path in the form the definition gives it, with the query as it was sent,
+/// unless policies say otherwise. `None` when that is what the request has anyway.
+fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Option<Vec<u8>>, Rejection> {
     let mut path = backend.base_path.clone().into_bytes();
     match (&admitted.resource.uri_mapping, admitted.api.api.kind) {
-        (Some(mapping), ApiKind::WebSocket) => mapping.expand(&admitted.captures, &query(admitted), &mut path),
+        (Some(mapping), ApiKind::WebSocket) => {
+            mapping.expand(&admitted.captures, &query_without_keys(admitted), &mut path);
+        }
         // The name of a channel is the gateway's; the backend has one path for all that are not mapped. So has GraphQL.
-        (_, ApiKind::WebSocket | ApiKind::GraphQl) => rest_of_path(admitted, &mut path),
+        (_, ApiKind::WebSocket | ApiKind::GraphQl) => rest_of_path(&query_without_keys(admitted), &mut path),
         _ => {
-            admitted.resource.template.expand(&admitted.captures, &mut path);
-            rest_of_path(admitted, &mut path);
+            let rewrite = admitted.resource.rewrite(&admitted.operation.method);
+            match rewrite {
+                Some(rewrite) => rewrite.expand(&admitted.captures, &mut path)?,
+                None => admitted.resource.template.expand(&admitted.captures, &mut path),
+            }
+            let kept = rewrite.is_none_or(|rewrite| rewrite.keep_query);
+            let query = if kept { query_without_keys(admitted) } else { Cow::Borrowed(&b""[..]) };
+            match &admitted.operation.policies {
+                Some(policies) => rest_of_path(&policy::edit_query(&query, &policies.request), &mut path),
+                None => rest_of_path(&query, &mut path),
+            }
         }
     }
-    (cx.request.pseudo(":path") != Some(path.as_slice())).then_some(path)
+    Ok((cx.request.pseudo(":path") != Some(path.as_slice())).then_some(path))
 }
 
-fn rest_of_path(admitted: &Admitted, path: &mut Vec<u8>) {
+fn rest_of_path(query: &[u8], path: &mut Vec<u8>) {
     if path.is_empty() {
         path.push(b'/');
     }
-    path.extend_from_slice(&query(admitted));
+    path.extend_from_slice(query);
 }
 
 /// Timeout and retries of the backend, which Envoy's router takes from headers.

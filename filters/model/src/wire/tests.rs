@@ -17,6 +17,7 @@ use crate::{
     Tier, TierKind,
 };
 use crate::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
+use crate::{HeaderPolicy, OpaPolicy, Policies, RequestPolicy};
 use crate::{Include, Interceptor, Interceptors, NamedEndpoint};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
@@ -43,6 +44,7 @@ fn api() -> Api {
         security,
         mock: None,
         interceptors: Interceptors::default(),
+        policies: None,
     };
     Api {
         id: "111".to_owned(),
@@ -116,6 +118,40 @@ fn api_with_credentials() -> Api {
     api
 }
 
+/// Policies of every kind.
+fn api_with_policies() -> Api {
+    let text = str::to_owned;
+    let mut api = api();
+    api.resources[0].operations[0].policies = Some(Policies {
+        request: vec![
+            RequestPolicy::Header(HeaderPolicy::Set { name: text("x-a"), value: text("1").into() }),
+            RequestPolicy::RenameHeader { from: text("x-b"), to: text("x-c") },
+            RequestPolicy::SetQuery { name: text("a"), value: text("1") },
+            RequestPolicy::RemoveQuery { name: text("b") },
+            RequestPolicy::RewritePath { path: text("/x/{uri.var.id}"), keep_query: true },
+            RequestPolicy::RewriteMethod { method: text("PUT") },
+            RequestPolicy::Opa(Box::new(OpaPolicy {
+                cluster: text("agent"),
+                authority: text("opa:8181"),
+                path: text("/v1/data/a"),
+                access_key: Some(text("key").into()),
+                send_access_token: true,
+                timeout_ms: 5_000,
+            })),
+        ],
+        response: vec![HeaderPolicy::Remove { name: text("x-d") }],
+    });
+    api
+}
+
+#[test]
+fn policies_are_for_filters_that_know_them() {
+    let api = api_with_policies();
+    assert_eq!((api.needs(), api.callbacks().response_headers), (2, true));
+    let shown = format!("{api:?}");
+    assert!(!shown.contains("\"key\"") && shown.contains("opa:8181"), "the agent's key is not shown");
+}
+
 #[test]
 fn a_filter_that_does_not_know_certificates_must_not_serve_who_asks_for_them() {
     assert_eq!((api().needs(), api_with_credentials().needs()), (1, 2));
@@ -159,8 +195,13 @@ fn api_with_a_schema() -> Api {
         fields,
     };
     let security = Security::OAuth2 { scopes: vec!["read".to_owned()] };
-    let operation =
-        Operation { method: "QUERY".to_owned(), security, mock: None, interceptors: Interceptors::default() };
+    let operation = Operation {
+        method: "QUERY".to_owned(),
+        security,
+        mock: None,
+        interceptors: Interceptors::default(),
+        policies: None,
+    };
     let graphql = GraphQl {
         query: "Query".to_owned(),
         mutation: None,
@@ -213,6 +254,7 @@ fn golden_shards() {
     check("settings_credentials.v2.bin", Table::Settings, b"", &settings);
     check("api_graphql.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_a_schema());
     check("api_interceptors.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_interceptors());
+    check("api_policies.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_policies());
     check("issuer.v1.bin", Table::Issuer, b"Resident Key Manager", &issuer());
     check("route.v1.bin", Table::Route, &keys::route("localhost", "/pizza/1.0.0"), &"111".to_owned());
 }

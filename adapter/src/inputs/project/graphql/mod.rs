@@ -68,6 +68,7 @@ pub fn read(
         security: metadata.security.with_scopes(Vec::new()),
         mock: None,
         interceptors: Interceptors::default(),
+        policies: None,
     };
     Definition {
         cors: facts.cors.clone().unwrap_or_else(|| options.cors.clone()),

@@ -88,8 +88,13 @@ pub fn expose(announced: &[Announced], named: NamedSchemes, graphql: &mut GraphQ
             continue;
         }
         let security = if one.unsecured { Security::Unsecured } else { named.with_scopes(one.scopes.clone()) };
-        let operation =
-            Operation { method: verb.to_owned(), security, mock: None, interceptors: Interceptors::default() };
+        let operation = Operation {
+            method: verb.to_owned(),
+            security,
+            mock: None,
+            interceptors: Interceptors::default(),
+            policies: None,
+        };
         graphql.operations.push(GraphQlOperation { field: one.field.clone(), kind: one.kind, operation });
     }
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use tollgate_model::{ApiKeyPlace, ClientCertificate, Security};
 
 use self::rules::{Attempt, Certificates, Credentials, Rules};
-pub(super) use self::token::authorization_header;
+pub(crate) use self::token::{authorization_header, bearer_token};
 use super::admit::Admitted;
 use crate::Cx;
 use crate::decide::Halt;

@@ -10,7 +10,7 @@ use crate::token::{Usage, VerifiedToken};
 use crate::{Cx, Header};
 
 /// Name of the header that carries the access token of this API.
-pub(in crate::stages) fn authorization_header<'a>(admitted: &'a Admitted) -> &'a str {
+pub(crate) fn authorization_header<'a>(admitted: &'a Admitted) -> &'a str {
     let own = admitted.api.api.authorization_header.as_deref();
     own.unwrap_or(&admitted.settings.authorization_header)
 }
@@ -30,7 +30,7 @@ pub(super) fn attempt(cx: &Cx, admitted: &Admitted) -> Result<Attempt<Rc<Verifie
 
 /// The token of `Bearer <token>`. As in the original, anything but two words of which the second has three parts counts
 /// as no credentials at all.
-fn bearer_token(value: &[u8]) -> Option<&str> {
+pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
     let mut words = std::str::from_utf8(value).ok()?.split_ascii_whitespace();
     let (scheme, token) = (words.next()?, words.next()?);
     let well_formed = words.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && has_three_parts(token);

@@ -16,7 +16,7 @@ use crate::token::KeyType;
 /// Proof that the caller may call this operation.
 pub(crate) struct Permit {
     /// Which backend the caller is meant for; `None` when the caller has no say.
-    pub(super) key_type: Option<KeyType>,
+    pub(crate) key_type: Option<KeyType>,
     /// On whose behalf; none for callers without a key of their own.
     #[allow(dead_code, reason = "limits, backend tokens and analytics take it from here")]
     pub(super) subscribed: Option<Subscribed>,

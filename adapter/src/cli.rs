@@ -1,5 +1,7 @@
 //! The command line: what can be asked of the adapter. Must hold no logic of its own.
 
+mod config;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,8 +10,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use self::config::ConfigCommand;
 use crate::admin::client;
-use crate::config::{self, Config, Environment, Reader};
+use crate::config::{Config, Environment, Reader, admin, projects};
 use crate::inputs::project::{CompileOptions, compile};
 use crate::inputs::{folder, subscriptions};
 use crate::model::Problems;
@@ -57,6 +60,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Checks or shows a configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Prints the bootstrap of a gateway; the environment fills it.
     #[command(after_help = variables())]
     Bootstrap,
@@ -88,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Status { address, config, output } => {
             status(address.as_deref(), config.as_deref(), *output, &environment)
         }
+        Command::Config { command } => config::run(command, &environment),
         Command::Bootstrap => {
             bootstrap::render(&environment).map_err(|error| error.to_string()).and_then(|text| print(&text))
         }
@@ -119,7 +128,7 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
         Some(_) => {
             let (file, text) = read_config(config)?;
             let mut reader = Reader::new(&file, &text, environment);
-            let options = config::projects(&mut reader);
+            let options = projects(&mut reader);
             if reader.problems.has_errors() {
                 return Err(lines(&reader.problems));
             }
@@ -143,14 +152,7 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
             print(&format!("{report:#}\n"))?;
         }
         Output::Text => {
-            let line = |problem: &crate::model::Problem| {
-                let severity = match problem.severity {
-                    crate::model::Severity::Warning => "warning",
-                    crate::model::Severity::Error => "error",
-                };
-                format!("{severity}: {problem}\n")
-            };
-            print(&problems.iter().map(line).collect::<String>())?;
+            print(&problems.iter().map(config::line).collect::<String>())?;
         }
     }
     if valid { Ok(()) } else { Err(format!("{} is not valid", project.display())) }
@@ -162,7 +164,7 @@ fn status(address: Option<&str>, config: Option<&Path>, output: Output, of: &Env
         None => {
             let (file, text) = read_config(config)?;
             let mut reader = Reader::new(&file, &text, of);
-            let address = config::admin(&mut reader);
+            let address = admin(&mut reader);
             if reader.problems.has_errors() {
                 return Err(lines(&reader.problems));
             }

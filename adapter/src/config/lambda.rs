@@ -12,8 +12,6 @@ const ENDPOINT: &str = "router.awsLambda.endpoint";
 /// How functions are called, if they are.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<LambdaOptions> {
     let enabled = reader.flag("router.awsLambda.enabled").unwrap_or(false);
-    // A function is called in the region that its ARN names.
-    reader.ignore("router.awsLambda.awsRegion");
     let payload_passthrough = reader.flag("router.awsLambda.payloadPassthrough").unwrap_or(true);
     let synchronous = match reader.text(MODE).map(|text| text.to_uppercase()).as_deref() {
         None | Some("SYNCHRONOUS") => true,

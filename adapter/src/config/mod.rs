@@ -5,6 +5,7 @@
 mod adapter;
 mod duration;
 mod enforcer;
+pub mod keys;
 mod lambda;
 mod metrics;
 mod reader;
@@ -12,7 +13,6 @@ mod revocation;
 mod router;
 mod source_control;
 mod token_services;
-mod unsupported;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use tollgate_model::Settings;
 pub use adapter::{KeyPairPaths, Rest};
 pub use enforcer::TestKeyConfig;
 pub use metrics::MetricsConfig;
-pub use reader::{Environment, Reader};
+pub use reader::{Effective, Environment, Reader, Source};
 pub use router::RouterConfig;
 
 use crate::inputs::git::GitSettings;
@@ -77,40 +77,46 @@ impl Config {
     /// All problems, at least one of them an error.
     pub fn read(file: &str, text: &str, environment: &Environment) -> Result<(Self, Problems), Problems> {
         let mut reader = Reader::new(file, text, environment);
-        unsupported::check(&mut reader);
-        let test_keys = enforcer::test_keys(&mut reader);
-        let listen = host(&mut reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
+        let config = Self::from_reader(&mut reader);
+        let problems = reader.finish();
+        if problems.has_errors() { Err(problems) } else { Ok((config, problems)) }
+    }
+
+    /// Reads everything. What is wrong is among the reader's problems, and then the result means nothing.
+    #[must_use]
+    pub fn from_reader(reader: &mut Reader<'_>) -> Self {
+        reader.refuse_unsupported();
+        let test_keys = enforcer::test_keys(reader);
+        let listen = host(reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
         let port = |reader: &mut Reader<'_>, key: &str, default: u16| {
             let port = own_port(reader, key, default);
             SocketAddr::new(listen, port)
         };
-        let admin = admin(&mut reader);
+        let admin = admin(reader);
         let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
-        let config = Self {
-            rest: adapter::rest(&mut reader),
-            keystore: adapter::key_pair(&mut reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
+        Self {
+            rest: adapter::rest(reader),
+            keystore: adapter::key_pair(reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
             truststore: reader.path("adapter.truststore.location"),
             artifacts: reader.path("adapter.artifactsDirectory"),
             subscriptions: reader.path("adapter.subscriptionsFile"),
-            revocation: revocation::read(&mut reader),
-            git: source_control::read(&mut reader, &state),
+            revocation: revocation::read(reader),
+            git: source_control::read(reader, &state),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
             listen: Listen {
-                xds: port(&mut reader, "tollgate.listen.xds", 18000),
-                feed: port(&mut reader, "enforcer.authService.port", 8081),
-                public: port(&mut reader, "tollgate.listen.public", 9001),
+                xds: port(reader, "tollgate.listen.xds", 18000),
+                feed: port(reader, "enforcer.authService.port", 8081),
+                public: port(reader, "tollgate.listen.public", 9001),
             },
             admin,
-            metrics: metrics::read(&mut reader, listen),
-            projects: projects(&mut reader),
-            settings: enforcer::settings(&mut reader),
-            router: router::read(&mut reader),
-            token_services: token_services::read(&mut reader, test_keys.as_ref()),
+            metrics: metrics::read(reader, listen),
+            projects: projects(reader),
+            settings: enforcer::settings(reader),
+            router: router::read(reader),
+            token_services: token_services::read(reader, test_keys.as_ref()),
             test_keys,
-        };
-        let problems = reader.finish();
-        if problems.has_errors() { Err(problems) } else { Ok((config, problems)) }
+        }
     }
 }
 

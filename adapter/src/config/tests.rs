@@ -84,7 +84,9 @@ fn settings_are_read_whatever_their_case() {
 fn what_is_not_used_is_warned_of() {
     let (_, warnings) = good("[router]\nlistenerPrt = 9\n[router.cors]\nenable = true");
     assert_eq!(warnings.len(), 2);
-    assert!(warnings.iter().all(|warning| warning.contains("not used")), "{warnings:?}");
+    for (warning, close) in warnings.iter().zip(["router.cors.enabled", "router.listenerPort"]) {
+        assert!(warning.contains("not used") && warning.contains(close), "{warnings:?}");
+    }
 }
 
 #[test]
@@ -176,3 +178,132 @@ fn rules_for_other_origins() {
         bad(&format!("[router.cors]\n{text}").replace('\'', "\""), &environment(), &[part]);
     }
 }
+
+#[test]
+fn keys_without_a_meaning_are_warned_of_when_they_are_changed() {
+    for (text, expected) in [
+        ("[enforcer.authService.threadPool]\ncoreSize = 400", None),
+        ("[enforcer.authService.threadPool]\ncoreSize = 4", Some("own threads")),
+        ("[enforcer.cache]\nenabled = 'true'", None),
+        ("[enforcer.cache]\nexpiryTime = 1", Some("bound their caches")),
+        ("[enforcer.management]\nusername = 'me'\npassword = 'hush'", Some("no admin API")),
+        ("[enforcer.restserver]\nenabled = true", None),
+        (
+            "[controlPlane]\nenabled = false\npassword = '$env{unset}'\n[controlPlane.httpClient]\nrequestTimeOut = 1",
+            None,
+        ),
+        ("[analytics]\nenabled = false\n[analytics.enforcer.configProperties]\n'publisher.reporter.class' = 'x'", None),
+        ("[router.connectionTimeout]\nidleTimeoutInSeconds = 7", Some("older name")),
+        ("[globalAdapter]\nserviceUrl = 'x'", Some("write globalAdapter.serviceURL instead")),
+        ("[globalAdapter]\nserviceURL = 'x'", None),
+    ] {
+        let (_, warnings) = good(text);
+        match expected {
+            None => assert_eq!(warnings, [""; 0], "{text}"),
+            Some(part) => {
+                assert!(warnings.iter().all(|warning| warning.contains(part)), "{text}: {warnings:?}");
+                assert!(!warnings.is_empty() && !warnings.concat().contains("hush"), "{text}");
+            }
+        }
+    }
+    let (config, _) = good("[router.connectionTimeout]\nidleTimeoutInSeconds = 7");
+    assert_eq!(config.router.timeouts.connection_idle.as_secs(), 7);
+}
+
+#[test]
+fn what_is_fixed_cannot_be_changed() {
+    for (text, part) in [
+        ("[enforcer.restserver]\nenabled = false", "enforcer.jwtIssuer.enabled"),
+        ("[enforcer.restserver]\nenable = false", "enforcer.jwtIssuer.enabled"),
+        ("[enforcer.jwtIssuer]\nclaimDialect = 'http://wso2.org/claims'", "no prefix"),
+        ("[adapter.consul]\nenable = true", "Consul"),
+        ("[enforcer.jwtGenerator]\nenable = true", "backend JWT"),
+    ] {
+        bad(text, &environment(), &[part]);
+    }
+    bad(
+        "[router.connectionTimeout]\nidleTimeoutInSeconds = 7\n[router.connection.timeouts]\nidleTimeoutInSeconds = 8",
+        &environment(),
+        &["also as router.connection.timeouts.idleTimeoutInSeconds in line 4"],
+    );
+}
+
+#[test]
+fn the_environment_overrides_lists_maps_and_older_names() {
+    let read = |variables: &[(&str, &str)], text: &str| {
+        let mut all = environment();
+        all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (config, warnings) = Config::read("c", text, &all).unwrap();
+        (config, warnings.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let (config, warnings) = read(
+        &[
+            ("CC_ADAPTER_VHOSTMAPPING_0_VHOST", "us.example.com"),
+            ("CC_ADAPTER_VHOSTMAPPING_1_ENVIRONMENT", "Second"),
+            ("CC_ADAPTER_VHOSTMAPPING_1_VHOST", "two.example.com"),
+            ("CC_ROUTER_CORS_ALLOWMETHODS", "GET, PUT"),
+            ("CC_ROUTER_CONNECTIONTIMEOUT_IDLETIMEOUTINSECONDS", "7"),
+            ("CC_ANALYTICS_ENFORCER_CONFIGPROPERTIES_PUBLISHER_REPORTER_CLASS", "x"),
+            ("CC_CONTROLPLANE_PASSWORD", "hush"),
+        ],
+        "[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = 'localhost'",
+    );
+    assert_eq!(warnings, [""; 0]);
+    let hosts: Vec<(&str, &str)> =
+        config.projects.virtual_hosts.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(hosts, [("Default", "us.example.com"), ("Second", "two.example.com")]);
+    assert_eq!(config.projects.cors.unwrap().allow_methods, ["GET", "PUT"]);
+    assert_eq!(config.router.timeouts.connection_idle.as_secs(), 7);
+    for (name, part) in [
+        ("CC_TRACING_ENABLED", "[tracing] is not overridden"),
+        ("CC_ROUTER_LISTENERPRT", "did you mean CC_ROUTER_LISTENERPORT?"),
+        ("CC_ADAPTER_VHOSTMAPPING_7_COLOUR", "overrides no key"),
+        ("CC_ENFORCER_CACHE_EXPIRYTIME", "bound their caches"),
+    ] {
+        let (config, warnings) = read(&[(name, "true")], "");
+        assert!(config.router.tracing.is_none());
+        assert!(warnings.len() == 1 && warnings[0].contains(part) && warnings[0].contains(name), "{warnings:?}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+    /// Whatever is in the file and in the environment, there is a configuration or at least one error.
+    #[test]
+    fn any_configuration_is_read_or_refused(
+        settings in proptest::collection::vec((proptest::prelude::any::<u16>(), 0_usize..VALUES.len()), 0..12),
+        overriding in proptest::collection::vec((proptest::prelude::any::<u16>(), ".{0,12}"), 0..4),
+        rest in "(.|\\n|[\\[\\]={}\"'$]){0,80}",
+    ) {
+        let keys: Vec<_> = keys::CONFIG.keys().map(|key| key.path.replace("[]", ".0")).collect();
+        let key = |number: u16| keys[usize::from(number) % keys.len()].clone();
+        let mut text: String = settings.iter().map(|(number, value)| format!("{} = {}\n", key(*number), VALUES[*value])).collect();
+        let overriding = overriding.iter().filter_map(|(number, value)| {
+            Some((keys::CONFIG.variable(&key(*number))?, value.clone()))
+        });
+        let environment: Environment = environment().into_iter().chain(overriding).collect();
+        for text in [text.clone(), rest.clone(), { text.push_str(&rest); text }] {
+            match Config::read("c", &text, &environment) {
+                Ok((_, warnings)) => proptest::prop_assert!(!warnings.has_errors()),
+                Err(problems) => proptest::prop_assert!(problems.has_errors()),
+            }
+        }
+    }
+}
+
+const VALUES: [&str; 14] = [
+    "true",
+    "false",
+    "0",
+    "-1",
+    "99999999999",
+    "1.5",
+    "''",
+    "'$env{x}'",
+    "'$env{'",
+    "[]",
+    "[1, 'a']",
+    "[{ a = 1 }]",
+    "{ b.c = 'd' }",
+    "1979-05-27T07:32:00Z",
+];

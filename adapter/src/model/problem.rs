@@ -24,6 +24,9 @@ pub struct Problem {
     pub severity: Severity,
     /// File it was found in, relative to the project, or the configuration file. Empty when it concerns the whole.
     pub file: String,
+    /// Line of that file, counted from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// JSON pointer (RFC 6901) inside the file, or the key of the configuration. Empty when it concerns the whole file.
     pub pointer: String,
     /// What is wrong.
@@ -36,11 +39,12 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
         let place = match (self.file.as_str(), self.pointer.as_str()) {
             ("", "") => String::new(),
-            (file, "") => format!("{file}: "),
+            (file, "") => format!("{file}{line}: "),
             ("", pointer) => format!("{pointer}: "),
-            (file, pointer) => format!("{file}#{pointer}: "),
+            (file, pointer) => format!("{file}{line}#{pointer}: "),
         };
         write!(f, "{place}{}", self.what)?;
         if !self.why.is_empty() {
@@ -98,6 +102,16 @@ impl Problems {
         self.push(problem(Severity::Warning, at, what.into(), why, fix));
     }
 
+    /// Adds an error of a line.
+    pub fn error_at(&mut self, file: &str, line: Option<usize>, key: &str, what: impl Into<String>, fix: &str) {
+        self.push(Problem { line, ..problem(Severity::Error, (file, key), what.into(), "", fix) });
+    }
+
+    /// Adds a warning of a line.
+    pub fn warn_at(&mut self, file: &str, line: Option<usize>, key: &str, what: impl Into<String>, fix: &str) {
+        self.push(Problem { line, ..problem(Severity::Warning, (file, key), what.into(), "", fix) });
+    }
+
     /// Whether at least one is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -140,6 +154,7 @@ fn problem(severity: Severity, at: (&str, &str), what: String, why: &str, fix: &
     Problem {
         severity,
         file: file.to_owned(),
+        line: None,
         pointer: pointer.to_owned(),
         what,
         why: why.to_owned(),

@@ -15,7 +15,6 @@ const ENDPOINT: &str = "tracing.configProperties.endpoint";
 const PROTOCOL: &str = "tracing.configProperties.protocol";
 const HOST: &str = "tracing.configProperties.host";
 const PORT: &str = "tracing.configProperties.port";
-const PER_SECOND: &str = "tracing.configProperties.maximumTracesPerSecond";
 const AUTH_NAME: &str = "tracing.configProperties.authHeaderName";
 const AUTH_VALUE: &str = "tracing.configProperties.authHeaderValue";
 /// What the original's router and its examples use.
@@ -29,13 +28,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Tracing> {
     }
     let protocol = protocol(reader)?;
     let collector = collector(reader, &protocol)?;
-    if reader.text(PER_SECOND).is_some() {
-        reader.warn(
-            PER_SECOND,
-            "gateways cannot limit traces by time, so this has no effect",
-            "set tracing.configProperties.samplingPercentage to the share of requests to trace",
-        );
-    }
     let mut number = |key: &str, range| reader.number(&format!("tracing.configProperties.{key}"), range);
     let sampling_percentage = number("samplingPercentage", 1..=100).unwrap_or(100);
     let max_path_length = number("maxPathLength", 1..=8192).unwrap_or(256);

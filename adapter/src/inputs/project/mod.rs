@@ -43,3 +43,4 @@ pub use files::ProjectFiles;
 pub use lambda::LambdaOptions;
 pub use options::{CompileOptions, default_cors};
 pub use overrides::Overrides;
+pub use unsupported::did_you_mean;

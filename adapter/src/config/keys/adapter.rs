@@ -1,0 +1,109 @@
+//! `[adapter]`.
+
+use super::{Key, Section, behind, off, read, unset};
+
+const CONSUL: &str = "adapter.consul.enabled";
+
+pub(super) const SECTION: Section = Section {
+    name: "adapter",
+    about: "The adapter itself: its REST API, where APIs come from, its certificates.",
+    keys: KEYS,
+};
+
+const KEYS: &[Key] = &[
+    unset(
+        "adapter.artifactsDirectory",
+        "none",
+        "the projects in its folder `apis` (folders or zips) are deployed, and followed as they change",
+    ),
+    unset(
+        "adapter.subscriptionsFile",
+        "none",
+        "plans, applications and subscriptions; see [subscriptions](subscriptions.md)",
+    )
+    .added(),
+    read(
+        "adapter.soapErrorInXMLEnabled",
+        "false",
+        "whether callers who speak SOAP are refused with SOAP faults, by the enforcer and by the router",
+    ),
+    read("adapter.server.enabled", "true", "whether the REST API of `apictl` runs"),
+    read("adapter.server.host", "\"0.0.0.0\"", "address it listens on"),
+    read("adapter.server.port", "\"9843\"", "port it listens on"),
+    read("adapter.server.tokenTTL", "\"1h\"", "validity of its tokens, at most `24h`"),
+    unset("adapter.server.tokenPrivateKeyPath", "a development key", "PKCS #8 PEM of the RSA key that signs them"),
+    read(
+        "adapter.server.deployTimeout",
+        "\"5s\"",
+        "how long the answer to a deploy or undeploy waits for connected gateways, at most `5m`; `0s` means not at all",
+    )
+    .added(),
+    read("adapter.server.users[].username", "\"admin\"", "who may use the REST API"),
+    read(
+        "adapter.server.users[].password",
+        "\"$env{adapter_admin_pwd}\"",
+        "the password; the variable must be set if no user is configured",
+    )
+    .secret(),
+    read(
+        "adapter.vhostMapping[].environment",
+        "\"Default\"",
+        "an environment of gateways; there are no others than those that are mapped",
+    ),
+    read("adapter.vhostMapping[].vhost", "\"localhost\"", "its default virtual host"),
+    unset("adapter.keystore.certPath", "a development certificate", "the adapter's certificate, for all its ports"),
+    unset("adapter.keystore.keyPath", "its key", "the key of that certificate"),
+    unset(
+        "adapter.truststore.location",
+        "the development authority",
+        "PEM file or folder: authorities of gateways' certificates and of issuers' JWKS servers",
+    ),
+    off("adapter.consul.enabled", "service discovery by Consul", "name the endpoints in the APIs"),
+    behind("adapter.consul.url", CONSUL),
+    behind("adapter.consul.pollInterval", CONSUL),
+    behind("adapter.consul.ACLToken", CONSUL).secret(),
+    behind("adapter.consul.mgwServiceName", CONSUL),
+    behind("adapter.consul.serviceMeshEnabled", CONSUL),
+    behind("adapter.consul.caCertFile", CONSUL),
+    behind("adapter.consul.certFile", CONSUL),
+    behind("adapter.consul.keyFile", CONSUL),
+    read(
+        "adapter.sourceControl.enabled",
+        "false",
+        "whether projects are taken from a Git repository; needs the `git` program",
+    ),
+    read("adapter.sourceControl.pollInterval", "30", "seconds between two looks at the remote"),
+    read(
+        "adapter.sourceControl.retryInterval",
+        "5",
+        "seconds until the next try after a failure, doubling up to `pollInterval`",
+    ),
+    read("adapter.sourceControl.maxRetryCount", "20", "how often the start tries when there is no clone to begin with"),
+    unset(
+        "adapter.sourceControl.artifactsDirectory",
+        "`<stateDirectory>/git`",
+        "where the clone is kept; it belongs to the adapter, which refuses a folder with anything else in it",
+    ),
+    unset(
+        "adapter.sourceControl.repository.URL",
+        "required when enabled",
+        "`https://`, `http://`, `ssh://`, `user@host:path`, `file://` or a path",
+    ),
+    unset("adapter.sourceControl.repository.branch", "the remote's default branch", "the branch"),
+    unset("adapter.sourceControl.repository.username", "`git`", "for HTTP"),
+    unset("adapter.sourceControl.repository.accessToken", "none", "for HTTP; sent to the configured server only")
+        .secret(),
+    unset(
+        "adapter.sourceControl.repository.SSHKeyFile",
+        "none",
+        "private key for SSH; the server must be in `known_hosts` of the adapter's user",
+    ),
+    read(
+        "adapter.metrics.enabled",
+        "false",
+        "whether metrics for Prometheus are served on `tollgate.listen.host`; the admin port has them in any case",
+    ),
+    read("adapter.metrics.type", "\"prometheus\"", "only `prometheus`"),
+    read("adapter.metrics.port", "19085", "their port"),
+    read("adapter.metrics.collectionInterval", "5", "least seconds between two measurements of the machine"),
+];

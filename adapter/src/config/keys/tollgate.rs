@@ -1,0 +1,40 @@
+//! `[tollgate]`: what Choreo Connect has nothing of.
+
+use super::{Key, Section, read, unset};
+
+pub(super) const SECTION: Section =
+    Section { name: "tollgate", about: "What Choreo Connect has nothing of.", keys: KEYS };
+
+const KEYS: &[Key] = &[
+    read("tollgate.stateDirectory", "\"./.tollgate\"", "store, development certificates, fetched keys").added(),
+    read("tollgate.module", "\"./enforcer.wasm\"", "the filter, sent to gateways over xDS").added(),
+    read("tollgate.listen.host", "\"0.0.0.0\"", "address of the ports below and of the feed").added(),
+    read("tollgate.listen.xds", "18000", "port of xDS").added(),
+    read("tollgate.listen.public", "9001", "port of test keys and JWKS").added(),
+    read("tollgate.listen.admin", "6060", "port of health, readiness, status and metrics; always on loopback").added(),
+    read("tollgate.accessLogs.enable", "false", "whether gateways write access logs").added(),
+    read(
+        "tollgate.accessLogs.logfile",
+        "\"/tmp/envoy.access.log\"",
+        "file on the gateway's machine; `/dev/stdout` is one",
+    )
+    .added(),
+    read("tollgate.accessLogs.logFormat", "\"TEXT\"", "`TEXT` or `JSON`").added(),
+    unset("tollgate.accessLogs.format", "a line, or an object, without queries", "what is logged, in Envoy's terms")
+        .added(),
+    unset(
+        "tollgate.revocation.etcd.endpoints",
+        "none",
+        "URLs of etcd, from which revoked tokens are taken; see [subscriptions](subscriptions.md)",
+    )
+    .added(),
+    read("tollgate.revocation.etcd.prefix", "\"/revoked/\"", "what their names begin with").added(),
+    unset("tollgate.revocation.etcd.username", "none", "for an etcd that asks for it").added(),
+    unset("tollgate.revocation.etcd.password", "none", "of that user").secret().added(),
+    unset(
+        "tollgate.revocation.etcd.trustedCertPath",
+        "the system's authorities",
+        "authorities of an etcd whose certificate the system does not trust",
+    )
+    .added(),
+];

@@ -16,6 +16,7 @@ use crate::certs::{self, CertError, DevelopmentCertificates};
 use crate::config::{Config, KeyPairPaths, Rest, TestKeyConfig};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
+use crate::inputs::consul::{Consul, ConsulError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
 use crate::inputs::revocation::{self, Revocation, RevocationError};
@@ -50,6 +51,9 @@ pub enum RunError {
     /// The revoked tokens cannot be read.
     #[error(transparent)]
     Revocation(#[from] RevocationError),
+    /// Consul cannot be asked.
+    #[error("Consul cannot be asked: {0}")]
+    Consul(#[from] ConsulError),
     /// An output cannot start.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -167,6 +171,7 @@ struct Sources {
     git: Option<Git>,
     subscriptions: Option<SubscriptionsFile>,
     revocation: Option<Revocation>,
+    consul: Option<Consul>,
     world: WorldWriter,
 }
 
@@ -178,7 +183,7 @@ impl Sources {
         refusals: &Arc<dyn Refusals>,
     ) -> Result<Self, RunError> {
         let world = world.clone();
-        let mut sources = Self { folder: None, git: None, subscriptions: None, revocation: None, world };
+        let mut sources = Self { folder: None, git: None, subscriptions: None, revocation: None, consul: None, world };
         // Before the APIs: one that is served must know its subscribers.
         if let Some(path) = &config.subscriptions {
             let file = SubscriptionsFile::open(path.clone(), sources.world.clone(), Arc::clone(refusals)).await;
@@ -195,6 +200,11 @@ impl Sources {
         if let Some(git) = &config.git {
             sources.git = Some(Git::open(git.clone(), Arc::clone(catalog), Arc::clone(refusals)).await?);
         }
+        // After the projects, which say what to ask for.
+        if let Some(settings) = &config.consul {
+            let consul = Consul::open(settings, sources.world.clone(), Arc::clone(refusals)).await?;
+            sources.consul = Some(consul);
+        }
         Ok(sources)
     }
 
@@ -203,8 +213,9 @@ impl Sources {
         let git = self.git.map(|git| tokio::spawn(git.run(shutdown.clone())));
         let subscriptions = self.subscriptions.map(|file| tokio::spawn(file.run(shutdown.clone())));
         let revocation = self.revocation.map(|revocation| tokio::spawn(revocation.run(shutdown.clone())));
+        let consul = self.consul.map(|consul| tokio::spawn(consul.run(shutdown.clone())));
         let purge = tokio::spawn(revocation::purge_expired(self.world, shutdown));
-        folder.into_iter().chain(git).chain(subscriptions).chain(revocation).chain([purge])
+        folder.into_iter().chain(git).chain(subscriptions).chain(revocation).chain(consul).chain([purge])
     }
 }
 

@@ -106,6 +106,14 @@ pub fn server_config(certificate: &Path, key: &Path, client_ca: Option<&Path>) -
 /// # Errors
 /// When the extra authorities cannot be used.
 pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    client_config_as(extra, None)
+}
+
+/// The same for clients that show a certificate (and have its key) when they are asked for one.
+///
+/// # Errors
+/// When a file cannot be used.
+pub fn client_config_as(extra: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for error in system.errors {
@@ -118,12 +126,17 @@ pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, TlsError> {
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = identity else { return Ok(builder.with_no_client_auth()) };
+    let (chain, private) = (certificates(certificate, "certificate")?, private_key(key)?);
+    builder.with_client_auth_cert(chain, private).map_err(|source| TlsError::Pair {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
 }
 
 /// The certificates of a PEM file, or of all PEM files of a folder.

@@ -15,6 +15,7 @@ mod algorithms;
 mod apis;
 mod changes;
 mod configuration;
+mod consul;
 mod credentials;
 mod graphql;
 mod hostile;

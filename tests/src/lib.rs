@@ -9,6 +9,7 @@
 
 pub mod adapter;
 pub mod backend;
+pub mod consul;
 pub mod envoy;
 pub mod etcd;
 mod eventually;
@@ -24,6 +25,7 @@ pub mod token;
 pub mod traffic;
 
 pub use backend::Backend;
+pub use consul::Consul;
 pub use envoy::Envoy;
 pub use etcd::Etcd;
 pub use eventually::{PATIENCE, eventually, within};

@@ -43,7 +43,15 @@ impl Server {
     where
         A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
     {
-        let listener = TcpListener::bind(local(0)).await.context("listening for a peer of the test")?;
+        Self::listen_on(0, tls, answer).await
+    }
+
+    /// The same on that port, or on any if it is 0.
+    pub(crate) async fn listen_on<A>(port: u16, tls: Option<rustls::ServerConfig>, answer: A) -> Result<Self>
+    where
+        A: Fn(Request<Bytes>) -> Response<Bytes> + Clone + Send + 'static,
+    {
+        let listener = TcpListener::bind(local(port)).await.context("listening for a peer of the test")?;
         let address = listener.local_addr().context("asking for the port")?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));

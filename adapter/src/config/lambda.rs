@@ -49,7 +49,7 @@ fn endpoint(text: &str) -> Option<Endpoint> {
         Host::Ipv4(ip) => ip.to_string(),
         Host::Ipv6(ip) => ip.to_string(),
     };
-    Some(Endpoint { host, port: url.port_or_known_default()?, tls, trusted_ca: None, priority: 0 })
+    Some(Endpoint { host, port: url.port_or_known_default()?, tls, trusted_ca: None, priority: 0, discovery: None })
 }
 
 #[cfg(test)]
@@ -68,7 +68,14 @@ mod tests {
         assert_eq!(read("enabled = false\nawsRegion = 'us-east-1'\ninvocationMode = 'synchronous'"), (None, 0));
         let usual = LambdaOptions { payload_passthrough: true, synchronous: true, endpoint: None };
         assert_eq!(read("enabled = true"), (Some(usual.clone()), 0));
-        let at = Endpoint { host: "10.0.0.1".to_owned(), port: 9, tls: false, trusted_ca: None, priority: 0 };
+        let at = Endpoint {
+            host: "10.0.0.1".to_owned(),
+            port: 9,
+            tls: false,
+            trusted_ca: None,
+            priority: 0,
+            discovery: None,
+        };
         let own = "enabled = true\npayloadPassthrough = false\ninvocationMode = 'ASYNCHRONOUS'\nendpoint = 'http://10.0.0.1:9'";
         let expected = LambdaOptions { payload_passthrough: false, synchronous: false, endpoint: Some(at) };
         assert_eq!(read(own), (Some(expected), 0));

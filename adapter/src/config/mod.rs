@@ -3,6 +3,7 @@
 //! All mistakes are reported at once, each with its key. Must never log a value: it may be a secret.
 
 mod adapter;
+mod consul;
 mod duration;
 mod enforcer;
 pub mod keys;
@@ -25,6 +26,7 @@ pub use metrics::MetricsConfig;
 pub use reader::{Effective, Environment, Reader, Source};
 pub use router::RouterConfig;
 
+use crate::inputs::consul::ConsulSettings;
 use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
 use crate::inputs::revocation::EtcdSettings;
@@ -44,6 +46,8 @@ pub struct Config {
     pub artifacts: Option<PathBuf>,
     /// The Git repository that projects come from.
     pub git: Option<GitSettings>,
+    /// Where services are looked up that projects name as backends.
+    pub consul: Option<ConsulSettings>,
     /// Plans, applications and subscriptions.
     pub subscriptions: Option<PathBuf>,
     /// Where systems leave word of tokens that they revoke.
@@ -102,6 +106,7 @@ impl Config {
             subscriptions: reader.path("adapter.subscriptionsFile"),
             revocation: revocation::read(reader),
             git: source_control::read(reader, &state),
+            consul: consul::read(reader),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
             listen: Listen {
@@ -134,6 +139,7 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         organization: defaults.organization,
         cors: router::cors(reader),
         lambda: lambda::read(reader),
+        consul: consul::enabled(reader),
         overrides: Overrides::among(reader.environment()),
     }
 }

@@ -1,5 +1,6 @@
 //! What inputs make and outputs watch. Knows neither: must never import `inputs` or `outputs`, and must never do I/O.
 
+mod discovery;
 pub mod gateways;
 mod origin;
 pub mod problem;
@@ -9,6 +10,7 @@ mod subscribers;
 pub mod world;
 mod writer;
 
+pub use discovery::{Discovery, Instance, Instances, Service};
 pub use gateways::Gateways;
 pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tollgate_model::{Api, Issuer, Secret, Settings};
 
-use super::{Origin, Subscribers};
+use super::{Discovery, Instances, Origin, Subscribers};
 
 /// Identifies a deployment: one API on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +115,8 @@ pub struct Endpoint {
     pub trusted_ca: Option<Arc<str>>,
     /// 0 is tried first; endpoints of one priority share the load.
     pub priority: u32,
+    /// How the instances are found that stand in for it; it stands for itself when absent, and while there are none.
+    pub discovery: Option<Arc<Discovery>>,
 }
 
 /// The state of the adapter.
@@ -132,6 +134,8 @@ pub struct World {
     pub settings: Settings,
     /// Known environments and their default virtual host (`adapter.vhostMapping`).
     pub environments: BTreeMap<String, String>,
+    /// Instances of the services that backends are found by.
+    pub instances: Instances,
     /// Applications, subscriptions and revoked tokens, the same for all environments.
     pub subscribers: Subscribers,
 }

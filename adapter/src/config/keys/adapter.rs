@@ -1,8 +1,6 @@
 //! `[adapter]`.
 
-use super::{Key, Section, behind, off, read, unset};
-
-const CONSUL: &str = "adapter.consul.enabled";
+use super::{Key, Section, idle, read, unset};
 
 pub(super) const SECTION: Section = Section {
     name: "adapter",
@@ -58,15 +56,20 @@ const KEYS: &[Key] = &[
         "the development authority",
         "PEM file or folder: authorities of gateways' certificates and of issuers' JWKS servers",
     ),
-    off("adapter.consul.enabled", "service discovery by Consul", "name the endpoints in the APIs"),
-    behind("adapter.consul.url", CONSUL),
-    behind("adapter.consul.pollInterval", CONSUL),
-    behind("adapter.consul.ACLToken", CONSUL).secret(),
-    behind("adapter.consul.mgwServiceName", CONSUL),
-    behind("adapter.consul.serviceMeshEnabled", CONSUL),
-    behind("adapter.consul.caCertFile", CONSUL),
-    behind("adapter.consul.certFile", CONSUL),
-    behind("adapter.consul.keyFile", CONSUL),
+    read("adapter.consul.enabled", "false", "whether backends may be [services of Consul](#services-of-consul)"),
+    read("adapter.consul.url", "\"https://169.254.1.1:8501\"", "its HTTP interface"),
+    read(
+        "adapter.consul.pollInterval",
+        "5",
+        "seconds between two looks at each service; more and more, up to 30, while Consul cannot be reached",
+    ),
+    unset("adapter.consul.ACLToken", "none", "the token it is asked with; it needs `service:read` and `node:read`")
+        .secret(),
+    idle("adapter.consul.mgwServiceName", "\"wso2\"", "the gateway takes no part in a service mesh of Consul"),
+    read("adapter.consul.serviceMeshEnabled", "false", "backends in a service mesh of Consul; `true` is refused"),
+    unset("adapter.consul.caCertFile", "the system's authorities", "file or folder of further ones for Consul"),
+    unset("adapter.consul.certFile", "none", "certificate that Consul is shown where it asks for one"),
+    unset("adapter.consul.keyFile", "none", "its key"),
     read(
         "adapter.sourceControl.enabled",
         "false",

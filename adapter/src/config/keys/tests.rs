@@ -12,6 +12,7 @@ use crate::config::{Config, Environment, Reader};
 /// Configurations that have all keys read, between them.
 const EVERYTHING: [&str; 3] = [
     "[adapter.sourceControl]\nenabled = true\n[adapter.sourceControl.repository]\nURL = 'https://git.example/a.git'\n\
+     [adapter.consul]\nenabled = true\n\
      [[enforcer.security.tokenService]]\nname = 'a'\n[[enforcer.security.tokenService.claimMapping]]\nlocalClaim = 'a'\n\
      [[adapter.server.users]]\nusername = 'a'\n[[enforcer.jwtIssuer.jwtUser]]\nusername = 'a'\n\
      [[adapter.vhostMapping]]\nvhost = 'a'\n[tracing]\nenabled = true\ntype = 'zipkin'\n",

@@ -160,6 +160,7 @@ fn tracing_is_off_unless_enabled_and_then_complete() {
         port,
         tls,
         trusted_ca: None,
+        discovery: None,
         priority: 0,
     };
     let zipkin = Tracing {

@@ -127,7 +127,7 @@ fn endpoint(text: &str) -> Option<Endpoint> {
     };
     let plain = url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.query().is_none();
     let host = url.host_str().filter(|_| plain && url.fragment().is_none())?.trim_matches(['[', ']']).to_owned();
-    Some(Endpoint { host, port: url.port_or_known_default()?, tls, trusted_ca: None, priority: 0 })
+    Some(Endpoint { host, port: url.port_or_known_default()?, tls, trusted_ca: None, priority: 0, discovery: None })
 }
 
 fn authentication(reader: &mut Reader<'_>, protocol: &TracingProtocol) -> Option<(String, Secret)> {

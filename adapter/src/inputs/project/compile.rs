@@ -246,6 +246,7 @@ fn merge(
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
     let mut upstreams: Vec<&mut Upstream> = own.chain([&mut production, &mut sandbox]).flatten().collect();
     upstreams.iter_mut().for_each(|upstream| upstream.authorize(problems));
+    check_discovery(options, upstreams.iter().map(|upstream| &**upstream), problems);
     check_schemes(metadata.kind, upstreams.iter().map(|upstream| &**upstream), problems);
     trusted.apply(upstreams.into_iter(), problems);
     let base_path = match definition.base_path {
@@ -339,6 +340,25 @@ fn server(listed: Option<&Upstream>, server: Option<&Upstream>) -> Option<Upstre
         })
     };
     listed.filter(repeated).or(server).cloned()
+}
+
+/// Without Consul, a service of it would be its default for ever.
+fn check_discovery<'u>(
+    options: &CompileOptions,
+    upstreams: impl Iterator<Item = &'u Upstream>,
+    problems: &mut Problems,
+) {
+    if options.consul {
+        return;
+    }
+    for (file, pointer) in upstreams.filter_map(|upstream| upstream.discovered_at.as_ref()) {
+        problems.error(
+            (file, pointer),
+            "the URL names a service of Consul, and Consul is switched off",
+            "its instances could not be found",
+            "set adapter.consul.enabled and adapter.consul.url in the adapter's configuration, or write a URL",
+        );
+    }
 }
 
 /// Backends of a WebSocket API say `ws` or `wss`, those of others do not.

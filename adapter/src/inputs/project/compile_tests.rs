@@ -421,3 +421,35 @@ fn the_life_cycle_of_every_kind() {
         }
     }
 }
+
+#[test]
+fn services_of_consul() {
+    let text = "consul([east].pets.[v1], https://default:8443/x)";
+    let with = CompileOptions { consul: true, ..CompileOptions::default() };
+    let metadata = json!({"endpointConfig": {"production_endpoints": {"url": text}}});
+    let extension = json!({"x-wso2-production-endpoints": {"urls": [text]}});
+    let servers = json!({"servers": [{"url": text}]});
+    let resource = json!({"paths": {"/pet": {"x-wso2-production-endpoints": {"urls": [text]}, "get": {}}}});
+    for (data, definition, pointer) in [
+        (&metadata, &json!({}), "api.json#/data/endpointConfig/production_endpoints/url"),
+        (&json!({}), &extension, "Definitions/swagger.json#/x-wso2-production-endpoints/urls/0"),
+        (&json!({}), &servers, "Definitions/swagger.json#/servers/0/url"),
+        (&json!({}), &resource, "Definitions/swagger.json#/paths/~1pet/x-wso2-production-endpoints/urls/0"),
+    ] {
+        let files = project(data, definition, &[]);
+        let deployment = compile(&files, &with).unwrap().blueprint.on("localhost", BTreeSet::new());
+        let found = deployment.clusters.iter().flat_map(|cluster| &cluster.endpoints);
+        let found: Vec<_> = found.filter_map(|one| Some((one.discovery.as_ref()?, one))).collect();
+        let [(discovery, endpoint)] = found.as_slice() else { panic!("{pointer}: {found:?}") };
+        assert_eq!(discovery.service.to_string(), "[east].pets.[v1]");
+        assert_eq!((endpoint.authority(), endpoint.tls), (("default", 8443), true));
+        // Without Consul it would be the default for ever.
+        refused(&files, &["Consul is switched off"]);
+        refused(&files, &[&format!("{pointer}: ")]);
+    }
+    let broken = "consul(east.pets,https://default)";
+    let bad = json!({"x-wso2-production-endpoints": {"urls": [broken]}});
+    refused(&project(&json!({}), &bad, &[]), &["urls/0: the URL names a service of Consul by 2 parts"]);
+    let bad = json!({"servers": [{"url": broken}]});
+    refused(&project(&json!({}), &bad, &[]), &["servers/0/url: the server URL names a service of Consul by 2 parts"]);
+}

@@ -1,5 +1,6 @@
 //! Endpoint configuration as the vendor extensions, `servers` and api.yaml write it.
 
+use super::consul::{CONSUL_FORM, is_consul};
 use super::credentials;
 use super::document::Node;
 use super::options::CompileOptions;
@@ -93,6 +94,10 @@ pub fn from_servers(servers: &Node<'_>, problems: &mut Problems) -> Servers {
             Ok(address) => {
                 base_path = Some(address.base_path).filter(|path| !path.is_empty()).or(base_path);
                 found.push((url, text));
+            }
+            // Whoever names a service of Consul means it.
+            Err(what) if is_consul(&text) => {
+                url.error(problems, format!("the server URL {what}"), "requests could not be sent there", CONSUL_FORM);
             }
             Err(what) => {
                 url.warn(problems, format!("the server URL {what}"), "it is skipped", "correct it or remove it");

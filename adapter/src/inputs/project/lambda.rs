@@ -97,7 +97,7 @@ impl LambdaAccess {
         })?;
         let endpoint = match &self.options.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => Endpoint { host: host(arn)?, port: 443, tls: true, trusted_ca: None, priority: 0 },
+            None => Endpoint { host: host(arn)?, port: 443, tls: true, trusted_ca: None, priority: 0, discovery: None },
         };
         let function = LambdaFunction {
             arn: arn.to_owned(),

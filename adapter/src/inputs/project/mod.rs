@@ -10,6 +10,7 @@ mod blueprint;
 mod certificates;
 mod client_certificates;
 mod compile;
+mod consul;
 pub mod cors;
 mod credentials;
 mod definition;

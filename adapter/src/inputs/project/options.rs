@@ -24,6 +24,8 @@ pub struct CompileOptions {
     pub cors: Option<Cors>,
     /// How functions of AWS Lambda are called; none when they are not (`router.awsLambda`).
     pub lambda: Option<LambdaOptions>,
+    /// Whether services of Consul are resolved (`adapter.consul`).
+    pub consul: bool,
     /// Environment variables that replace backends.
     pub overrides: Overrides,
 }
@@ -39,6 +41,7 @@ impl Default for CompileOptions {
             retry_status_codes: vec![504],
             cors: Some(default_cors()),
             lambda: None,
+            consul: false,
             overrides: Overrides::default(),
         }
     }

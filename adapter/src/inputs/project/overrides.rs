@@ -70,6 +70,7 @@ impl Overrides {
             *upstream = Some(Upstream {
                 endpoints: found.endpoints,
                 base_path: found.base_path,
+                discovered_at: found.discovered_at,
                 web_socket: found.web_socket,
                 ..before
             });

@@ -1,13 +1,16 @@
 //! Backends: URLs, and how several of them share the load. The same rules for api.yaml, for `servers` and for the vendor
 //! extensions, which differ only in how they are written.
 
+use std::sync::Arc;
+
 use tollgate_model::Secret;
 use url::{Host, Url};
 
+use super::consul;
 use super::credentials::Credentials;
 use super::document::Node;
 use super::tuning::Tuning;
-use crate::model::{Endpoint, LambdaFunction, Problems};
+use crate::model::{Discovery, Endpoint, Instance, LambdaFunction, Problems};
 
 /// Most addresses of one backend.
 pub const MAX_ADDRESSES: usize = 64;
@@ -19,6 +22,8 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Path in front of the resource's, without a trailing slash.
     pub base_path: String,
+    /// File and place of the first service of Consul among them.
+    pub discovered_at: Option<(String, String)>,
     /// Whether its URLs say `ws` or `wss`.
     pub web_socket: bool,
     /// Timeouts, retries and limits.
@@ -69,8 +74,16 @@ pub fn address(text: &str) -> Result<Address, String> {
 /// # Errors
 /// What is wrong with it.
 pub fn any_address(text: &str) -> Result<(Address, bool), String> {
-    if text.trim_start().starts_with("consul(") {
-        return Err("is a Consul service, which this release does not resolve yet".to_owned());
+    if consul::is_consul(text) {
+        let (service, default) = consul::parse(text)?;
+        if consul::is_consul(default) {
+            return Err("names a service of Consul as the default of another".to_owned());
+        }
+        let (mut address, web_socket) =
+            any_address(default).map_err(|what| format!("names a service of Consul, whose default {what}"))?;
+        let default = Instance { host: address.endpoint.host.clone(), port: address.endpoint.port };
+        address.endpoint.discovery = Some(Arc::new(Discovery { service, default }));
+        return Ok((address, web_socket));
     }
     if text.contains(['{', '}']) {
         return Err("holds a placeholder".to_owned());
@@ -97,7 +110,10 @@ pub fn any_address(text: &str) -> Result<(Address, bool), String> {
     };
     let port = url.port_or_known_default().filter(|port| *port != 0).ok_or_else(|| "has no usable port".to_owned())?;
     let base_path = url.path().trim_end_matches('/').to_owned();
-    Ok((Address { endpoint: Endpoint { host, port, tls, trusted_ca: None, priority: 0 }, base_path }, web_socket))
+    Ok((
+        Address { endpoint: Endpoint { host, port, tls, trusted_ca: None, priority: 0, discovery: None }, base_path },
+        web_socket,
+    ))
 }
 
 /// Makes one backend of several URLs. They share the load, or stand in for each other in order when `failover`.
@@ -114,20 +130,14 @@ pub fn combine(urls: &[(Node<'_>, &str)], failover: bool, problems: &mut Problem
     }
     let mut upstream: Option<Upstream> = None;
     let mut complete = true;
+    let mut discovered_at = None;
     for (priority, (node, text)) in (0_u32..).zip(std::iter::once(first).chain(rest)) {
-        let (mut found, web_socket) = match any_address(text) {
-            Ok(found) => found,
-            Err(what) => {
-                node.error(
-                    problems,
-                    format!("the URL {what}"),
-                    "requests could not be sent there",
-                    "correct the URL, for example https://host:port/path",
-                );
-                complete = false;
-                continue;
-            }
+        let Some((mut found, web_socket)) = usable(node, text, problems) else {
+            complete = false;
+            continue;
         };
+        let at = || (node.at().0.to_owned(), node.at().1.to_owned());
+        discovered_at = discovered_at.or_else(|| found.endpoint.discovery.is_some().then(at));
         found.endpoint.priority = if failover { priority } else { 0 };
         match &mut upstream {
             None => {
@@ -156,7 +166,19 @@ pub fn combine(urls: &[(Node<'_>, &str)], failover: bool, problems: &mut Problem
             }
         }
     }
-    upstream.filter(|_| complete)
+    upstream.filter(|_| complete).map(|upstream| Upstream { discovered_at, ..upstream })
+}
+
+/// The address, or an error about it.
+fn usable(node: &Node<'_>, text: &str, problems: &mut Problems) -> Option<(Address, bool)> {
+    let wrong = match any_address(text) {
+        Ok(found) => return Some(found),
+        Err(what) => format!("the URL {what}"),
+    };
+    let url = "correct the URL, for example https://host:port/path";
+    let fix = if consul::is_consul(text) { consul::CONSUL_FORM } else { url };
+    node.error(problems, wrong, "requests could not be sent there", fix);
+    None
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -189,7 +211,11 @@ mod tests {
             ("http://-host-/", None),
             ("http://x/", None),
             ("http://{host}/", None),
-            ("consul([dc].[ns].svc.[tag],http://a:80)", None),
+            ("consul([dc].[ns].svc.[tag],http://aa:80/x)", Some(("aa", 80, false, "/x"))),
+            ("consul(svc, https://aa/x/ )", Some(("aa", 443, true, "/x"))),
+            ("consul(svc,ftp://aa:80)", None),
+            ("consul(svc,consul(svc,http://aa:80))", None),
+            ("consul(a.b,http://aa:80)", None),
         ] {
             let found = address(text).ok();
             let found = found

@@ -8,7 +8,8 @@ use crate::model::{Cluster, Deployment, Endpoint, WorldWriter};
 use crate::outputs::xds::Resources;
 
 fn deployment(name: &str) -> Arc<Deployment> {
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 80, tls: false, trusted_ca: None, priority: 0 };
+    let endpoint =
+        Endpoint { host: "127.0.0.1".to_owned(), port: 80, tls: false, trusted_ca: None, priority: 0, discovery: None };
     let api = Api {
         id: name.to_owned(),
         name: name.to_owned(),
@@ -156,4 +157,33 @@ async fn a_cluster_that_is_wanted_again_stays() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     adapter.clusters(1).await;
     assert_eq!(adapter.clusters.borrow()["Default"].clusters.iter().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_instances_change_touches_its_cluster_and_no_other() {
+    use crate::model::{Discovery, Instance, Service};
+    let mut adapter = Adapter::start();
+    let service = Service { datacenters: vec![None], namespace: None, name: "s".to_owned(), tags: Vec::new() };
+    let mut found = Deployment::clone(&deployment("found"));
+    let default = Instance { host: "127.0.0.1".to_owned(), port: 80 };
+    found.clusters[0].endpoints[0].discovery = Some(Arc::new(Discovery { service: service.clone(), default }));
+    adapter.deploy("named");
+    adapter.writer.update(|world| drop(world.deployments.insert(found.key(), Arc::new(found))));
+    // Those of every gateway are among them.
+    let both = |offers: &Arc<Offers>| {
+        let clusters = &offers["Default"].clusters;
+        Some((Arc::clone(clusters.get("named")?), Arc::clone(clusters.get("found")?)))
+    };
+    let before = adapter.clusters.wait_for(|offers| both(offers).is_some()).await.map(|seen| both(&seen)).unwrap();
+    let before = before.unwrap();
+
+    let instances = [Instance { host: "10.0.0.1".to_owned(), port: 9 }];
+    adapter.writer.update(|world| drop(world.instances.insert(service.clone(), instances.into())));
+    let moved = |offers: &Arc<Offers>| both(offers).filter(|(_, found)| found.version() != before.1.version());
+    let after = adapter.clusters.wait_for(|offers| moved(offers).is_some()).await.map(|seen| both(&seen)).unwrap();
+    assert!(Arc::ptr_eq(&before.0, &after.unwrap().0), "the other one is the very same");
+
+    adapter.writer.update(|world| world.instances.clear());
+    let back = |offers: &Arc<Offers>| both(offers).is_some_and(|(_, found)| found.version() == before.1.version());
+    adapter.clusters.wait_for(back).await.unwrap();
 }

@@ -36,13 +36,14 @@ impl Clusters {
         for environment in world.environments.keys() {
             let held = self.environments.entry(environment.clone()).or_default();
             for (name, (model, deployment)) in wanted(world, environment) {
+                let model = model.resolved(&world.instances);
                 match held.get_mut(name) {
                     Some(held) if held.model == *model => held.until = None,
                     _ => {
-                        let body = translate::cluster(model, gateway, materials);
+                        let body = translate::cluster(&model, gateway, materials);
                         let resource = Resource::new(name.to_owned(), body).owned_by(owner(deployment));
                         let resource = Arc::new(resource);
-                        held.insert(name.to_owned(), Held { model: model.clone(), resource, until: None });
+                        held.insert(name.to_owned(), Held { model: model.into_owned(), resource, until: None });
                     }
                 }
             }

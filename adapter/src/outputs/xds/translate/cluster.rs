@@ -100,12 +100,14 @@ fn lb_endpoint(from: &Endpoint) -> endpoint::LbEndpoint {
 
 /// What `auto_host_rewrite` sends: the authority of the endpoint's URL, without the port its scheme implies.
 pub(super) fn host_header(from: &Endpoint) -> String {
-    let host = match tls::ip(&from.host) {
+    // Over TLS it is the name by which the endpoint is recognised, wherever it was found.
+    let (host, port) = if from.tls { from.authority() } else { (from.host.as_str(), from.port) };
+    let host = match tls::ip(host) {
         Some(IpAddr::V6(address)) => format!("[{address}]"),
-        _ => from.host.clone(),
+        _ => host.to_owned(),
     };
     let implied = if from.tls { 443 } else { 80 };
-    if from.port == implied { host } else { format!("{host}:{}", from.port) }
+    if port == implied { host } else { format!("{host}:{port}") }
 }
 
 /// One TLS context a name; an endpoint without TLS matches none and is spoken to in the clear.
@@ -124,9 +126,10 @@ fn sockets(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Vec<clus
 
 /// Endpoints of a host share a TLS context, unless they bring certificates, which may differ from port to port.
 fn socket_name(endpoint: &Endpoint) -> String {
+    let (host, port) = endpoint.authority();
     match &endpoint.trusted_ca {
-        None => endpoint.host.clone(),
-        Some(_) => format!("{} {}", endpoint.host, endpoint.port),
+        None => host.to_owned(),
+        Some(_) => format!("{host} {port}"),
     }
 }
 

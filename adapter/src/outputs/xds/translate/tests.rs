@@ -411,7 +411,7 @@ fn ready_says_what_it_is_told() {
 }
 
 fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
-    Endpoint { host: host.to_owned(), port, tls, trusted_ca: None, priority }
+    Endpoint { host: host.to_owned(), port, tls, trusted_ca: None, priority, discovery: None }
 }
 
 fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {

@@ -51,17 +51,18 @@ pub(super) fn upstream(
             tls::common_tls_context::ValidationContextType::ValidationContext(validation(endpoint, settings));
         common.validation_context_type = Some(validation);
     }
-    let named = ip(&endpoint.host).is_none();
+    let (host, _) = endpoint.authority();
+    let named = ip(host).is_none();
     let context = tls::UpstreamTlsContext {
         common_tls_context: Some(common),
-        sni: if named { endpoint.host.clone() } else { String::new() },
+        sni: if named { host.to_owned() } else { String::new() },
         ..tls::UpstreamTlsContext::default()
     };
     socket(any(&context))
 }
 
 fn validation(endpoint: &Endpoint, settings: &UpstreamTls) -> tls::CertificateValidationContext {
-    let host = endpoint.host.as_str();
+    let (host, _) = endpoint.authority();
     let trusted = match &endpoint.trusted_ca {
         Some(certificates) => inline(certificates.as_bytes()),
         None => {

@@ -157,3 +157,31 @@ fn functions_are_called_by_a_filter_of_their_cluster() {
     let plain = translated(&[backend("a", 80, false, 0)], false, &gateway());
     assert_eq!(plain.metadata, None);
 }
+
+/// Where it is, the host header it gets, and the name by which it is recognised.
+#[test]
+fn an_instance_that_was_found_is_recognised_by_the_name_that_the_project_gives() {
+    use crate::model::{Discovery, Instance, Service};
+    let service = Service { datacenters: vec![None], namespace: None, name: "s".to_owned(), tags: Vec::new() };
+    let discovery = |host: &str, port| {
+        let default = Instance { host: host.to_owned(), port };
+        Some(std::sync::Arc::new(Discovery { service: service.clone(), default }))
+    };
+    for (tls, default, header, name) in [
+        (true, ("a.example", 443), "a.example", Some("a.example")),
+        (true, ("a.example", 8443), "a.example:8443", Some("a.example")),
+        (true, ("10.0.0.1", 443), "10.0.0.1", Some("10.0.0.1")),
+        (false, ("a.example", 80), "10.0.0.9:9000", None),
+    ] {
+        let found = Endpoint { discovery: discovery(default.0, default.1), ..backend("10.0.0.9", 9000, tls, 0) };
+        let cluster = translated(&[found], false, &gateway());
+        assert_eq!(endpoints(&cluster), [(0, "10.0.0.9".to_owned(), 9000, header.to_owned())], "{default:?}");
+        let names = contexts(&cluster).into_iter().map(|(_, context)| {
+            let san = validation(&context).unwrap().match_typed_subject_alt_names.remove(0);
+            let Some(MatchPattern::Exact(name)) = san.matcher.unwrap().match_pattern else { panic!() };
+            assert!(context.sni == name || context.sni.is_empty(), "{}", context.sni);
+            name
+        });
+        assert_eq!(names.collect::<Vec<_>>(), Vec::from_iter(name), "{default:?}");
+    }
+}

@@ -1,18 +1,17 @@
 //! The command line: what can be asked of the adapter. Must hold no logic of its own.
 
 mod config;
+mod logs;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use self::config::ConfigCommand;
 use crate::admin::client;
-use crate::config::{Config, Environment, Reader, admin, projects};
+use crate::config::{Config, Environment, LineFormat, Reader, admin, projects, read_file};
 use crate::inputs::project::{CompileOptions, compile};
 use crate::inputs::{folder, subscriptions};
 use crate::model::Problems;
@@ -22,9 +21,9 @@ use crate::{bootstrap, run};
 #[derive(Debug, Parser)]
 #[command(name = "adapter", version)]
 struct Cli {
-    /// Form of the log.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
-    log_format: LogFormat,
+    /// Form of the log; that of log_config.toml when absent.
+    #[arg(long, value_enum, global = true)]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,6 +75,15 @@ enum LogFormat {
     Json,
 }
 
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Text,
@@ -88,10 +96,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = environment();
     let outcome = match &cli.command {
-        Command::Serve { config } => {
-            start_log(cli.log_format);
-            serve(config.as_deref(), &environment)
-        }
+        Command::Serve { config } => serve(config.as_deref(), cli.log_format, &environment),
         Command::Validate { project, config, output } => validate(project, config.as_deref(), *output, &environment),
         Command::Status { address, config, output } => {
             status(address.as_deref(), config.as_deref(), *output, &environment)
@@ -111,15 +116,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Option<&Path>, environment: &Environment) -> Result<(), String> {
-    let (file, text) = read_config(config)?;
-    let (config, warnings) = Config::read(&file, &text, environment).map_err(|problems| lines(&problems))?;
-    for warning in &warnings {
+fn serve(path: Option<&Path>, format: Option<LogFormat>, environment: &Environment) -> Result<(), String> {
+    let (file, text) = read_config(path)?;
+    let (mut config, warnings) = Config::read(&file, &text, environment).map_err(|problems| lines(&problems))?;
+    let logs = logs::start(path, format.map(Into::into), environment)?;
+    for warning in warnings.iter().chain(&logs.warnings) {
         tracing::warn!(%warning, "configuration");
     }
+    let reload = logs.take_over(&mut config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start threads ({error})"))?;
-    runtime.block_on(run::serve(config)).map_err(|error| error.to_string())
+    runtime.block_on(run::serve(config, reload)).map_err(|error| error.to_string())
 }
 
 fn validate(project: &Path, config: Option<&Path>, output: Output, environment: &Environment) -> Result<(), String> {
@@ -182,9 +189,7 @@ fn status(address: Option<&str>, config: Option<&Path>, output: Output, of: &Env
 
 fn read_config(config: Option<&Path>) -> Result<(String, String), String> {
     let Some(path) = config else { return Ok(("defaults".to_owned(), String::new())) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        format!("{} cannot be read ({error}); name the configuration with --config", path.display())
-    })?;
+    let text = read_file(path).map_err(|error| format!("{error}; name another configuration"))?;
     Ok((path.display().to_string(), text))
 }
 
@@ -193,16 +198,6 @@ fn environment() -> Environment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let log = log.with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
 }
 
 fn print(text: &str) -> Result<(), String> {

@@ -9,6 +9,7 @@ pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod inputs;
+pub mod logging;
 pub mod model;
 pub mod outputs;
 pub mod run;

@@ -21,9 +21,10 @@ use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
 use crate::inputs::revocation::{self, Revocation, RevocationError};
 use crate::inputs::subscriptions::SubscriptionsFile;
+use crate::logging::LogReload;
 use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
-use crate::outputs::settings::{Gateway, TestKeys};
+use crate::outputs::settings::{GatewayFiles, TestKeys};
 use crate::outputs::{self, OutputError, OutputSettings};
 use crate::tls::{self, TlsError};
 
@@ -83,12 +84,12 @@ pub enum RunError {
 ///
 /// # Errors
 /// Why it could not start.
-pub async fn serve(config: Config) -> Result<(), RunError> {
+pub async fn serve(config: Config, logs: Option<LogReload>) -> Result<(), RunError> {
     let mut stop = Signals::listen().map_err(RunError::Signal)?;
     let shutdown = CancellationToken::new();
     // A start may have to wait long, for a Git repository that cannot be reached for example.
     let running = tokio::select! {
-        running = start(config, shutdown.clone()) => running,
+        running = start(config, logs, shutdown.clone()) => running,
         () = stop.received() => {
             tracing::info!("stopping before the start is complete");
             shutdown.cancel();
@@ -126,7 +127,7 @@ impl Running {
     }
 }
 
-async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, RunError> {
+async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationToken) -> Result<Running, RunError> {
     let status = Status::new();
     let refusals: Arc<dyn Refusals> = Arc::new(StatusRefusals(Arc::clone(&status)));
     let certificates = config.state.join("certificates");
@@ -150,6 +151,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     };
     let settings = output_settings(&config, &development);
     let outputs = outputs::spawn(settings, world, Arc::clone(&status), shutdown.clone()).await?;
+    let access_log = outputs.access_log.clone();
     let machine = Arc::new(Machine::new(config.metrics.interval));
     let (admin, admin_task) =
         admin::spawn(config.admin, Arc::clone(&status), Arc::clone(&machine), shutdown.clone()).await?;
@@ -159,6 +161,10 @@ async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, R
     }
     let address = rest.as_ref().map(|rest| rest.address.to_string()).unwrap_or_else(|| "off".to_owned());
     tasks.extend(rest.map(|rest| rest.spawn(shutdown.clone())));
+    if let Some(logs) = logs {
+        let apply = move |log| access_log.set(log);
+        tasks.push(tokio::spawn(logs.follow(apply, refusals, shutdown.clone())));
+    }
     tasks.extend(sources.follow(shutdown));
     status.set_ready();
     tracing::info!(rest = %address, xds = %outputs.xds, feed = %outputs.feed, public = %outputs.public, %admin, "ready");
@@ -270,37 +276,15 @@ fn pair(configured: Option<&KeyPairPaths>, certificate: &Path, key: &Path) -> (P
 
 fn output_settings(config: &Config, development: &DevelopmentCertificates) -> OutputSettings {
     let (certificate, key) = adapter_pair(config, development);
-    let router = config.router.clone();
     let (router_certificate, router_key) =
-        pair(router.keystore.as_ref(), &development.router.certificate, &development.router.key);
+        pair(config.gateway_keystore.as_ref(), &development.router.certificate, &development.router.key);
     OutputSettings {
         listen: config.listen,
         certificate,
         key,
         client_ca: config.truststore.clone().unwrap_or_else(|| development.ca.clone()),
-        gateway: Gateway {
-            http: router.http,
-            https: router.https,
-            system_host: router.system_host,
-            use_remote_address: router.use_remote_address,
-            certificate: router_certificate,
-            key: router_key,
-            module: config.module.clone(),
-            codec: router.codec,
-            downstream_tls: router.downstream_tls,
-            access_log: router.access_log,
-            compression: router.compression,
-            soap_faults: config.settings.soap_faults,
-            connection_buffer_bytes: router.connection_buffer_bytes,
-            timeouts: router.timeouts,
-            retry: router.retry,
-            upstream_tls: router.upstream_tls,
-            upstream_http2: router.upstream_http2,
-            dns: router.dns,
-            health_check: router.health_check,
-            outlier_detection: router.outlier_detection,
-            tracing: router.tracing,
-        },
+        gateway: config.gateway.clone(),
+        gateway_files: GatewayFiles { certificate: router_certificate, key: router_key, module: config.module.clone() },
         token_services: config.token_services.clone(),
         key_fetch_ca: config.truststore.clone(),
         key_cache: config.state.join("keys"),

@@ -21,6 +21,7 @@ mod graphql;
 mod hostile;
 mod issuers;
 mod lambda;
+mod logs;
 mod origins;
 mod outages;
 mod policies;

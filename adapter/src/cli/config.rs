@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Output, print, read_config};
-use crate::config::keys::{CONFIG, default_file};
+use crate::config::keys::{CONFIG, LOGS, default_file};
 use crate::config::{Config, Environment, Reader, Source};
 use crate::model::{Problem, Problems, Severity};
 
@@ -37,7 +37,11 @@ pub(super) enum ConfigCommand {
         output: Output,
     },
     /// Prints a configuration of all keys with their meanings and defaults.
-    Default,
+    Default {
+        /// Prints log_config.toml instead of config.toml.
+        #[arg(long)]
+        logs: bool,
+    },
 }
 
 pub(super) fn run(command: &ConfigCommand, environment: &Environment) -> Result<(), String> {
@@ -52,7 +56,7 @@ pub(super) fn run(command: &ConfigCommand, environment: &Environment) -> Result<
             let (name, text) = read_config(file.as_deref())?;
             print(&show(&name, &text, environment, *effective, *output)?)
         }
-        ConfigCommand::Default => print(&default_file(&CONFIG)),
+        ConfigCommand::Default { logs } => print(&default_file(if *logs { &LOGS } else { &CONFIG })),
     }
 }
 

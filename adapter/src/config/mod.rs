@@ -8,6 +8,7 @@ mod duration;
 mod enforcer;
 pub mod keys;
 mod lambda;
+mod logs;
 mod metrics;
 mod reader;
 mod revocation;
@@ -15,23 +16,24 @@ mod router;
 mod source_control;
 mod token_services;
 
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tollgate_model::Settings;
 
 pub use adapter::{KeyPairPaths, Rest};
 pub use enforcer::TestKeyConfig;
+pub use logs::{LineFormat, LogConfig, LogFile, locate as locate_logs};
 pub use metrics::MetricsConfig;
 pub use reader::{Effective, Environment, Reader, Source};
-pub use router::RouterConfig;
 
 use crate::inputs::consul::ConsulSettings;
 use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
 use crate::inputs::revocation::EtcdSettings;
 use crate::model::Problems;
-use crate::outputs::settings::{Listen, TokenService};
+use crate::outputs::settings::{Gateway, Listen, TokenService};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
@@ -67,7 +69,9 @@ pub struct Config {
     /// What holds for every filter.
     pub settings: Settings,
     /// What gateways are made of.
-    pub router: RouterConfig,
+    pub gateway: Gateway,
+    /// The gateways' certificate; a development one when none is configured.
+    pub gateway_keystore: Option<KeyPairPaths>,
     /// Issuers whose tokens are accepted.
     pub token_services: Vec<TokenService>,
     /// The issuer of test keys.
@@ -90,6 +94,7 @@ impl Config {
     #[must_use]
     pub fn from_reader(reader: &mut Reader<'_>) -> Self {
         reader.refuse_unsupported();
+        let settings = enforcer::settings(reader);
         let test_keys = enforcer::test_keys(reader);
         let listen = host(reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
         let port = |reader: &mut Reader<'_>, key: &str, default: u16| {
@@ -117,12 +122,29 @@ impl Config {
             admin,
             metrics: metrics::read(reader, listen),
             projects: projects(reader),
-            settings: enforcer::settings(reader),
-            router: router::read(reader),
+            gateway: router::read(reader, &settings),
+            gateway_keystore: adapter::key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
+            settings,
             token_services: token_services::read(reader, test_keys.as_ref()),
             test_keys,
         }
     }
+}
+
+/// The text of a configuration file. An absurdly large one is not read.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_file(path: &Path) -> Result<String, String> {
+    const MAX_BYTES: u64 = 8 * 1024 * 1024;
+    let failed = |error: std::io::Error| format!("{} cannot be read ({error})", path.display());
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length < MAX_BYTES) {
+        return Ok(text);
+    }
+    Err(format!("{} has more than {MAX_BYTES} bytes, and no configuration is that large", path.display()))
 }
 
 /// The part of the configuration that decides how projects are read.

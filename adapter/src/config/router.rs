@@ -1,6 +1,6 @@
 //! `[router]`: what gateways are made of.
 
-mod access_log;
+pub(super) mod access_log;
 mod compression;
 mod tracing;
 mod transport;
@@ -8,58 +8,14 @@ mod upstream;
 
 use std::time::Duration;
 
-use tollgate_model::Cors;
+use tollgate_model::{Cors, Settings};
 
-use super::adapter::{KeyPairPaths, key_pair};
 use super::reader::Reader;
 use crate::inputs::project::{cors, default_cors, names};
-use crate::outputs::settings::{
-    AccessLog, Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, OutlierDetection, Retry,
-    Timeouts, Tracing, UpstreamTls,
-};
+use crate::outputs::settings::{Gateway, ListenerAddress, Retry, Timeouts};
 
-/// What gateways are made of, but for the module and development certificates.
-#[derive(Debug, Clone)]
-pub struct RouterConfig {
-    /// Plain HTTP listener.
-    pub http: Option<ListenerAddress>,
-    /// HTTPS listener.
-    pub https: Option<ListenerAddress>,
-    /// Virtual host of the gateway's own pages.
-    pub system_host: String,
-    /// Whether the connection's address is the client's.
-    pub use_remote_address: bool,
-    /// Most bytes a listener buffers for a connection.
-    pub connection_buffer_bytes: u32,
-    /// Protocol of the listeners.
-    pub codec: Codec,
-    /// TLS towards clients.
-    pub downstream_tls: DownstreamTls,
-    /// Access log.
-    pub access_log: Option<AccessLog>,
-    /// Compression of bodies.
-    pub compression: Option<Compression>,
-    /// The router's certificate.
-    pub keystore: Option<KeyPairPaths>,
-    /// Timeouts.
-    pub timeouts: Timeouts,
-    /// Retries.
-    pub retry: Retry,
-    /// TLS towards backends.
-    pub upstream_tls: UpstreamTls,
-    /// HTTP/2 towards backends.
-    pub upstream_http2: Http2,
-    /// How names of backends are resolved.
-    pub dns: Dns,
-    /// Health checks.
-    pub health_check: HealthCheck,
-    /// Which endpoints are left alone for a while.
-    pub outlier_detection: Option<OutlierDetection>,
-    /// Tracing.
-    pub tracing: Option<Tracing>,
-}
-
-pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
+/// What gateways are made of, with what the filters are told.
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
     let http = listener(reader, "router.listenerHost", "router.listenerPort", 9090);
     let https = listener(reader, "router.securedListenerHost", "router.securedListenerPort", 9095);
     if http.is_none() && https.is_none() {
@@ -69,19 +25,19 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouterConfig {
             "set listenerPort or securedListenerPort",
         );
     }
-    RouterConfig {
+    Gateway {
         http,
         https,
         system_host: system_host(reader),
-        use_remote_address: reader.flag("router.useRemoteAddress").unwrap_or(false),
+        use_remote_address: settings.direct_clients,
         connection_buffer_bytes: reader
             .number("router.perConnectionBufferLimitBytes", 1024..=1 << 30)
             .unwrap_or(1 << 20),
         codec: transport::codec(reader),
         downstream_tls: transport::downstream_tls(reader),
-        access_log: access_log::read(reader),
+        access_log: access_log::read(reader, "tollgate.accessLogs"),
         compression: compression::read(reader),
-        keystore: key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
+        soap_faults: settings.soap_faults,
         timeouts: timeouts(reader),
         retry: Retry {
             base_interval: reader

@@ -33,8 +33,8 @@ fn an_empty_file_gives_the_defaults_of_the_original() {
     assert_eq!(config.admin.to_string(), "127.0.0.1:6060");
     let listen = config.listen;
     assert_eq!([listen.xds, listen.feed, listen.public].map(|address| address.port()), [18000, 8081, 9001]);
-    assert_eq!(config.router.http.map(|listener| listener.port), Some(9090));
-    assert_eq!(config.router.https.map(|listener| listener.port), Some(9095));
+    assert_eq!(config.gateway.http.map(|listener| listener.port), Some(9090));
+    assert_eq!(config.gateway.https.map(|listener| listener.port), Some(9095));
     assert_eq!(config.projects, CompileOptions::default());
     assert_eq!(config.settings, Settings::default());
     let test_keys = config.test_keys.unwrap();
@@ -74,7 +74,7 @@ fn settings_are_read_whatever_their_case() {
     assert_eq!((rest.address.port(), rest.token_validity.as_secs()), (1234, 86_400));
     assert_eq!(config.projects.virtual_hosts.get("Default").map(String::as_str), Some("us.example.com"));
     assert_eq!(config.projects.max_timeout_ms, 5000);
-    assert_eq!(config.router.http, None);
+    assert_eq!(config.gateway.http, None);
     assert_eq!(config.settings.authorization_header, "x-auth");
     assert!(config.settings.forward_authorization);
     assert_eq!(config.token_services[0].keys, KeySource::JwkSet("https://idp/jwks".to_owned()));
@@ -207,7 +207,7 @@ fn keys_without_a_meaning_are_warned_of_when_they_are_changed() {
         }
     }
     let (config, _) = good("[router.connectionTimeout]\nidleTimeoutInSeconds = 7");
-    assert_eq!(config.router.timeouts.connection_idle.as_secs(), 7);
+    assert_eq!(config.gateway.timeouts.connection_idle.as_secs(), 7);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn the_environment_overrides_lists_maps_and_older_names() {
         config.projects.virtual_hosts.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     assert_eq!(hosts, [("Default", "us.example.com"), ("Second", "two.example.com")]);
     assert_eq!(config.projects.cors.unwrap().allow_methods, ["GET", "PUT"]);
-    assert_eq!(config.router.timeouts.connection_idle.as_secs(), 7);
+    assert_eq!(config.gateway.timeouts.connection_idle.as_secs(), 7);
     for (name, part) in [
         ("CC_TRACING_ENABLED", "[tracing] is not overridden"),
         ("CC_ROUTER_LISTENERPRT", "did you mean CC_ROUTER_LISTENERPORT?"),
@@ -261,7 +261,7 @@ fn the_environment_overrides_lists_maps_and_older_names() {
         ("CC_ENFORCER_CACHE_EXPIRYTIME", "bound their caches"),
     ] {
         let (config, warnings) = read(&[(name, "true")], "");
-        assert!(config.router.tracing.is_none());
+        assert!(config.gateway.tracing.is_none());
         assert!(warnings.len() == 1 && warnings[0].contains(part) && warnings[0].contains(name), "{warnings:?}");
     }
 }

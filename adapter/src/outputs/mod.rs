@@ -25,6 +25,7 @@ use self::feed::{Feed, FeedContext};
 use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
+use self::settings::AccessLog;
 use self::xds::{Blueprint, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::model::WorldWriter;
@@ -67,9 +68,22 @@ pub enum OutputError {
     Random(#[from] getrandom::Error),
 }
 
+/// Changes what gateways log of requests.
+#[derive(Debug, Clone)]
+pub struct AccessLogControl(Arc<Blueprint>);
+
+impl AccessLogControl {
+    /// They log in this way from now on.
+    pub fn set(&self, log: Option<AccessLog>) {
+        self.0.log_access(log);
+    }
+}
+
 /// The running outputs.
 #[derive(Debug)]
 pub struct Outputs {
+    /// What gateways log of requests.
+    pub access_log: AccessLogControl,
     /// Where xDS is served.
     pub xds: SocketAddr,
     /// Where the feed is served.
@@ -100,7 +114,7 @@ pub async fn spawn(
 ) -> Result<Outputs, OutputError> {
     let server_tls = tls::server_config(&settings.certificate, &settings.key, Some(&settings.client_ca))?;
     let public_tls = tls::server_config(&settings.certificate, &settings.key, None)?;
-    let blueprint = Arc::new(Blueprint::load(settings.gateway, settings.test_keys.is_some())?);
+    let blueprint = Arc::new(Blueprint::load(settings.gateway, &settings.gateway_files, settings.test_keys.is_some())?);
     let test_keys = match settings.test_keys {
         None => None,
         Some(keys) => {
@@ -122,6 +136,7 @@ pub async fn spawn(
     issuers.first_fetch().await;
 
     let feed = Arc::new(Feed::default());
+    let access_log = AccessLogControl(Arc::clone(&blueprint));
     let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
     let xds_context = XdsContext { blueprint, offers: publisher.offers(), status: Arc::clone(&status) };
     let feed_context = FeedContext {
@@ -145,7 +160,7 @@ pub async fn spawn(
     let service = warp::service(public::routes(public_context));
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
     tasks.close();
-    Ok(Outputs { xds, feed, public, tasks })
+    Ok(Outputs { access_log, xds, feed, public, tasks })
 }
 
 /// The address with the port the system chose, should it have been 0.

@@ -29,6 +29,8 @@ pub struct OutputSettings {
     pub client_ca: PathBuf,
     /// What every gateway is made of.
     pub gateway: Gateway,
+    /// The files that it is given.
+    pub gateway_files: GatewayFiles,
     /// Issuers whose tokens are accepted, besides that of the test keys.
     pub token_services: Vec<TokenService>,
     /// PEM file or folder with further authorities to trust when keys are fetched over HTTPS; the system's always are.
@@ -61,12 +63,6 @@ pub struct Gateway {
     pub system_host: String,
     /// Whether the connection's address is the client's, rather than what `x-forwarded-for` claims.
     pub use_remote_address: bool,
-    /// PEM certificate of the HTTPS listener, also shown to backends that ask for one.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// The enforcer module.
-    pub module: PathBuf,
     /// Protocol of the listeners.
     pub codec: Codec,
     /// TLS towards clients.
@@ -95,6 +91,17 @@ pub struct Gateway {
     pub outlier_detection: Option<OutlierDetection>,
     /// Tracing; none when switched off.
     pub tracing: Option<Tracing>,
+}
+
+/// Files that every gateway is given.
+#[derive(Debug, Clone)]
+pub struct GatewayFiles {
+    /// PEM certificate of the HTTPS listener, also shown to backends that ask for one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The enforcer module.
+    pub module: PathBuf,
 }
 
 /// Where a listener of the gateway binds.

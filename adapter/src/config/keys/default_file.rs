@@ -34,7 +34,10 @@ fn tables(keys: &'static [Key]) -> Vec<Table> {
             Status::Off(_) => matches!(key.absent, Absent::Value(_)),
             Status::Idle | Status::Behind(_) => false,
         };
-        let Some((path, _)) = key.path.rsplit_once('.').filter(|_| written) else { continue };
+        if !written {
+            continue;
+        }
+        let path = key.path.rsplit_once('.').map_or("", |(path, _)| path);
         match tables.iter_mut().find(|table| table.path == path) {
             Some(table) => table.keys.push(key),
             None => tables.push(Table { path: path.to_owned(), keys: vec![key] }),
@@ -52,7 +55,9 @@ fn write_table(text: &mut String, table: &Table) {
     let idle = table.path.contains("[]") && table.keys.iter().any(|key| matches!(key.absent, Absent::Otherwise(_)));
     let mark = if idle { "# " } else { "" };
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{mark}{header}");
+    if !table.path.is_empty() {
+        let _ = writeln!(text, "{mark}{header}");
+    }
     for key in &table.keys {
         let name = key.path.rsplit('.').next().unwrap_or_default();
         comment(text, &described(key));

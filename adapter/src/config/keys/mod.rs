@@ -6,12 +6,14 @@ mod adapter;
 mod control;
 mod default_file;
 mod enforcer;
+mod logs;
 #[cfg(test)]
 mod reference;
 mod router;
 mod tollgate;
 
 pub use default_file::default_file;
+pub use logs::LOGS;
 
 use crate::inputs::project::did_you_mean;
 

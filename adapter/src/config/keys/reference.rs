@@ -10,7 +10,8 @@ use crate::config::reader::Kind;
 pub(super) fn reference(schema: &Schema, kinds: &BTreeMap<String, Kind>) -> String {
     let mut text = String::new();
     for section in schema.sections {
-        let _ = writeln!(text, "## `[{}]`\n\n{}\n", section.name, section.about);
+        let heading = if section.name.contains('.') { section.name.to_owned() } else { format!("[{}]", section.name) };
+        let _ = writeln!(text, "## `{heading}`\n\n{}\n", section.about);
         text.push_str(&read_keys(section, kinds));
         text.push_str(&other_keys(section));
     }

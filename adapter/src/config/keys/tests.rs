@@ -7,7 +7,7 @@ use super::default_file::default_file;
 use super::reference::reference;
 use super::*;
 use crate::config::reader::Kind;
-use crate::config::{Config, Environment, Reader};
+use crate::config::{Config, Environment, LogConfig, Reader};
 
 /// Configurations that have all keys read, between them.
 const EVERYTHING: [&str; 3] = [
@@ -19,6 +19,16 @@ const EVERYTHING: [&str; 3] = [
     "[tracing]\nenabled = true\ntype = 'otlp'\n[tracing.configProperties]\nconnectionString = 'https://a'\n",
     "[tracing]\nenabled = true\ntype = 'otlp'\n[tracing.configProperties]\nprotocol = 'http'\nhost = 'a'\n",
 ];
+
+/// The same of log_config.toml.
+const ALL_LOGS: &str = "[[pkg]]\nname = 'a'\n[accessLogs]\nenable = true";
+
+fn asked_logs() -> BTreeMap<String, Kind> {
+    let none = Environment::new();
+    let mut reader = Reader::of(&LOGS, "log_config.toml", ALL_LOGS, &none);
+    let _ = LogConfig::from_reader(&mut reader);
+    reader.asked().clone()
+}
 
 /// What the code asks for, by pattern.
 fn asked() -> BTreeMap<String, Kind> {
@@ -52,16 +62,18 @@ fn is_current(path: &str, expected: &str) {
 
 #[test]
 fn every_key_that_is_read_is_in_the_table_and_the_reverse() {
-    let asked: BTreeSet<String> = asked().into_keys().collect();
-    let expected = |key: &&Key| matches!(key.status, Status::Read | Status::Off(_) | Status::Fixed(_));
-    // A list that must be empty is not read, but looked for.
-    let is_list = |key: &&Key| matches!((key.status, key.absent), (Status::Off(_), Absent::Otherwise(_)));
-    let listed = CONFIG.keys().filter(expected).filter(|key| !is_list(key));
-    let listed: BTreeSet<String> = listed.map(|key| key.path.to_lowercase()).collect();
-    let missing: Vec<&String> = asked.difference(&listed).collect();
-    assert!(missing.is_empty(), "these are read: add them to adapter/src/config/keys as read(...): {missing:?}");
-    let idle: Vec<&String> = listed.difference(&asked).collect();
-    assert!(idle.is_empty(), "these are in adapter/src/config/keys as read, and nothing reads them: {idle:?}");
+    for (schema, asked) in [(&CONFIG, asked()), (&LOGS, asked_logs())] {
+        let asked: BTreeSet<String> = asked.into_keys().collect();
+        let expected = |key: &&Key| matches!(key.status, Status::Read | Status::Off(_) | Status::Fixed(_));
+        // A list that must be empty is not read, but looked for.
+        let is_list = |key: &&Key| matches!((key.status, key.absent), (Status::Off(_), Absent::Otherwise(_)));
+        let listed = schema.keys().filter(expected).filter(|key| !is_list(key));
+        let listed: BTreeSet<String> = listed.map(|key| key.path.to_lowercase()).collect();
+        let missing: Vec<&String> = asked.difference(&listed).collect();
+        assert!(missing.is_empty(), "these are read: add them to adapter/src/config/keys as read(...): {missing:?}");
+        let idle: Vec<&String> = listed.difference(&asked).collect();
+        assert!(idle.is_empty(), "these are in adapter/src/config/keys as read, and nothing reads them: {idle:?}");
+    }
 }
 
 #[test]
@@ -120,6 +132,13 @@ fn the_default_file_says_what_no_file_says() {
     let (from_none, _) = Config::read("config.toml", "", &environment).unwrap();
     assert_eq!(format!("{from_file:#?}"), format!("{from_none:#?}"));
     is_current("envoy-config/config.toml", &file);
+    let file = default_file(&LOGS);
+    let (mut from_file, problems) = LogConfig::read("log_config.toml", &file, &environment).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    // The table is there, so it counts; that it says nothing else than its absence is the point.
+    assert_eq!(from_file.access_log.take(), Some(None));
+    assert_eq!(from_file, LogConfig::read("log_config.toml", "", &environment).unwrap().0);
+    is_current("envoy-config/log_config.toml", &file);
 }
 
 #[test]
@@ -129,6 +148,6 @@ fn the_documentation_is_up_to_date() {
     let page = std::fs::read_to_string(committed("docs/configuration.md")).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let keys = reference(&CONFIG, &asked());
+    let keys = reference(&CONFIG, &asked()) + &reference(&LOGS, &asked_logs());
     is_current("docs/configuration.md", &format!("{before}{BEGIN}\n{keys}{END}{after}"));
 }

@@ -12,7 +12,12 @@ const KEYS: &[Key] = &[
     read("tollgate.listen.xds", "18000", "port of xDS").added(),
     read("tollgate.listen.public", "9001", "port of test keys and JWKS").added(),
     read("tollgate.listen.admin", "6060", "port of health, readiness, status and metrics; always on loopback").added(),
-    read("tollgate.accessLogs.enable", "false", "whether gateways write access logs").added(),
+    read(
+        "tollgate.accessLogs.enable",
+        "false",
+        "whether gateways write access logs; `[accessLogs]` of log_config.toml counts instead, if it is there",
+    )
+    .added(),
     read(
         "tollgate.accessLogs.logfile",
         "\"/tmp/envoy.access.log\"",

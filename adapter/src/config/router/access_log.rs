@@ -1,5 +1,4 @@
-//! `[tollgate.accessLogs]`: the log of requests that a gateway writes, with the keys that Choreo Connect has in
-//! log_config.toml.
+//! `[accessLogs]` of log_config.toml, and `[tollgate.accessLogs]` of config.toml: the log of requests that a gateway writes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,8 +7,6 @@ use crate::config::reader::Reader;
 use crate::outputs::settings::{AccessLog, LogFormat};
 
 const FILE: &str = "/tmp/envoy.access.log";
-const FORMAT: &str = "tollgate.accessLogs.format";
-const LOG_FORMAT: &str = "tollgate.accessLogs.logFormat";
 
 /// Queries may carry credentials, so they are left out.
 const TEXT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ_WITHOUT_QUERY(:PATH)% %PROTOCOL%\" %RESPONSE_CODE% \
@@ -36,26 +33,27 @@ const JSON: [(&str, &str); 16] = [
     ("upstream_host", "%UPSTREAM_HOST%"),
 ];
 
-/// The access log, if it is on.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<AccessLog> {
-    let enabled = reader.flag("tollgate.accessLogs.enable").unwrap_or(false);
+/// The access log of that table, if it is on.
+pub(in crate::config) fn read(reader: &mut Reader<'_>, table: &str) -> Option<AccessLog> {
+    let enabled = reader.flag(&format!("{table}.enable")).unwrap_or(false);
     let log = AccessLog {
-        file: reader.path("tollgate.accessLogs.logfile").unwrap_or_else(|| PathBuf::from(FILE)),
-        format: format(reader),
+        file: reader.path(&format!("{table}.logfile")).unwrap_or_else(|| PathBuf::from(FILE)),
+        format: format(reader, table),
     };
     enabled.then_some(log)
 }
 
-fn format(reader: &mut Reader<'_>) -> LogFormat {
-    let own = reader.text(FORMAT);
-    let format = match reader.text(LOG_FORMAT).map(|text| text.to_uppercase()).as_deref() {
+fn format(reader: &mut Reader<'_>, table: &str) -> LogFormat {
+    let (key, kind) = (format!("{table}.format"), format!("{table}.logFormat"));
+    let own = reader.text(&key);
+    let format = match reader.text(&kind).map(|text| text.to_uppercase()).as_deref() {
         None | Some("TEXT") => text(own),
         Some("JSON") => match own {
             None => LogFormat::Json(JSON.map(|(name, command)| (name.to_owned(), command.to_owned())).into()),
-            Some(own) => json(reader, &own),
+            Some(own) => json(reader, &key, &own),
         },
         Some(_) => {
-            reader.error(LOG_FORMAT, "a kind of format is expected here", "write TEXT or JSON");
+            reader.error(&kind, "a kind of format is expected here", "write TEXT or JSON");
             text(own)
         }
     };
@@ -65,11 +63,8 @@ fn format(reader: &mut Reader<'_>) -> LogFormat {
     };
     if let Err(at) = commands {
         let what = format!("Envoy cannot read the format at {at:?}");
-        reader.error(
-            FORMAT,
-            &what,
-            "write commands as %NAME%, %NAME(...)% or %NAME(...):9%, and %% for a percent sign",
-        );
+        let fix = "write commands as %NAME%, %NAME(...)% or %NAME(...):9%, and %% for a percent sign";
+        reader.error(&key, &what, fix);
     }
     format
 }
@@ -83,12 +78,12 @@ fn text(own: Option<String>) -> LogFormat {
     LogFormat::Text(text)
 }
 
-fn json(reader: &mut Reader<'_>, own: &str) -> LogFormat {
+fn json(reader: &mut Reader<'_>, key: &str, own: &str) -> LogFormat {
     match serde_json::from_str::<BTreeMap<String, String>>(own) {
         Ok(members) => LogFormat::Json(members),
         Err(error) => {
             let what = format!("the format is no JSON object of texts: {error}");
-            reader.error(FORMAT, &what, r#"write for example '{"path": "%REQ(:PATH)%"}'"#);
+            reader.error(key, &what, r#"write for example '{"path": "%REQ(:PATH)%"}'"#);
             LogFormat::Json(BTreeMap::new())
         }
     }

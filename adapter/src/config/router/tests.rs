@@ -1,12 +1,15 @@
 use super::*;
 use crate::config::Environment;
-use crate::outputs::settings::{Compressible, Gzip, LogFormat, Strategy, TlsVersion};
+use crate::outputs::settings::{
+    AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, Http2, LogFormat, OutlierDetection, Strategy,
+    TlsVersion,
+};
 
 #[track_caller]
-fn good(text: &str) -> RouterConfig {
+fn good(text: &str) -> Gateway {
     let none = Environment::new();
     let mut reader = Reader::new("config.toml", text, &none);
-    let router = read(&mut reader);
+    let router = read(&mut reader, &Settings::default());
     let problems: Vec<String> = reader.problems.iter().map(ToString::to_string).collect();
     assert_eq!(problems, [""; 0], "{text}");
     router
@@ -16,7 +19,7 @@ fn good(text: &str) -> RouterConfig {
 fn bad(text: &str, expected: &str) {
     let none = Environment::new();
     let mut reader = Reader::new("config.toml", text, &none);
-    read(&mut reader);
+    read(&mut reader, &Settings::default());
     let problems: Vec<String> = reader.problems.errors().map(ToString::to_string).collect();
     assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
 }

@@ -56,8 +56,9 @@ struct Adapter {
 impl Adapter {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let gateway = crate::outputs::xds::tests::gateway(folder.path());
-        let blueprint = Arc::new(Blueprint::load(gateway, true).unwrap());
+        let gateway = crate::outputs::xds::tests::gateway();
+        let files = crate::outputs::xds::tests::files(folder.path());
+        let blueprint = Arc::new(Blueprint::load(gateway, &files, true).unwrap());
         let mut world = World::default();
         world.environments.insert("Default".to_owned(), "localhost".to_owned());
         let writer = WorldWriter::new(world);

@@ -34,6 +34,9 @@ pub(super) struct GatewayStream<D> {
     published: Arc<Resources>,
     /// Those of them that the gateway is to have.
     clusters: Arc<Resources>,
+    /// Says when other listeners are to be had.
+    pub(super) new_listeners: watch::Receiver<Arc<Resources>>,
+    listeners: Arc<Resources>,
     isolation: Isolation,
     sent: Option<SentClusters>,
     extension: Arc<Resources>,
@@ -66,6 +69,8 @@ impl<D: Dialect> GatewayStream<D> {
             dialect: D::default(),
             ready: connection.ready(),
             connection,
+            listeners: Arc::clone(&none),
+            new_listeners: context.blueprint.listeners.subscribe(),
             published: Arc::clone(&none),
             clusters: none,
             isolation: Isolation::default(),
@@ -86,6 +91,7 @@ impl<D: Dialect> GatewayStream<D> {
 
     /// Takes over what is newest.
     pub(super) fn look(&mut self, all: &Offers) {
+        self.listeners = Arc::clone(&self.new_listeners.borrow_and_update());
         match all.get(&self.environment) {
             Some(offer) => {
                 self.published = Arc::clone(&offer.clusters);
@@ -107,7 +113,7 @@ impl<D: Dialect> GatewayStream<D> {
     fn resources(&self, kind: ResourceType) -> &Arc<Resources> {
         match kind {
             ResourceType::Cluster => &self.clusters,
-            ResourceType::Listener => &self.context.blueprint.listeners,
+            ResourceType::Listener => &self.listeners,
             ResourceType::Route => self.context.blueprint.routes(*self.ready.borrow()),
             ResourceType::Extension => &self.extension,
         }

@@ -20,6 +20,7 @@ mod translate;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use envoy_types::pb::google::protobuf::Any;
 use tokio::sync::watch;
 use tollgate_model::Callbacks;
 use tollgate_model::contract::{CAPABILITIES, VM_ID};
@@ -30,7 +31,7 @@ pub use resources::{Resource, Resources};
 pub use server::service;
 pub use translate::Materials;
 
-use super::settings::Gateway;
+use super::settings::{AccessLog, Gateway, GatewayFiles};
 use crate::admin::Status;
 use crate::tls::{self, TlsError};
 
@@ -71,7 +72,8 @@ pub enum XdsError {
 pub struct Blueprint {
     gateway: Gateway,
     materials: Materials,
-    listeners: Arc<Resources>,
+    /// The only resources that change while the adapter runs, apart from the APIs': what is logged may.
+    listeners: watch::Sender<Arc<Resources>>,
     routes: [Arc<Resources>; 2],
     /// Clusters that are there whatever the APIs.
     clusters: Vec<Arc<Resource>>,
@@ -82,35 +84,40 @@ impl Blueprint {
     ///
     /// # Errors
     /// When a file cannot be used.
-    pub fn load(gateway: Gateway, test_keys: bool) -> Result<Self, XdsError> {
+    pub fn load(gateway: Gateway, files: &GatewayFiles, test_keys: bool) -> Result<Self, XdsError> {
         if gateway.http.is_none() && gateway.https.is_none() {
             return Err(XdsError::NoListener);
         }
-        tls::server_config(&gateway.certificate, &gateway.key, None)?;
+        tls::server_config(&files.certificate, &files.key, None)?;
         let check = "check the path and that the adapter may read it";
         let client_authorities = gateway.downstream_tls.client_authorities.as_deref();
         let materials = Materials {
             client_authorities: client_authorities.map(tls::trusted_bundle).transpose()?,
-            certificate: read("router certificate", &gateway.certificate, check)?,
-            key: read("router key", &gateway.key, check)?,
-            module: read(
-                "enforcer module",
-                &gateway.module,
-                "build it with `./just wasm`, or correct tollgate.module",
-            )?,
+            certificate: read("router certificate", &files.certificate, check)?,
+            key: read("router key", &files.key, check)?,
+            module: read("enforcer module", &files.module, "build it with `./just wasm`, or correct tollgate.module")?,
         };
         if !materials.module.starts_with(b"\0asm") {
-            return Err(XdsError::NoModule { path: gateway.module });
+            return Err(XdsError::NoModule { path: files.module.clone() });
         }
         let routes = |ready| {
             let (name, resource) = translate::routes(&gateway, test_keys, ready);
             Arc::new(Resources::new(vec![Arc::new(Resource::new(name, resource))]))
         };
-        let (routes, listeners) = ([routes(false), routes(true)], translate::listeners(&gateway, &materials));
-        let shared = |(name, resource)| Arc::new(Resource::new(name, resource));
-        let listeners = listeners.into_iter().map(shared).collect();
+        let routes = [routes(false), routes(true)];
+        let listeners = watch::Sender::new(listeners(&gateway, &materials));
         let clusters = translate::own_clusters(&gateway, &materials).into_iter().map(shared).collect();
-        Ok(Self { routes, listeners: Arc::new(Resources::new(listeners)), clusters, gateway, materials })
+        Ok(Self { routes, listeners, clusters, gateway, materials })
+    }
+
+    /// Has gateways log requests in this way from now on.
+    pub fn log_access(&self, access_log: Option<AccessLog>) {
+        let now = listeners(&Gateway { access_log, ..self.gateway.clone() }, &self.materials);
+        self.listeners.send_if_modified(|shown| {
+            let changed = **shown != *now;
+            *shown = now;
+            changed
+        });
     }
 
     /// Settings the clusters are made with.
@@ -158,6 +165,15 @@ pub struct XdsContext {
     pub offers: watch::Receiver<Arc<Offers>>,
     /// Where gateways are noted.
     pub status: Arc<Status>,
+}
+
+fn shared((name, resource): (String, Any)) -> Arc<Resource> {
+    Arc::new(Resource::new(name, resource))
+}
+
+fn listeners(gateway: &Gateway, materials: &Materials) -> Arc<Resources> {
+    let listeners = translate::listeners(gateway, materials);
+    Arc::new(Resources::new(listeners.into_iter().map(shared).collect()))
 }
 
 fn read(what: &'static str, path: &Path, fix: &'static str) -> Result<Vec<u8>, XdsError> {

@@ -101,6 +101,7 @@ async fn serve<D: Dialect + Sync>(
                 }
             }
             Ok(()) = gateway.ready.changed() => {}
+            Ok(()) = gateway.new_listeners.changed() => {}
             () = sender.closed() => return Ok(()),
         }
     }

@@ -21,23 +21,25 @@ use super::*;
 use crate::certs;
 use crate::outputs::nodes::{FeedPosition, RefusedCluster};
 use crate::outputs::settings::{
-    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, OutlierDetection, Retry, Timeouts,
-    UpstreamTls,
+    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, LogFormat, OutlierDetection, Retry,
+    Timeouts, UpstreamTls,
 };
 
-/// Settings that name real files in `folder`.
-pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
+/// Real files in `folder`.
+pub(in crate::outputs) fn files(folder: &Path) -> GatewayFiles {
     let router = certs::ensure(folder).unwrap().router;
     let module = folder.join("enforcer.wasm");
     std::fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
+    GatewayFiles { certificate: router.certificate, key: router.key, module }
+}
+
+/// Usual settings.
+pub(in crate::outputs) fn gateway() -> Gateway {
     Gateway {
         http: Some(ListenerAddress { host: "127.0.0.1".to_owned(), port: 9090 }),
         https: None,
         system_host: "localhost".to_owned(),
         use_remote_address: false,
-        certificate: router.certificate,
-        key: router.key,
-        module,
         codec: Codec::default(),
         downstream_tls: DownstreamTls::default(),
         access_log: None,
@@ -57,6 +59,7 @@ pub(in crate::outputs) fn gateway(folder: &Path) -> Gateway {
 
 struct Adapter {
     address: String,
+    blueprint: Arc<Blueprint>,
     clusters: watch::Sender<Arc<Offers>>,
     status: Arc<Status>,
     _folder: tempfile::TempDir,
@@ -76,14 +79,18 @@ fn clusters(names: &[&str]) -> Arc<Offers> {
 impl Adapter {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let blueprint = Arc::new(Blueprint::load(gateway(folder.path()), true).unwrap());
+        let blueprint = Arc::new(Blueprint::load(gateway(), &files(folder.path()), true).unwrap());
         let published = watch::Sender::new(clusters(&["one"]));
         let status = Status::new();
-        let context = XdsContext { blueprint, offers: published.subscribe(), status: Arc::clone(&status) };
+        let context = XdsContext {
+            blueprint: Arc::clone(&blueprint),
+            offers: published.subscribe(),
+            status: Arc::clone(&status),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(tls::serve_plain(listener, service(context), CancellationToken::new()));
-        Self { address, clusters: published, status, _folder: folder }
+        Self { address, blueprint, clusters: published, status, _folder: folder }
     }
 
     fn report(&self) -> crate::outputs::nodes::NodeReport {
@@ -230,7 +237,7 @@ async fn an_unknown_environment_gets_listeners_but_no_clusters() {
 async fn a_gateway_that_was_ready_stays_so_when_the_adapter_returns() {
     let adapter = Adapter::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let ready = Blueprint::load(gateway(folder.path()), true).unwrap().routes(true).version().to_owned();
+    let ready = Blueprint::load(gateway(), &files(folder.path()), true).unwrap().routes(true).version().to_owned();
     let mut envoy = Envoy::connect(&adapter, "Default", "earlier").await;
     envoy.next(ResourceType::Cluster).await;
     for (kind, names) in [(ResourceType::Listener, &[][..]), (ResourceType::Extension, &["tollgate.enforcer"])] {
@@ -254,13 +261,34 @@ async fn a_gateway_that_leaves_is_noted() {
 #[test]
 fn what_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let good = gateway(folder.path());
-    let check = |gateway: Gateway, expected: &str| {
-        let error = Blueprint::load(gateway, true).unwrap_err().to_string();
+    let good = files(folder.path());
+    let check = |gateway: Gateway, files: GatewayFiles, expected: &str| {
+        let error = Blueprint::load(gateway, &files, true).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("fix:"), "{error}");
     };
-    check(Gateway { module: folder.path().join("none.wasm"), ..good.clone() }, "none.wasm");
-    check(Gateway { module: good.key.clone(), ..good.clone() }, "not a WebAssembly module");
-    check(Gateway { key: folder.path().join("adapter.key"), ..good.clone() }, "cannot be used together");
-    check(Gateway { http: None, ..good }, "both listeners");
+    check(gateway(), GatewayFiles { module: folder.path().join("none.wasm"), ..good.clone() }, "none.wasm");
+    check(gateway(), GatewayFiles { module: good.key.clone(), ..good.clone() }, "not a WebAssembly module");
+    check(
+        gateway(),
+        GatewayFiles { key: folder.path().join("adapter.key"), ..good.clone() },
+        "cannot be used together",
+    );
+    check(Gateway { http: None, ..gateway() }, good, "both listeners");
+}
+
+#[tokio::test]
+async fn listeners_follow_what_is_to_be_logged() {
+    let adapter = Adapter::start().await;
+    let mut envoy = Envoy::connect(&adapter, "Default", "").await;
+    envoy.next(ResourceType::Cluster).await;
+    envoy.subscribe(ResourceType::Listener, &[], "").await;
+    let before = envoy.next(ResourceType::Listener).await;
+    envoy.answer(&before, &[], None).await;
+    // What changes nothing is not sent: the next listeners are those that do.
+    adapter.blueprint.log_access(None);
+    let format = LogFormat::Text("%PROTOCOL%\n".to_owned());
+    adapter.blueprint.log_access(Some(AccessLog { file: "/dev/null".into(), format }));
+    let after = envoy.next(ResourceType::Listener).await;
+    assert_ne!(before.resources, after.resources);
+    assert_ne!(before.version_info, after.version_info);
 }

@@ -14,6 +14,8 @@ pub trait Connection {
     fn certificate_digest(&self) -> Option<String>;
     /// Address and port of the peer, as Envoy writes them.
     fn peer(&self) -> Option<String>;
+    /// Version of HTTP of the request, such as `HTTP/1.1`.
+    fn protocol(&self) -> Option<String>;
 }
 
 /// The address of the client.

@@ -6,7 +6,7 @@ use tollgate_model::{Callbacks, JwkSet};
 
 use crate::decide::Halt;
 use crate::rejection::Rejection;
-use crate::{Call, Connection, Directory, HeaderMap};
+use crate::{Call, Connection, Directory, HeaderMap, Interception};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,8 @@ pub struct Edits {
     pub body: Option<Vec<u8>>,
     /// Changes to the headers of the response, whoever gives it, in this order. Need [`Callbacks::response_headers`].
     pub response_headers: Vec<HeaderEdit>,
+    /// Who is to be asked about the response.
+    pub intercept: Option<Box<Interception>>,
     /// Header fields that the response is to have, whatever the backend says. Only names of
     /// [`tollgate_model::contract::RESPONSE_HEADERS`].
     pub response: Vec<(&'static str, String)>,

@@ -49,7 +49,7 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted) -> Result<Edits, Halt> {
     let identity = authenticate::authenticate(cx, admitted)?;
     let permit = authorize::authorize(cx, admitted, &identity)?;
     policy::consult(cx, admitted, &Caller { identity: &identity, permit: &permit })?;
-    mediate::mediate(cx, admitted, &permit)
+    mediate::mediate(cx, admitted, &identity, &permit)
 }
 
 /// Why the walk stops early; what `?` carries.

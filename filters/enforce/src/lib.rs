@@ -19,6 +19,7 @@ mod directory;
 pub mod fuzzing;
 pub mod graphql;
 mod headers;
+mod intercept;
 mod mock;
 mod policy;
 mod query;
@@ -41,5 +42,6 @@ pub use cx::{
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use headers::{Header, HeaderMap, MalformedHeaders};
+pub use intercept::{Held, Interception, Outcome};
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;

@@ -70,6 +70,10 @@ impl Connection for TestConnection {
     fn peer(&self) -> Option<String> {
         self.peer.clone()
     }
+
+    fn protocol(&self) -> Option<String> {
+        Some("HTTP/1.1".to_owned())
+    }
 }
 
 pub(crate) fn operation(method: &str, security: Security) -> Operation {

@@ -20,4 +20,8 @@ impl Connection for RequestConnection {
     fn peer(&self) -> Option<String> {
         self.0.property(&["source", "address"])
     }
+
+    fn protocol(&self) -> Option<String> {
+        self.0.property(&["request", "protocol"])
+    }
 }

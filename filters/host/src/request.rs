@@ -4,6 +4,7 @@
 
 mod body;
 mod carry;
+mod outgoing;
 
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ use tollgate_enforce::{
 };
 
 use self::body::Incoming;
+use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::{CallId, Fields, Level, Response, Side, Status, Worker};
@@ -38,6 +40,7 @@ pub struct RequestFlow {
     incoming: Incoming,
     /// What to change of the response.
     response: Vec<HeaderEdit>,
+    outgoing: Outgoing,
 }
 
 /// Where a request is on its way.
@@ -70,6 +73,7 @@ impl RequestFlow {
             state: State::Stopped,
             incoming: Incoming::default(),
             response: Vec::new(),
+            outgoing: Outgoing::default(),
         }
     }
 
@@ -115,6 +119,9 @@ impl RequestFlow {
 
     /// A call-out has been answered. An answer nobody waits for is none of this request's business.
     pub fn on_response(&mut self, call: CallId, response: Response) {
+        if self.outgoing.awaits(call) {
+            return self.outgoing.on_answer(&self.worker, response);
+        }
         match std::mem::replace(&mut self.state, State::Stopped) {
             State::Waiting(waiting, question) if waiting == call => {
                 let answer = carry::read_answer(self.worker.abi.as_ref(), &question, response);
@@ -136,8 +143,18 @@ impl RequestFlow {
     }
 
     /// The response's headers are here, whoever made them.
-    pub fn on_response_headers(&mut self, _: bool) -> Flow {
-        if !matches!(self.state, State::Passed) || self.response.is_empty() {
+    pub fn on_response_headers(&mut self, end: bool) -> Flow {
+        if !matches!(self.state, State::Passed) {
+            return Flow::Continue;
+        }
+        match self.edit_response() {
+            Flow::Continue => self.outgoing.on_headers(&self.worker, end),
+            Flow::Stop => Flow::Stop,
+        }
+    }
+
+    fn edit_response(&mut self) -> Flow {
+        if self.response.is_empty() {
             return Flow::Continue;
         }
         let edits = std::mem::take(&mut self.response);
@@ -152,13 +169,13 @@ impl RequestFlow {
     }
 
     /// More of the response's body is here.
-    pub fn on_response_body(&mut self, _: usize, _: bool) -> Flow {
-        Flow::Continue
+    pub fn on_response_body(&mut self, size: usize, end: bool) -> Flow {
+        self.outgoing.on_body(&self.worker, size, end)
     }
 
     /// The response has ended with trailers.
     pub fn on_response_trailers(&mut self) -> Flow {
-        Flow::Continue
+        self.outgoing.on_trailers(&self.worker)
     }
 
     fn on_more_body(&mut self) -> Flow {
@@ -229,6 +246,9 @@ impl RequestFlow {
         if !edits.response_headers.is_empty() && !self.worker.callbacks().response_headers {
             return self.refuse_because("responses do not pass here, and this one must be changed", Status::NotFound);
         }
+        if edits.intercept.as_ref().is_some_and(|one| !one.is_covered_by(self.worker.callbacks())) {
+            return self.refuse_because("responses do not pass here, and this one must be shown", Status::NotFound);
+        }
         if edits.body.is_some() && !self.incoming.is_held() {
             return self.refuse_because("there is no body to replace", Status::NotFound);
         }
@@ -236,6 +256,7 @@ impl RequestFlow {
             Ok(()) => {
                 self.state = State::Passed;
                 self.response = edits.response_headers;
+                self.outgoing = Outgoing::after(edits.intercept);
                 // None of it is needed any more, and the request may go on for long.
                 self.answers = Answers::default();
                 Outcome::Passed

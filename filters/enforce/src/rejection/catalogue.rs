@@ -21,7 +21,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 26] = [
+pub const CATALOGUE: [&Entry; 28] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -31,6 +31,8 @@ pub const CATALOGUE: [&Entry; 26] = [
     &UNREADABLE,
     &CALLBACKS_MISSING,
     &NOT_READY,
+    &INTERCEPTOR_FAILED,
+    &INTERCEPTOR_ANSWER,
     &API_BLOCKED,
     &INVALID_QUERY,
     &QUERY_TOO_DEEP,
@@ -148,6 +150,29 @@ pub(super) const NOT_READY: Entry = Entry {
     details: "tollgate_102500_not_ready",
     meaning: "The gateway has started but has not received its configuration from the adapter yet. See whether the \
               adapter runs and can be reached; `/ready` answers 200 once the gateway is able to serve.",
+};
+
+pub(super) const INTERCEPTOR_FAILED: Entry = Entry {
+    code: "103500",
+    status: 500,
+    message: "Internal Server Error",
+    description: "Internal Server Error",
+    challenge: false,
+    details: "tollgate_103500",
+    meaning: "An interceptor of the operation could not be reached, did not answer in time, or answered with another status \
+              than 200 and 204. See the service's own log, its `serviceURL`, `requestTimeout` and certificates.",
+};
+
+pub(super) const INTERCEPTOR_ANSWER: Entry = Entry {
+    code: "103501",
+    status: 500,
+    message: "Internal Server Error",
+    description: "Internal Server Error",
+    challenge: false,
+    details: "tollgate_103501",
+    meaning: "An interceptor has answered something that cannot be carried out: no JSON, members of the wrong type, a body that is \
+              no base64 or that it was not told (`includes`), trailers, a status outside 200 to 599, or an endpoint that is \
+              not in `x-wso2-endpoints`.",
 };
 
 pub(super) const API_BLOCKED: Entry = Entry {

@@ -79,6 +79,10 @@ pub enum Rejection {
     PolicyAgentFailed,
     /// Open Policy Agent gave neither yes nor no.
     PolicyAgentUnclear,
+    /// An interceptor could not be asked, or has failed.
+    InterceptorFailed,
+    /// An interceptor has answered something that cannot be carried out.
+    InterceptorAnswer,
     /// The token holds none of the scopes of the resource with this path template.
     ScopeMissing(String),
 }
@@ -149,6 +153,8 @@ impl Rejection {
             Self::PolicyDenied => &entries::POLICY_DENIED,
             Self::PolicyAgentFailed => &entries::POLICY_AGENT_FAILED,
             Self::PolicyAgentUnclear => &entries::POLICY_AGENT_UNCLEAR,
+            Self::InterceptorFailed => &entries::INTERCEPTOR_FAILED,
+            Self::InterceptorAnswer => &entries::INTERCEPTOR_ANSWER,
             Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
         }
     }

@@ -6,9 +6,10 @@ use tollgate_model::contract::CLUSTER_HEADER;
 use tollgate_model::{ApiKeyPlace, ApiKind, Backend, Security};
 
 use super::admit::Admitted;
-use super::authenticate::authorization_header;
+use super::authenticate::{Identity, authorization_header};
 use super::authorize::Permit;
 use crate::decide::Halt;
+use crate::intercept::{self, Caller, Change, Intercepted};
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::KeyType;
 use crate::{Cx, Edits, Header, mock, policy, query};
@@ -35,7 +36,7 @@ const SOCKET_KEY: &str = "sec-websocket-key";
 const ANY_KEY: &[u8] = b"AAAAAAAAAAAAAAAAAAAAAA==";
 
 /// Makes the edits.
-pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<Edits, Halt> {
+pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, permit: &Permit) -> Result<Edits, Halt> {
     if let Some(mock) = &admitted.operation.mock {
         return Err(Halt::Reply(mock::answer(cx, mock)?));
     }
@@ -43,7 +44,22 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
     if admitted.api.graphql.is_some() && admitted.asked.is_none() {
         return Err(Rejection::Unreadable.into());
     }
-    let backend = choose(admitted, permit)?;
+    let chosen = choose(admitted, permit)?;
+    let edits = towards(cx, admitted, chosen)?;
+    if admitted.operation.interceptors.is_empty() {
+        return Ok(edits);
+    }
+    let change = intercepted(cx, admitted, (identity, permit), chosen, &edits)?;
+    let (backend, mut edits) = match change.backend() {
+        Some(other) => (other.clone(), towards(cx, admitted, other)?),
+        None => (chosen.clone(), edits),
+    };
+    change.apply(&admitted.api.api, &backend.base_path, &mut edits);
+    Ok(edits)
+}
+
+/// What a request needs on its way to that backend.
+fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rejection> {
     let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
     edits.remove.extend(credentials(cx, admitted));
@@ -63,6 +79,26 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, permit: &Permit) -> Result<E
         }
     }
     Ok(edits)
+}
+
+/// What the interceptors of the operation make of the request, when all that can be refused was refused.
+fn intercepted(
+    cx: &Cx,
+    admitted: &Admitted,
+    (identity, permit): (&Identity, &Permit),
+    backend: &Backend,
+    edits: &Edits,
+) -> Result<Change, Halt> {
+    let key_type = permit.key_type;
+    let request = Intercepted {
+        api: &admitted.api.api,
+        resource: &admitted.resource.resource,
+        interceptors: &admitted.operation.interceptors,
+        backend,
+        query: query_without_keys(admitted),
+        caller: identity.shown(cx, admitted).map(|(token_type, token)| Caller { token_type, token, key_type }),
+    };
+    intercept::before(cx, &request, edits)
 }
 
 /// A header of the client that would steer the router, and the cluster header, which the route reads.

@@ -66,7 +66,7 @@ pub(super) fn read_answer(abi: &dyn Abi, question: &Question, response: Response
     answer.unwrap_or(Answer::Failed)
 }
 
-fn read(abi: &dyn Abi, response: Response, most: usize) -> Option<CallAnswer> {
+pub(super) fn read(abi: &dyn Abi, response: Response, most: usize) -> Option<CallAnswer> {
     if !response.arrived || response.body > most {
         return None;
     }

@@ -25,6 +25,17 @@ pub(super) fn attempt(cx: &Cx, admitted: &Admitted, place: &ApiKeyPlace) -> Resu
     })
 }
 
+/// The first key that stands where one may, of which nothing is known.
+pub(super) fn raw(cx: &Cx, admitted: &Admitted) -> Option<String> {
+    let places = admitted.operation.security.requirements().iter().flat_map(|requirement| &requirement.api_keys);
+    let mut keys = places.filter_map(|place| {
+        let text = text_at(cx, admitted, place)?;
+        let raw = std::str::from_utf8(&text).ok()?.trim();
+        has_three_parts(raw).then(|| raw.to_owned())
+    });
+    keys.next()
+}
+
 /// What stands at that place. Two keys are as bad as none: nobody can tell which one counts.
 fn text_at<'r>(cx: &'r Cx, admitted: &'r Admitted, place: &ApiKeyPlace) -> Option<Cow<'r, [u8]>> {
     match place {

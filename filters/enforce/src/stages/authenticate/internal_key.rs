@@ -11,15 +11,18 @@ use crate::token::{Usage, VerifiedToken};
 use crate::{Cx, Header};
 
 pub(super) fn attempt(cx: &Cx, admitted: &Admitted) -> Result<Attempt<Rc<VerifiedToken>>, Halt> {
-    let Header::One(value) = cx.request.get(&admitted.settings.internal_key_header) else { return Ok(Attempt::Absent) };
-    let Some(raw) = std::str::from_utf8(value).ok().map(str::trim).filter(|text| has_three_parts(text)) else {
-        return Ok(Attempt::Absent);
-    };
+    let Some(raw) = raw(cx, admitted) else { return Ok(Attempt::Absent) };
     Ok(match judge(cx, Usage::InternalKey, raw, admitted.settings.clock_skew_seconds)? {
         Err(why) => Attempt::Bad(why),
         Ok(token) if is_for(&token, admitted) => Attempt::Good(token),
         Ok(_) => Attempt::Bad(Rejection::Forbidden),
     })
+}
+
+/// The key, of which nothing is known.
+pub(super) fn raw<'c>(cx: &Cx<'c>, admitted: &Admitted) -> Option<&'c str> {
+    let Header::One(value) = cx.request.get(&admitted.settings.internal_key_header) else { return None };
+    std::str::from_utf8(value).ok().map(str::trim).filter(|text| has_three_parts(text))
 }
 
 fn is_for(token: &VerifiedToken, admitted: &Admitted) -> bool {

@@ -81,6 +81,17 @@ impl Credentials for Request<'_, '_> {
 }
 
 impl Identity {
+    /// What the caller has shown, and of what kind it is in the words of interceptors; `None` for callers without a token.
+    pub(super) fn shown(&self, cx: &Cx, admitted: &Admitted) -> Option<(&'static str, String)> {
+        let (kind, token) = match self {
+            Self::Anonymous | Self::Certificate(_) => return None,
+            Self::Bearer(_) => ("JWT", token::raw(cx, admitted).map(str::to_owned)),
+            Self::ApiKey(_) => ("API Key", api_key::raw(cx, admitted)),
+            Self::InternalKey(_) => ("Internal Key", internal_key::raw(cx, admitted).map(str::to_owned)),
+        };
+        Some((kind, token?))
+    }
+
     /// The token that says who it is, whatever kind of key it is.
     pub(super) fn token(&self) -> Option<&Rc<VerifiedToken>> {
         match self {

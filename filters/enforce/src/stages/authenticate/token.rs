@@ -16,16 +16,20 @@ pub(crate) fn authorization_header<'a>(admitted: &'a Admitted) -> &'a str {
 }
 
 pub(super) fn attempt(cx: &Cx, admitted: &Admitted) -> Result<Attempt<Rc<VerifiedToken>>, Halt> {
-    let raw = match cx.request.get(authorization_header(admitted)) {
-        Header::One(value) => bearer_token(value),
-        // Two headers are as bad as none: nobody can tell which one counts.
-        Header::Absent | Header::Many => None,
-    };
-    let Some(raw) = raw else { return Ok(Attempt::Absent) };
+    let Some(raw) = raw(cx, admitted) else { return Ok(Attempt::Absent) };
     Ok(match judge(cx, Usage::AccessToken, raw, admitted.settings.clock_skew_seconds)? {
         Ok(token) => Attempt::Good(token),
         Err(why) => Attempt::Bad(why),
     })
+}
+
+/// The token, of which nothing is known.
+pub(super) fn raw<'c>(cx: &Cx<'c>, admitted: &Admitted) -> Option<&'c str> {
+    match cx.request.get(authorization_header(admitted)) {
+        Header::One(value) => bearer_token(value),
+        // Two headers are as bad as none: nobody can tell which one counts.
+        Header::Absent | Header::Many => None,
+    }
 }
 
 /// The token of `Bearer <token>`. As in the original, anything but two words of which the second has three parts counts

@@ -153,6 +153,8 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
     let defaults = CompileOptions::default();
     let seconds = reader.number("router.upstream.timeouts.maxRouteTimeoutInSeconds", 1..=86_400);
     let retries = reader.number("router.upstream.retry.maxRetryCount", 0..=255);
+    // Zero is reported by who reads it for all clusters.
+    let interceptor = reader.number("router.clusterTimeoutInSeconds", 0..=86_400).map(|seconds| seconds.min(300));
     CompileOptions {
         virtual_hosts: adapter::virtual_hosts(reader).unwrap_or(defaults.virtual_hosts),
         max_timeout_ms: seconds.map_or(defaults.max_timeout_ms, |seconds| seconds.saturating_mul(1000)),
@@ -162,6 +164,8 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         cors: router::cors(reader),
         lambda: lambda::read(reader),
         consul: consul::enabled(reader),
+        interceptor_timeout_ms: interceptor
+            .map_or(defaults.interceptor_timeout_ms, |seconds| seconds.saturating_mul(1000)),
         overrides: Overrides::among(reader.environment()),
     }
 }

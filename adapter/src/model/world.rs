@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_model::{Api, Issuer, Secret, Settings};
 
@@ -55,13 +56,22 @@ pub struct Cluster {
     pub circuit_breakers: Option<CircuitBreakers>,
     /// The function that requests call, when the endpoints are AWS Lambda.
     pub lambda: Option<LambdaFunction>,
+    /// How long a connection may take to open; as long as the gateway says when absent.
+    pub connect_timeout: Option<Duration>,
 }
 
 impl Cluster {
     /// One without endpoints.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), endpoints: Vec::new(), http2: false, circuit_breakers: None, lambda: None }
+        Self {
+            name: name.to_owned(),
+            endpoints: Vec::new(),
+            http2: false,
+            circuit_breakers: None,
+            lambda: None,
+            connect_timeout: None,
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! something, `publish` wins, as in the original.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
+
 use tollgate_model::{Interceptors, Operation, Security};
 
 use super::cors;
@@ -56,6 +58,7 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
             None => options.cors.clone(),
         },
         graphql: None,
+        endpoints: Vec::new(),
         resources: channels(root, frame, problems),
     }
 }
@@ -165,7 +168,7 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
         interceptors: Interceptors::default(),
         policies: None,
     }];
-    ResourcePlan { template, production: None, sandbox: None, uri_mapping, operations }
+    ResourcePlan { template, production: None, sandbox: None, uri_mapping, operations, interceptors: BTreeMap::new() }
 }
 
 fn check_operation(node: &Node<'_>, problems: &mut Problems) {

@@ -1,14 +1,16 @@
 //! A checked API before it is put on a virtual host: everything a [`Deployment`] needs but the host's name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use tollgate_model::{Api, Backend, Operation, RequestPolicy, Resource};
+use tollgate_model::{Api, Backend, Interceptor, Interceptors, NamedEndpoint, Operation, RequestPolicy, Resource};
 
+use super::interceptors::{InterceptorPlan, InterceptorPlans};
 use super::names;
 use super::policies::PolicyService;
 use super::resources::ResourcePlan;
 use super::upstream::Upstream;
-use crate::model::{Cluster, Deployment};
+use crate::model::{Cluster, Deployment, Endpoint};
 
 /// An API that can be deployed on any virtual host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Blueprint {
     pub production: Option<Upstream>,
     /// Sandbox backend.
     pub sandbox: Option<Upstream>,
+    /// Backends to which interceptors may send requests.
+    pub endpoints: Vec<(String, Upstream)>,
     /// Resources.
     pub resources: Vec<ResourcePlan>,
     /// What policies of operations call.
@@ -29,6 +33,8 @@ pub struct Blueprint {
 
 const PRODUCTION: &str = "clusterProd";
 const SANDBOX: &str = "clusterSand";
+const NAMED: &str = "xwso2cluster";
+const INTERCEPTOR: &str = "interceptor";
 
 impl Blueprint {
     /// The API on that host, in these environments.
@@ -47,13 +53,25 @@ impl Blueprint {
                     production,
                     sandbox,
                     uri_mapping: plan.uri_mapping.clone(),
-                    operations: plan.operations.iter().map(|operation| clusters.operation(operation)).collect(),
+                    operations: clusters.intercepted(plan),
                 }
             })
             .collect();
         clusters.services();
+        let named = self.endpoints.iter().map(|(name, upstream)| NamedEndpoint {
+            name: name.clone(),
+            backend: clusters.backend(upstream, &format!("{name}_{NAMED}"), None),
+        });
+        let endpoints = named.collect();
         let clusters = clusters.list;
-        let api = Api { virtual_host: virtual_host.to_owned(), production, sandbox, resources, ..self.api.clone() };
+        let api = Api {
+            virtual_host: virtual_host.to_owned(),
+            production,
+            sandbox,
+            endpoints,
+            resources,
+            ..self.api.clone()
+        };
         let api_type = api.kind.name().to_owned();
         Deployment { context: api.base_path.clone(), api, api_type, environments, clusters }
     }
@@ -90,7 +108,7 @@ impl Clusters<'_> {
     }
 
     /// The operation with the names of clusters in the place of their prefixes.
-    fn operation(&self, plan: &Operation) -> Operation {
+    fn with_clusters(&self, plan: &Operation) -> Operation {
         let mut operation = plan.clone();
         for policy in operation.policies.iter_mut().flat_map(|policies| &mut policies.request) {
             if let RequestPolicy::Opa(policy) = policy {
@@ -103,11 +121,9 @@ impl Clusters<'_> {
     fn services(&mut self) {
         for service in &self.blueprint.services {
             self.list.push(Cluster {
-                name: self.name(&service.prefix),
                 endpoints: vec![service.endpoint.clone()],
-                http2: false,
                 circuit_breakers: service.circuit_breakers,
-                lambda: None,
+                ..Cluster::named(&self.name(&service.prefix))
             });
         }
     }
@@ -123,8 +139,45 @@ impl Clusters<'_> {
             http2: self.blueprint.http2,
             circuit_breakers: upstream.tuning.circuit_breakers,
             lambda: upstream.lambda.clone(),
+            connect_timeout: None,
         });
         backend(name, upstream)
+    }
+
+    /// The operations with their interceptors.
+    fn intercepted(&mut self, plan: &ResourcePlan) -> Vec<Operation> {
+        let operations = plan.operations.iter().map(|operation| {
+            let operation = self.with_clusters(operation);
+            let interceptors = match plan.interceptors.get(&operation.method) {
+                Some(InterceptorPlans { request, response }) => Interceptors {
+                    request: request.as_ref().map(|service| self.interceptor(service)),
+                    response: response.as_ref().map(|service| self.interceptor(service)),
+                },
+                None => operation.interceptors.clone(),
+            };
+            Operation { interceptors, ..operation }
+        });
+        operations.collect()
+    }
+
+    /// One cluster a service, however many operations it serves.
+    fn interceptor(&mut self, plan: &InterceptorPlan) -> Interceptor {
+        let Endpoint { host, port, tls, .. } = &plan.endpoint;
+        let service = names::resource_id(&format!("{tls} {host} {port} {}", plan.connect_ms));
+        let cluster = format!("{}_{service}", self.name(INTERCEPTOR));
+        if !self.list.iter().any(|held| held.name == cluster) {
+            self.list.push(Cluster {
+                endpoints: vec![plan.endpoint.clone()],
+                connect_timeout: Some(Duration::from_millis(plan.connect_ms.into())),
+                ..Cluster::named(&cluster)
+            });
+        }
+        Interceptor {
+            cluster,
+            authority: plan.authority.clone(),
+            timeout_ms: plan.timeout_ms,
+            includes: plan.includes.clone(),
+        }
     }
 }
 

@@ -28,9 +28,16 @@ pub struct EndpointCertificates {
     /// Where the list names an authority: file, pointer and authority.
     listed: Vec<(String, String, Authority)>,
     others: Option<Arc<str>>,
+    interceptors: Option<Arc<str>>,
 }
 
 impl EndpointCertificates {
+    /// By which the interceptors of the API are recognised; by the gateway's own bundle when there is none.
+    #[must_use]
+    pub const fn of_interceptors(&self) -> Option<&Arc<str>> {
+        self.interceptors.as_ref()
+    }
+
     /// Tells the backends by what they are recognised.
     pub fn apply<'u>(&self, upstreams: impl Iterator<Item = &'u mut Upstream>, problems: &mut Problems) {
         let mut used = BTreeSet::new();
@@ -54,7 +61,7 @@ impl EndpointCertificates {
 pub fn read(files: &ProjectFiles, problems: &mut Problems) -> EndpointCertificates {
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for path in files.paths() {
-        let Some(name) = path.strip_prefix(FOLDER).filter(|name| is_certificate(name)) else { continue };
+        let Some(name) = path.strip_prefix(FOLDER).filter(|name| is_pem(name)) else { continue };
         match certificates(files.get(path).unwrap_or_default()) {
             Ok(pems) => {
                 found.insert(name, pems);
@@ -62,7 +69,7 @@ pub fn read(files: &ProjectFiles, problems: &mut Problems) -> EndpointCertificat
             Err(what) => problems.error(
                 (path, ""),
                 format!("the file {what}"),
-                "backends cannot be recognised by it",
+                "neither backends nor interceptors can be recognised by it",
                 "store X.509 certificates in PEM, beginning with -----BEGIN CERTIFICATE-----",
             ),
         }
@@ -88,18 +95,26 @@ pub fn read(files: &ProjectFiles, problems: &mut Problems) -> EndpointCertificat
             named.insert(name);
         }
     }
-    let others = found.iter().filter(|(name, _)| !named.contains(**name)).flat_map(|(_, pems)| pems);
+    let (of_backends, of_interceptors): (Vec<_>, Vec<_>) = found.iter().partition(|(name, _)| is_certificate(name));
+    let interceptors = bundle(of_interceptors.into_iter().flat_map(|(_, pems)| pems).map(String::as_str));
+    let others = of_backends.into_iter().filter(|(name, _)| !named.contains(**name)).flat_map(|(_, pems)| pems);
     let others = bundle(others.map(String::as_str));
     EndpointCertificates {
         own: own.into_iter().filter_map(|(authority, pems)| Some((authority, bundle(pems.into_iter())?))).collect(),
         listed,
         others,
+        interceptors,
     }
 }
 
 /// Whether a file of the folder holds certificates of backends.
-pub fn is_certificate(name: &str) -> bool {
-    !name.split('/').any(|part| part == "interceptors") && (name.ends_with(".crt") || name.ends_with(".pem"))
+fn is_certificate(name: &str) -> bool {
+    is_pem(name) && !name.split('/').any(|part| part == "interceptors")
+}
+
+/// Whether it holds certificates, of whomever.
+fn is_pem(name: &str) -> bool {
+    name.ends_with(".crt") || name.ends_with(".pem")
 }
 
 /// File and authority of an entry of the list.

@@ -23,7 +23,6 @@ use super::metadata::{self, Metadata};
 use super::names;
 use super::options::CompileOptions;
 use super::policies;
-use super::unsupported::refuse_file;
 use super::upstream::Upstream;
 use crate::model::Problems;
 
@@ -164,7 +163,7 @@ fn read_targets(files: &ProjectFiles, options: &CompileOptions, problems: &mut P
     }
 }
 
-/// Files that would have to be enforced and cannot be.
+/// Files whose content would be missed.
 fn check_files(files: &ProjectFiles, problems: &mut Problems) {
     for path in files.paths() {
         if path.rsplit('/').next() == Some("env_properties.json") {
@@ -175,14 +174,6 @@ fn check_files(files: &ProjectFiles, problems: &mut Problems) {
                 "replace endpoints by the variables api_<id>_prod_endpoint_<number>",
             );
         }
-        let certificate = [".crt", ".pem"].iter().any(|extension| path.ends_with(extension));
-        let what = match path.split_once('/') {
-            Some(("Endpoint-certificates", name)) if certificate && !certificates::is_certificate(name) => {
-                "a certificate of an interceptor"
-            }
-            _ => continue,
-        };
-        refuse_file(path, what, problems);
     }
 }
 
@@ -244,11 +235,14 @@ fn merge(
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
     }
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);
-    let mut upstreams: Vec<&mut Upstream> = own.chain([&mut production, &mut sandbox]).flatten().collect();
+    let named = definition.endpoints.iter_mut().map(|(_, upstream)| upstream);
+    let mut upstreams: Vec<&mut Upstream> = own.chain([&mut production, &mut sandbox]).flatten().chain(named).collect();
     upstreams.iter_mut().for_each(|upstream| upstream.authorize(problems));
     check_discovery(options, upstreams.iter().map(|upstream| &**upstream), problems);
     check_schemes(metadata.kind, upstreams.iter().map(|upstream| &**upstream), problems);
     trusted.apply(upstreams.into_iter(), problems);
+    let plans = definition.resources.iter_mut().flat_map(|plan| plan.interceptors.values_mut());
+    plans.for_each(|plans| plans.trust(trusted.of_interceptors()));
     let base_path = match definition.base_path {
         Some(path) => path,
         None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {
@@ -289,6 +283,7 @@ fn merge(
     Blueprint {
         api,
         http2: definition.http2,
+        endpoints: definition.endpoints,
         production,
         sandbox: sandbox.filter(|_| !prototyped),
         resources: definition.resources,

@@ -5,7 +5,7 @@ use tollgate_model::{Cors, GraphQl};
 use super::cors;
 use super::dialect::Dialect;
 use super::document::Node;
-use super::endpoints::{Servers, from_host, from_servers};
+use super::endpoints::{Servers, from_host, from_servers, named};
 use super::lambda::LambdaAccess;
 use super::names;
 use super::options::CompileOptions;
@@ -36,6 +36,8 @@ pub struct Definition {
     pub cors: Option<Cors>,
     /// The digest of a GraphQL schema, for APIs of that kind.
     pub graphql: Option<GraphQl>,
+    /// Backends to which interceptors may send requests; read when there are such interceptors.
+    pub endpoints: Vec<(String, Upstream)>,
     /// Resources, at least one unless an error was reported.
     pub resources: Vec<ResourcePlan>,
 }
@@ -61,6 +63,8 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
     vendor::check(root, Level::Api, problems);
     let servers = servers(root, dialect, frame, problems);
     let resources = Resources::new(root, dialect, frame, options);
+    let plans = resources.read(problems);
+    let intercepted = plans.iter().flat_map(|plan| plan.interceptors.values()).any(|plans| plans.request.is_some());
     Definition {
         base_path: base_path(root, frame, problems).or_else(|| {
             let path = servers.base_path?;
@@ -78,7 +82,8 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
             None => options.cors.clone(),
         },
         graphql: None,
-        resources: resources.read(problems),
+        endpoints: if intercepted { named(root, options, problems) } else { Vec::new() },
+        resources: plans,
     }
 }
 
@@ -254,7 +259,13 @@ mod tests {
             (with(&json!({"paths": {"/pet/{a}": {"get": {}}, "/pet/{b}": {"put": {}}}})), &[]),
             (with(&json!({"x-wso2-basePath": "pets"})), &["does not begin with /"]),
             (with(&json!({"x-wso2-disable-security": "yes"})), &["true or false"]),
-            (with(&json!({"x-wso2-request-interceptor": {}})), &["cannot be used"]),
+            (with(&json!({"x-wso2-request-interceptor": {}})), &["no serviceURL"]),
+            (
+                with(&json!({"x-wso2-request-interceptor": {"serviceURL": "http://service"},
+                             "x-wso2-endpoints": [{"one": {"urls": ["http://one"]}, "a b": {"urls": ["http://two"]}},
+                                                  {"one": {"urls": ["http://one"]}}]})),
+                &["holds a character", "named twice"],
+            ),
             (
                 with(&json!({"paths": {"/pet": {"get": {"x-amzn-resource-name": "arn"}}}})),
                 &["does not call AWS Lambda"],

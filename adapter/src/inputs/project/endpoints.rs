@@ -3,6 +3,7 @@
 use super::consul::{CONSUL_FORM, is_consul};
 use super::credentials;
 use super::document::Node;
+use super::names;
 use super::options::CompileOptions;
 use super::tuning::{Tuning, circuit_breakers, retry, timeout};
 use super::unsupported::warn_unknown;
@@ -29,6 +30,23 @@ pub fn from_extension(
         "refer to an entry of x-wso2-endpoints, as in #/x-wso2-endpoints/<name>",
     );
     None
+}
+
+/// All entries of `x-wso2-endpoints`, to which interceptors may refer.
+pub fn named(definition: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Vec<(String, Upstream)> {
+    let list = definition.get("x-wso2-endpoints").map(|list| list.items(problems)).unwrap_or_default();
+    let entries: Vec<_> = list.iter().flat_map(|item| item.members(problems)).collect();
+    let mut found: Vec<(String, Upstream)> = Vec::new();
+    for (name, node) in entries {
+        if let Err(what) = names::token(name) {
+            node.error(problems, format!("the name {what}"), "no interceptor could refer to it", "rename it");
+        } else if found.iter().any(|(other, _)| other == name) {
+            node.error(problems, format!("{name} is named twice"), "only one of them can be meant", "rename one");
+        } else if let Some(upstream) = cluster(&node, options, problems) {
+            found.push((name.to_owned(), upstream));
+        }
+    }
+    found
 }
 
 fn cluster(node: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Option<Upstream> {

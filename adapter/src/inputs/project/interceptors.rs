@@ -58,6 +58,18 @@ impl InterceptorPlans {
         Self { request: of(REQUEST, &above.request), response: of(RESPONSE, &above.response) }
     }
 
+    /// Says that those of that level are not asked.
+    pub fn warn_unused(node: &Node<'_>, problems: &mut Problems) {
+        for member in [REQUEST, RESPONSE].into_iter().filter_map(|key| node.get(key)) {
+            member.warn(
+                problems,
+                "the interceptor is not asked",
+                "the API is mocked, so there is nothing to intercept",
+                "",
+            );
+        }
+    }
+
     /// Tells the services by what they are recognised.
     pub fn trust(&mut self, certificates: Option<&Arc<str>>) {
         let plans = [&mut self.request, &mut self.response].into_iter().flatten();
@@ -122,8 +134,10 @@ pub fn includes<'t>(names: impl Iterator<Item = (&'t str, Node<'t>)>, problems: 
             Some(include) => found.push(include),
             None => {
                 let known = Include::ALL.map(Include::name);
-                let fix = did_you_mean(name, known)
-                    .map_or_else(|| format!("write one of {}", known.join(", ")), |close| format!("did you mean {close}?"));
+                let fix = did_you_mean(name, known).map_or_else(
+                    || format!("write one of {}", known.join(", ")),
+                    |close| format!("did you mean {close}?"),
+                );
                 let why = "the interceptor would not be told what it expects";
                 node.error(problems, format!("{name:?} cannot be included"), why, &fix);
             }

@@ -21,6 +21,7 @@ mod endpoints;
 mod environments;
 mod files;
 mod graphql;
+pub(in crate::inputs) mod interceptors;
 mod lambda;
 mod metadata;
 mod mock;

@@ -26,6 +26,8 @@ pub struct CompileOptions {
     pub lambda: Option<LambdaOptions>,
     /// Whether services of Consul are resolved (`adapter.consul`).
     pub consul: bool,
+    /// How long an interceptor may take when nobody says so (`router.clusterTimeoutInSeconds`), in milliseconds.
+    pub interceptor_timeout_ms: u32,
     /// Environment variables that replace backends.
     pub overrides: Overrides,
 }
@@ -42,6 +44,7 @@ impl Default for CompileOptions {
             cors: Some(default_cors()),
             lambda: None,
             consul: false,
+            interceptor_timeout_ms: 20_000,
             overrides: Overrides::default(),
         }
     }

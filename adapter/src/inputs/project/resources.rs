@@ -1,11 +1,14 @@
 //! Paths of a definition and their operations: who may call them, and where the answer comes from.
 
+use std::collections::BTreeMap;
+
 use tollgate_model::{Interceptors, Operation};
 
 use super::definition::Frame;
 use super::dialect::Dialect;
 use super::document::Node;
 use super::endpoints::{from_extension, from_servers};
+use super::interceptors::InterceptorPlans;
 use super::lambda;
 use super::mock::Mocks;
 use super::options::CompileOptions;
@@ -35,6 +38,8 @@ pub struct ResourcePlan {
     pub uri_mapping: Option<String>,
     /// One entry a method.
     pub operations: Vec<Operation>,
+    /// Interceptors of those operations that have some, by method.
+    pub interceptors: BTreeMap<String, InterceptorPlans>,
 }
 
 /// Reads the resources of a definition.
@@ -75,6 +80,7 @@ impl<'d, 'v> Resources<'d, 'v> {
             return Vec::new();
         }
         let open = disabled(self.definition, problems).unwrap_or(false);
+        let general = self.interceptors(self.definition, &InterceptorPlans::default(), problems);
         let mut plans: Vec<ResourcePlan> = Vec::with_capacity(paths.len());
         let mut taken = template::Taken::default();
         for (path, node) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
@@ -90,7 +96,7 @@ impl<'d, 'v> Resources<'d, 'v> {
                     continue;
                 }
             };
-            let plan = self.resource(template, node, open, problems);
+            let plan = self.resource(template, node, (open, &general), problems);
             for operation in &plan.operations {
                 if let Some(other) = taken.take(&plan.template, &operation.method) {
                     node.error(
@@ -114,13 +120,30 @@ impl<'d, 'v> Resources<'d, 'v> {
         plans
     }
 
-    fn resource(&self, template: String, node: &Node<'v>, open: bool, problems: &mut Problems) -> ResourcePlan {
+    /// Those of that level, or else those of the one above it. In a mocked API there is nothing to intercept.
+    fn interceptors(&self, node: &Node<'v>, above: &InterceptorPlans, problems: &mut Problems) -> InterceptorPlans {
+        if self.frame.mocked {
+            InterceptorPlans::warn_unused(node, problems);
+            return InterceptorPlans::default();
+        }
+        InterceptorPlans::read(node, above, self.options, problems)
+    }
+
+    /// `above` is what the definition says for all its paths.
+    fn resource(
+        &self,
+        template: String,
+        node: &Node<'v>,
+        above: (bool, &InterceptorPlans),
+        problems: &mut Problems,
+    ) -> ResourcePlan {
         vendor::check(node, Level::Path, problems);
         if let Some(reference) = node.get("$ref") {
             refuse(&reference, "a path that refers to another one", problems);
         }
-        let open = disabled(node, problems).unwrap_or(open);
-        let mut operations = Vec::new();
+        let open = disabled(node, problems).unwrap_or(above.0);
+        let general = self.interceptors(node, above.1, problems);
+        let (mut operations, mut interceptors) = (Vec::new(), BTreeMap::new());
         let mut nodes = Vec::new();
         for (key, member) in node.members(problems) {
             if METHODS.contains(&key) {
@@ -129,6 +152,10 @@ impl<'d, 'v> Resources<'d, 'v> {
                 let mock = self.mocks.as_ref().map(|mocks| mocks.of(&member, problems));
                 if self.frame.lambda.is_none() && !self.frame.mocked {
                     lambda::check_unused(&member, problems);
+                }
+                let own = self.interceptors(&member, &general, problems);
+                if !own.is_empty() {
+                    interceptors.insert(key.to_ascii_uppercase(), own);
                 }
                 nodes.push(member.clone());
                 operations.push(Operation {
@@ -156,7 +183,7 @@ impl<'d, 'v> Resources<'d, 'v> {
         if function.is_some() {
             // A function is not told apart by the kind of key.
             let (production, sandbox) = (function.clone(), function);
-            return ResourcePlan { template, production, sandbox, uri_mapping: None, operations };
+            return ResourcePlan { template, production, sandbox, uri_mapping: None, operations, interceptors };
         }
         ResourcePlan {
             template,
@@ -164,6 +191,7 @@ impl<'d, 'v> Resources<'d, 'v> {
             sandbox: self.endpoints(node, "x-wso2-sandbox-endpoints", problems),
             uri_mapping: None,
             operations,
+            interceptors,
         }
     }
 }

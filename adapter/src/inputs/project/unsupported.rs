@@ -17,16 +17,6 @@ pub fn refuse(node: &Node<'_>, what: &str, problems: &mut Problems) {
     );
 }
 
-/// Refuses a file of the project.
-pub fn refuse_file(path: &str, what: &str, problems: &mut Problems) {
-    problems.error(
-        (path, ""),
-        format!("{what} cannot be used"),
-        WHY,
-        "remove the file, or keep this API on another gateway for now",
-    );
-}
-
 /// Warns that limits are accepted and not applied.
 pub fn warn_unlimited(node: &Node<'_>, what: &str, problems: &mut Problems) {
     node.warn(problems, format!("{what} is not applied"), "this release does not limit requests yet", "");

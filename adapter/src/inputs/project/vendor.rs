@@ -45,8 +45,8 @@ const EXTENSIONS: &[(&str, &[Level], Treatment)] = &[
     ("x-auth-type", EVERYWHERE, Read),
     ("x-wso2-auth-header", API, Read),
     ("x-wso2-http2-backend-enabled", API, Read),
-    ("x-wso2-request-interceptor", EVERYWHERE, Refused),
-    ("x-wso2-response-interceptor", EVERYWHERE, Refused),
+    ("x-wso2-request-interceptor", EVERYWHERE, Read),
+    ("x-wso2-response-interceptor", EVERYWHERE, Read),
     ("x-amzn-resource-name", &[Operation], Read),
     ("x-wso2-throttling-tier", EVERYWHERE, Unlimited),
     ("x-throttling-tier", EVERYWHERE, Unlimited),
@@ -141,13 +141,13 @@ mod tests {
 
     #[test]
     fn every_extension_has_its_treatment() {
-        use Severity::{Error, Warning};
+        use Severity::Warning;
         for (key, value, level, expected) in [
             ("x-wso2-basePath", json!("/a"), Api, None),
             ("x-wso2-basePath", json!("/a"), Path, Some((Warning, "this level"))),
             ("x-wso2-basepath", json!("/a"), Api, Some((Warning, "did you mean x-wso2-basePath?"))),
-            ("x-wso2-request-interceptor", json!({}), Operation, Some((Error, "cannot be used"))),
-            ("x-wso2-response-interceptor", json!({}), Api, Some((Error, "cannot be used"))),
+            ("x-wso2-request-interceptor", json!({}), Operation, None),
+            ("x-wso2-response-interceptor", json!({}), Api, None),
             ("x-amzn-resource-name", json!("arn:"), Operation, None),
             ("x-wso2-throttling-tier", json!("10PerMin"), Api, Some((Warning, "not applied"))),
             ("x-throttling-tier", json!("10PerMin"), Operation, Some((Warning, "not applied"))),

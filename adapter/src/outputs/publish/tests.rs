@@ -40,6 +40,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
             http2: false,
             circuit_breakers: None,
             lambda: None,
+            connect_timeout: None,
         }],
     })
 }

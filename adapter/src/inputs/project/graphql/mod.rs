@@ -7,6 +7,8 @@ mod complexity;
 mod operations;
 mod schema;
 
+use std::collections::BTreeMap;
+
 use tollgate_model::{Cors, GraphQl, Interceptors, Operation};
 
 use super::cors;
@@ -78,6 +80,7 @@ pub fn read(
             sandbox: None,
             uri_mapping: None,
             operations: vec![post],
+            interceptors: BTreeMap::new(),
         }],
         graphql: digest(files, metadata, facts, problems),
         ..Definition::default()

@@ -26,7 +26,7 @@ const SOCKET_KEY: &str = "tls_host";
 pub fn cluster(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Any {
     let mut resource = cluster::Cluster {
         name: from.name.clone(),
-        connect_timeout: duration(gateway.timeouts.connect),
+        connect_timeout: duration(from.connect_timeout.unwrap_or(gateway.timeouts.connect)),
         cluster_discovery_type: Some(discovery(&from.endpoints, &gateway.dns)),
         lb_policy: cluster::cluster::LbPolicy::RoundRobin.into(),
         load_assignment: Some(assignment(from)),

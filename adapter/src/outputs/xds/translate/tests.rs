@@ -412,8 +412,7 @@ fn backend(host: &str, port: u16, tls: bool, priority: u32) -> Endpoint {
 }
 
 fn translated(endpoints: &[Endpoint], http2: bool, gateway: &Gateway) -> ClusterResource {
-    let model =
-        Cluster { name: "c".to_owned(), endpoints: endpoints.to_vec(), http2, circuit_breakers: None, lambda: None };
+    let model = Cluster { endpoints: endpoints.to_vec(), http2, ..Cluster::named("c") };
     open(&cluster(&model, gateway, &materials()))
 }
 
@@ -473,11 +472,9 @@ fn several_endpoints_are_checked_for_health_and_one_is_not() {
 fn limits_are_those_of_the_api_and_no_others() {
     let limits = CircuitBreakers { max_connections: Some(7), max_retries: Some(2), ..CircuitBreakers::default() };
     let model = |circuit_breakers| Cluster {
-        name: "c".to_owned(),
         endpoints: vec![backend("a", 80, false, 0)],
-        http2: false,
         circuit_breakers,
-        lambda: None,
+        ..Cluster::named("c")
     };
     let of = |circuit_breakers| {
         open::<ClusterResource>(&cluster(&model(circuit_breakers), &gateway(), &materials())).circuit_breakers

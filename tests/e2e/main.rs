@@ -19,6 +19,7 @@ mod consul;
 mod credentials;
 mod graphql;
 mod hostile;
+mod interceptors;
 mod issuers;
 mod lambda;
 mod logs;

@@ -15,10 +15,10 @@ use tollgate_tests::http::{Answer, client_with};
 use tollgate_tests::{ApiProject, Backend, Gateway, Settings, eventually};
 
 /// An authority that issues certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         // Leaves have the default name, and a certificate whose issuer has its own name would count as self-signed.
         params.distinguished_name.push(DnType::CommonName, "Authority of a test");
@@ -26,12 +26,12 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
-    fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// What a backend listens with: a certificate for `host`, and the authorities of clients that it demands.
-    fn server(&self, host: &str, clients: Option<&str>, alpn: &[&str]) -> Result<ServerConfig> {
+    pub(crate) fn server(&self, host: &str, clients: Option<&str>, alpn: &[&str]) -> Result<ServerConfig> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &self.0)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -512,6 +512,7 @@ mod attacks;
 mod caches;
 mod credentials;
 mod graphql;
+mod interceptors;
 mod kinds;
 mod policies;
 mod subscriptions;

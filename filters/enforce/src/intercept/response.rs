@@ -145,7 +145,13 @@ fn change(mut wanted: Wanted, response: &HeaderMap, held: Held<'_>) -> Option<Ou
             Some(Outcome::Replace(replaced(response, &edits, status, Vec::new())))
         }
         Some(body) if !body.is_empty() && !whole => Some(Outcome::Replace(replaced(response, &edits, status, body))),
-        body => Some(Outcome::Edit(edits, body.filter(|_| whole))),
+        body => {
+            if !has_body(status) {
+                // It may say how long the body of another status would have been.
+                edits.push(HeaderEdit::Remove("content-length".into()));
+            }
+            Some(Outcome::Edit(edits, body.filter(|_| whole)))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::headers::{Changes, Reserved};
 use crate::CallAnswer;
@@ -32,7 +33,7 @@ pub(super) struct Wanted {
 struct Answer {
     direct_respond: Option<bool>,
     response_code: Option<u16>,
-    dynamic_endpoint: Option<DynamicEndpoint>,
+    dynamic_endpoint: Option<Map<String, Value>>,
     headers_to_add: Option<BTreeMap<String, String>>,
     headers_to_replace: Option<BTreeMap<String, String>>,
     headers_to_remove: Option<Vec<String>>,
@@ -41,12 +42,6 @@ struct Answer {
     trailers_to_remove: Option<Vec<String>>,
     body: Option<String>,
     interceptor_context: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DynamicEndpoint {
-    endpoint_name: Option<String>,
 }
 
 /// Reads the answer; `None` when nothing is to be changed.
@@ -62,7 +57,9 @@ pub(super) fn read(answer: Option<&CallAnswer>, reserved: &Reserved) -> Result<O
 }
 
 fn parse(body: &[u8], reserved: &Reserved) -> Option<Wanted> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
+    // An object, since serde would take a list for one.
+    let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let answer: Answer = serde_json::from_value(Value::Object(object)).ok()?;
     let maps = [answer.trailers_to_add, answer.trailers_to_replace];
     let trailers = maps.iter().flatten().any(|map| !map.is_empty());
     // Envoy lets nobody make trailers, so a change to them could be carried out only by chance.
@@ -72,6 +69,11 @@ fn parse(body: &[u8], reserved: &Reserved) -> Option<Wanted> {
     if answer.response_code.is_some_and(|code| !(200..=599).contains(&code)) {
         return None;
     }
+    let endpoint = match answer.dynamic_endpoint.as_ref().and_then(|endpoint| endpoint.get("endpointName")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name.clone()).filter(|name| !name.is_empty()),
+        Some(_) => return None,
+    };
     let remove = answer.headers_to_remove.unwrap_or_default();
     let replace = answer.headers_to_replace.unwrap_or_default();
     let add = answer.headers_to_add.unwrap_or_default();
@@ -81,7 +83,7 @@ fn parse(body: &[u8], reserved: &Reserved) -> Option<Wanted> {
     Some(Wanted {
         direct: answer.direct_respond.unwrap_or(false),
         status: answer.response_code,
-        endpoint: answer.dynamic_endpoint.and_then(|endpoint| endpoint.endpoint_name).filter(|name| !name.is_empty()),
+        endpoint,
         headers: Changes::read(&remove, replace, add, reserved)?,
         body: answer.body.map(|text| STANDARD.decode(text)).transpose().ok()?,
         context: answer.interceptor_context.unwrap_or_default(),

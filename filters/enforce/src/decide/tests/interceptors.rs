@@ -91,7 +91,7 @@ fn answers_change_the_request() {
         ),
         (json!({"dynamicEndpoint": {"endpointName": "other"}}), "-> /n/x/5?a=b +cluster=named"),
         (json!({"headersToReplace": {":path": "/pets/1.0/y?c"}}), "-> /v2/y?c +cluster=prod"),
-        (json!({"headersToReplace": {":path": "/pets/1.0x/y"}}), "-> /v2x/y +cluster=prod"),
+        (json!({"headersToReplace": {":path": "/pets/1.0x/y"}}), "-> /v2/1.0x/y +cluster=prod"),
         (json!({"headersToReplace": {":path": "/elsewhere"}}), "-> /elsewhere +cluster=prod"),
         (json!({"headersToReplace": {":method": "PUT"}}), "-> /v2/x/5?a=b +cluster=prod +:method=PUT"),
         (json!({"directRespond": true}), "204"),
@@ -127,6 +127,8 @@ fn answers_that_cannot_be_carried_out_are_refused() {
         json!({"trailersToRemove": ["a"]}),
         json!({"dynamicEndpoint": {"endpointName": "unknown"}}),
         json!({"interceptorContext": {"a": 1}}),
+        json!({"dynamicEndpoint": ["other"]}),
+        json!({"dynamicEndpoint": {"endpointName": 5}}),
     ] {
         check(&wanted, REFUSED);
     }

@@ -291,11 +291,9 @@ async fn responses_are_changed_before_their_client_gets_them() -> Result<()> {
         if let Some(body) = body {
             assert_eq!(answer.body, body, "{path} {script}");
         }
-        assert_eq!(
-            (answer.header("content-type"), answer.header("x-more")),
-            (Some("text/x-other"), Some("yes")),
-            "{script}"
-        );
+        // Envoy takes it away where there is no content.
+        let content_type = Some("text/x-other").filter(|_| status != 204);
+        assert_eq!((answer.header("content-type"), answer.header("x-more")), (content_type, Some("yes")), "{script}");
         let next = this.send(Method::GET, "/plain", &[], String::new()).await?;
         assert_eq!((next.status, next.json()["path"].as_str()), (StatusCode::OK, Some("/v2/plain")));
     }

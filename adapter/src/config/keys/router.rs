@@ -21,7 +21,11 @@ const ROUTER_KEYS: &[Key] = &[
     read("router.securedListenerHost", "\"0.0.0.0\"", "address of the HTTPS listener"),
     read("router.securedListenerPort", "9095", "its port; 0 switches it off"),
     read("router.listenerCodecType", "\"AUTO\"", "`AUTO`, `HTTP1` or `HTTP2`"),
-    read("router.clusterTimeoutInSeconds", "20", "seconds for connecting to a backend"),
+    read(
+        "router.clusterTimeoutInSeconds",
+        "20",
+        "seconds for connecting to a backend; also for connecting to an interceptor, and for its answer, where its definition says neither",
+    ),
     idle(
         "router.enforcerResponseTimeoutInSeconds",
         "20",

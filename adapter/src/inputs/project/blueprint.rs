@@ -162,8 +162,8 @@ impl Clusters<'_> {
 
     /// One cluster a service, however many operations it serves.
     fn interceptor(&mut self, plan: &InterceptorPlan) -> Interceptor {
-        let Endpoint { host, port, tls, .. } = &plan.endpoint;
-        let service = names::resource_id(&format!("{tls} {host} {port} {}", plan.connect_ms));
+        let Endpoint { host, port, tls, discovery, .. } = &plan.endpoint;
+        let service = names::resource_id(&format!("{tls} {host} {port} {discovery:?} {}", plan.connect_ms));
         let cluster = format!("{}_{service}", self.name(INTERCEPTOR));
         if !self.list.iter().any(|held| held.name == cluster) {
             self.list.push(Cluster {

@@ -187,3 +187,5 @@ fn without_envoys_function_signatures_are_checked_here() {
     assert_eq!((flow, envoy.replies.borrow()[0].status), (Flow::Stop, 401));
     assert_eq!(envoy.counters.borrow()["tollgate_portable_signatures_total"], 1);
 }
+
+mod interceptors;

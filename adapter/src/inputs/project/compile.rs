@@ -227,6 +227,7 @@ fn merge(
     options: &CompileOptions,
     problems: &mut Problems,
 ) -> Blueprint {
+    trust_interceptors(&mut definition, trusted);
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
     metadata.policies.join(&mut definition.resources, problems);
@@ -241,8 +242,6 @@ fn merge(
     check_discovery(options, upstreams.iter().map(|upstream| &**upstream), problems);
     check_schemes(metadata.kind, upstreams.iter().map(|upstream| &**upstream), problems);
     trusted.apply(upstreams.into_iter(), problems);
-    let plans = definition.resources.iter_mut().flat_map(|plan| plan.interceptors.values_mut());
-    plans.for_each(|plans| plans.trust(trusted.of_interceptors()));
     let base_path = match definition.base_path {
         Some(path) => path,
         None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {
@@ -288,6 +287,13 @@ fn merge(
         sandbox: sandbox.filter(|_| !prototyped),
         resources: definition.resources,
         services: metadata.policies.services,
+    }
+}
+
+/// Tells interceptors by what they are recognised.
+fn trust_interceptors(definition: &mut Definition, trusted: &EndpointCertificates) {
+    for plans in definition.resources.iter_mut().flat_map(|plan| plan.interceptors.values_mut()) {
+        plans.trust(trusted.of_interceptors());
     }
 }
 

@@ -195,7 +195,7 @@ fn projects_are_refused_as_a_whole() {
     refused(&project(&nothing, &nothing, &[("Client-certificates/a.crt", nothing.clone())]), &["is not listed"]);
     refused(
         &project(&nothing, &nothing, &[("Endpoint-certificates/interceptors/a.pem", nothing.clone())]),
-        &["is no PEM"],
+        &["holds no certificate"],
     );
     refused(
         &project(

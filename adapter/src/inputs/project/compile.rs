@@ -65,11 +65,12 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             let fix = "write type: GRAPHQL, or remove the file";
             problems.warn((graphql::SCHEMA, ""), "the GraphQL schema is not read", why, fix);
         }
-        let definition = match &metadata.graphql {
+        let mut definition = match &metadata.graphql {
             Some(facts) => graphql::read(files, &metadata, facts, options, &mut problems),
             None if metadata.kind == ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
             None => read_definition(files, frame, options, &mut problems),
         };
+        trust_interceptors(&mut definition, &trusted);
         let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
         let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
         blueprint.api.mutual_ssl = mutual_ssl;
@@ -227,7 +228,6 @@ fn merge(
     options: &CompileOptions,
     problems: &mut Problems,
 ) -> Blueprint {
-    trust_interceptors(&mut definition, trusted);
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
     metadata.policies.join(&mut definition.resources, problems);

@@ -16,6 +16,6 @@ pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};
 pub use refusals::{Refusals, SourceReport};
 pub use sharded::Sharded;
-pub use subscribers::{Expiry, Key, Subscribers};
+pub use subscribers::{Expiry, Key, Revoked, RevokedBy, Subscribers};
 pub use world::{AwsCredentials, CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, LambdaFunction, World};
 pub use writer::WorldWriter;

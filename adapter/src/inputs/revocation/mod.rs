@@ -17,7 +17,7 @@ use tollgate_model::TokenHash;
 
 pub use self::etcd::EtcdSettings;
 use self::etcd::{Change, Client, EtcdError, Watch};
-use crate::model::{Expiry, WorldWriter};
+use crate::model::{Expiry, Revoked, RevokedBy, WorldWriter};
 
 /// How long the start waits for etcd.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,8 +114,10 @@ impl Revocation {
         self.world.update(|world| {
             for change in changes {
                 match change {
-                    Change::Revoked(token_id, expires) => world.subscribers.revoke(&token_id, expires),
-                    Change::Removed(token_id) => world.subscribers.revoked.remove(&TokenHash::of(&token_id).0),
+                    Change::Revoked(token_id, expires) => {
+                        world.subscribers.revoke(RevokedBy::Etcd, &token_id, expires);
+                    }
+                    Change::Removed(token_id) => world.subscribers.take_back(RevokedBy::Etcd, &token_id),
                 }
             }
         });
@@ -142,12 +144,12 @@ pub async fn purge_expired(world: WorldWriter, shutdown: CancellationToken) {
 /// A shard is rewritten when a quarter of it has expired: each time it is, gateways get it again.
 fn purge(world: &WorldWriter, now: Expiry) {
     let is_over = |expires: Expiry| expires.saturating_add(GRACE) < now;
-    let enough = |shard: &BTreeMap<TokenHash, Expiry>| {
-        let over = shard.values().filter(|expires| is_over(**expires)).count();
+    let enough = |shard: &BTreeMap<TokenHash, Revoked>| {
+        let over = shard.values().filter(|revoked| is_over(revoked.expires())).count();
         over > 0 && over.saturating_mul(4) >= shard.len()
     };
     // Nobody is woken up for nothing.
     if world.current().subscribers.revoked.shards().any(enough) {
-        world.update(|world| world.subscribers.revoked.prune(enough, |_, expires| !is_over(*expires)));
+        world.update(|world| world.subscribers.revoked.prune(enough, |_, revoked| !is_over(revoked.expires())));
     }
 }

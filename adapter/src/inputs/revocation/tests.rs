@@ -55,9 +55,9 @@ fn expired_tokens_go_when_enough_of_a_shard_has() {
     world.update(|world| {
         for number in 0..10_000_u32 {
             // Every other one is over.
-            world.subscribers.revoke(&number.to_string(), if number % 2 == 0 { 1_000 } else { 5_000 });
+            world.subscribers.revoke(RevokedBy::Etcd, &number.to_string(), if number % 2 == 0 { 1_000 } else { 5_000 });
         }
-        world.subscribers.revoke("for good", Expiry::MAX);
+        world.subscribers.revoke(RevokedBy::Etcd, "for good", Expiry::MAX);
     });
     purge(&world, 1_000 + GRACE);
     assert_eq!(world.current().subscribers.revoked.len(), 10_001, "clocks may be wrong");
@@ -66,12 +66,12 @@ fn expired_tokens_go_when_enough_of_a_shard_has() {
     let after = world.current();
     let left = after.subscribers.revoked.len();
     assert!(left < 6_000, "{left}");
-    assert!(after.subscribers.revoked.iter().filter(|(_, expires)| **expires > 2_000).count() == 5_001);
+    assert!(after.subscribers.revoked.iter().filter(|(_, revoked)| revoked.expires() > 2_000).count() == 5_001);
     assert!(
         after
             .subscribers
             .revoked
             .changed(&before.subscribers.revoked)
-            .all(|(_, kept)| kept.values().all(|at| *at > 2_000))
+            .all(|(_, kept)| kept.values().all(|revoked| revoked.expires() > 2_000))
     );
 }

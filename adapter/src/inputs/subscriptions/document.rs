@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_model::{Application, Credential, Cutoff, Subscription, Tier};
 
-use crate::model::{Expiry, Key, Problems, Subscribers};
+use crate::model::{Expiry, Key, Problems, RevokedBy, Subscribers};
 
 /// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,17 +26,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Makes this what is known of subscribers. Revoked tokens are added: other sources name some too, and what was revoked
-    /// stays so until it expires.
+    /// Makes this what is known of subscribers. Tokens that others revoked stay revoked.
     pub fn apply(self, subscribers: &mut Subscribers) {
         subscribers.tiers.replace(shared(self.tiers));
         subscribers.applications.replace(shared(self.applications));
         subscribers.credentials.replace(shared(self.credentials));
         subscribers.subscriptions.replace(shared(self.subscriptions));
         subscribers.cutoffs.replace(shared(self.cutoffs));
-        for (token_id, expires) in self.revoked {
-            subscribers.revoke(&token_id, expires);
-        }
+        subscribers.replace_revoked(RevokedBy::File, self.revoked);
     }
 }
 

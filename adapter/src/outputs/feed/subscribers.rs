@@ -35,7 +35,7 @@ impl SharedTables {
         entries(&fresh.subscriptions, &held.subscriptions, &mut changed);
         entries(&fresh.cutoffs, &held.cutoffs, &mut changed);
         for (slot, records) in fresh.revoked.changed(&held.revoked) {
-            let records = records.iter().map(|(hash, expires)| (*hash, *expires));
+            let records = records.iter().map(|(hash, revoked)| (*hash, revoked.expires()));
             changed.extend(sealed(slot, RevokedShard::encode(slot, records)));
         }
         self.shards.extend(changed.iter().cloned());

@@ -1,6 +1,7 @@
 use tollgate_model::{Application, Table, TokenHash};
 
 use super::*;
+use crate::model::RevokedBy;
 
 fn application(number: u32) -> Application {
     Application { uuid: format!("app-{number}"), name: "A".to_owned(), ..Application::default() }
@@ -11,7 +12,7 @@ fn one_event_encodes_one_shard() {
     let mut subscribers = Subscribers::default();
     for number in 0..20_000 {
         subscribers.set_application(application(number));
-        subscribers.revoke(&format!("jti-{number}"), number);
+        subscribers.revoke(RevokedBy::Etcd, &format!("jti-{number}"), number);
     }
     let mut tables = SharedTables::default();
     let first = tables.apply(&subscribers);
@@ -27,7 +28,7 @@ fn one_event_encodes_one_shard() {
     let written: Application = serde_json::from_slice(entry.value).unwrap();
     assert_eq!((written.tier.as_str(), entry.needs), ("Gold", 2));
 
-    subscribers.revoke("another", 9);
+    subscribers.revoke(RevokedBy::Etcd, "another", 9);
     let changed = tables.apply(&subscribers);
     let [(slot, bytes)] = changed.as_slice() else { panic!("{} shards", changed.len()) };
     let hash = TokenHash::of("another");

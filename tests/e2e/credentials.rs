@@ -40,7 +40,7 @@ fn key(pair: &KeyPair, kind: &str, extra: &[(&str, Value)]) -> String {
 }
 
 /// `/either` takes tokens and keys anywhere, the others what their names say, and `/open` nothing.
-fn keys_api(gateway: &Gateway) -> ApiProject {
+pub fn keys_api(gateway: &Gateway) -> ApiProject {
     let schemes = json!({"securitySchemes": {
         "default": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "https://x.test", "scopes": {}}}},
         "head": {"type": "apiKey", "in": "header", "name": "ApiKey"},
@@ -58,10 +58,10 @@ fn keys_api(gateway: &Gateway) -> ApiProject {
 }
 
 /// Path, headers, and the status that they must give.
-type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], u16);
+pub type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], u16);
 
 /// Sends the rows, and looks at what the backend gets of those that pass: no credentials, and the query as it was sent.
-async fn check(gateway: &Gateway, rows: &[Row<'_>]) {
+pub async fn check(gateway: &Gateway, rows: &[Row<'_>]) {
     gateway.backend.forget();
     for (path, headers, status) in rows {
         let mut request = gateway.request(Method::GET, &format!("/keys/1.0.0{path}"));

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use reqwest::Method;
 use tempfile::TempDir;
 use tollgate_model::Algorithm;
+use tollgate_tests::http::Answer;
 use tollgate_tests::token::{Claims, KeyPair};
 use tollgate_tests::{Gateway, Settings, eventually};
 
 use crate::apis::pets;
+use crate::credentials::{check, keys_api};
 
 pub const ISSUER: &str = "https://portal.test/token";
 pub const PATH: &str = "/pets/1.0.0/pet/5";
@@ -123,4 +126,76 @@ async fn an_edit_counts_at_once_and_a_broken_one_not_at_all() {
     eventually("the subscription is back", served).await.unwrap();
     let status = gateway.adapter.status().await.unwrap().to_string();
     assert!(!status.contains("/applications/0/subscriptions/0/state"), "{status}");
+}
+
+/// SHA-256 of `web-key`, `old-key` and `stranger`, as `printf %s "$key" | sha256sum` writes them.
+const WEB: &str = "fe372517ad18bd4ef08c931b6f58a73a1e10ad754cc729a8ccd705be55c47fbd";
+const OLD: &str = "762c08fc17a1cc5f00d248f8b50f2f2f4d17ff2934ac31e64deacb3f5bb3f2ec";
+const STRANGER: &str = "8aca4f36774f82a67c507cb9c96679482e2cc767f2d38502269557a566b092fb";
+
+#[tokio::test]
+async fn opaque_keys_are_good_for_what_their_application_has_subscribed_to() {
+    let folder = TempDir::new().unwrap();
+    let text = |web: &str| {
+        format!(
+            "applications:\n  - name: web\n    apiKeys:\n      - {{sha256: {web}}}\n      \
+             - {{sha256: {OLD}, created: 2019-01-01T00:00:00Z, expires: 2020-01-01T00:00:00Z}}\n    \
+             subscriptions: [{{api: Keys, version: 1.0.0}}]\n  - name: stranger\n    apiKeys: [{{sha256: {STRANGER}}}]\n"
+        )
+    };
+    let (gateway, file) = gateway(&folder, &text(WEB)).await;
+    gateway.deploy(&keys_api(&gateway), "/keys/1.0.0/open").await.unwrap();
+    let bearer = format!("Bearer {}", gateway.token("").await.unwrap());
+    let (bearer, key) = (("authorization", bearer.as_str()), ("apikey", "web-key"));
+    // Whatever passes is also looked at where it arrives: without the key.
+    check(
+        &gateway,
+        &[
+            ("/head", &[key], 200),
+            ("/either", &[key], 200),
+            ("/query?a=%2F&apikey=web-key&b=+", &[], 200),
+            ("/both", &[bearer, key], 200),
+            ("/both", &[key], 401),
+            ("/both", &[bearer, ("apikey", "old-key")], 401),
+            ("/token", &[key], 401),
+            ("/query", &[key], 401),
+            ("/head", &[("apikey", "old-key")], 401),
+            ("/head", &[("apikey", "web-kez")], 401),
+            ("/head", &[("apikey", WEB)], 401),
+        ],
+    )
+    .await;
+    let answer = async |name: &str| {
+        Answer::of(gateway.request(Method::GET, "/keys/1.0.0/head").header("apikey", name)).await.unwrap()
+    };
+    let refused = answer("stranger").await;
+    assert_eq!(refused.status.as_u16(), 403);
+    assert!(refused.body.contains("API Subscription validation failed."), "{}", refused.body);
+
+    std::fs::write(&file, text(&"ab".repeat(32))).unwrap();
+    // One worker may know of it a moment before another, so the whole answer is asked of each try.
+    let gone = async || {
+        let Answer { status, body, .. } = answer("web-key").await;
+        ensure!(status.as_u16() == 401 && body.contains("API key authentication failed."), "{status} {body}");
+        Ok(())
+    };
+    eventually("a key that is taken out of the file is refused", gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_taken_out_of_the_file_is_good_again() {
+    let folder = TempDir::new().unwrap();
+    let text = |revoked: &str| {
+        format!("applications:\n{}revokedTokens: [{revoked}]\n", application("web", "UNBLOCKED", "PRODUCTION"))
+    };
+    let (gateway, file) = gateway(&folder, &text("{jti: leaked, expires: 2100-01-01T00:00:00Z}")).await;
+    let token = token(Claims::of(ISSUER).with("azp", "web").with("jti", "leaked"));
+    let is = async |expected: u16| {
+        let status = gateway.get(PATH, Some(&token)).await?.status.as_u16();
+        ensure!(status == expected, "{status}");
+        Ok(())
+    };
+    is(401).await.unwrap();
+    std::fs::write(&file, text("")).unwrap();
+    eventually("the token is good again", async || is(200).await).await.unwrap();
 }

@@ -37,6 +37,9 @@ pub struct Credential {
     /// Seconds since the epoch after which it is not taken any more; only for opaque API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// When it was made, in seconds since the epoch; only for opaque API keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<i64>,
 }
 
 /// Which backend a credential is for.

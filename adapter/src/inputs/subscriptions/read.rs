@@ -152,15 +152,17 @@ impl Reader {
         let (Some(consumer_key), Some(key_type)) = (consumer_key, key_type) else { return };
         let key = Key::from(keys::credential(manager, consumer_key));
         if self.fresh("consumer key", &key, node, problems) {
-            let credential = Credential { application: application.to_owned(), key_type, expires_at: None };
+            let credential =
+                Credential { application: application.to_owned(), key_type, expires_at: None, issued_at: None };
             self.document.credentials.push((key, credential));
         }
     }
 
     fn api_key(&mut self, application: &str, node: &Node, problems: &mut Problems) {
-        only(node, &["sha256", "type", "expires"], problems);
+        only(node, &["sha256", "type", "created", "expires"], problems);
         let key_type = node.get("type").map_or(Some(KeyType::Production), |kind| choice(&kind, &KEY_TYPES, problems));
-        let expires = node.get("expires").map(|expires| moment(&expires, problems));
+        let mut at = |member| node.get(member).map(|child| moment(&child, problems));
+        let (created, expires) = (at("created"), at("expires"));
         let digest = required(node, "sha256", problems).and_then(|text| {
             let mut digest = [0; 32];
             let good = hex::decode_to_slice(text, &mut digest).is_ok();
@@ -175,11 +177,16 @@ impl Reader {
             }
             good.then_some(digest)
         });
-        let (Some(digest), Some(key_type), None | Some(Some(_))) = (digest, key_type, expires) else { return };
+        let (Some(digest), Some(key_type), None | Some(Some(_)), None | Some(Some(_))) =
+            (digest, key_type, created, expires)
+        else {
+            return;
+        };
         let key = Key::from(keys::opaque_key(&digest));
         if self.fresh("API key", &key, node, problems) {
             let expires_at = expires.flatten().map(u64::from);
-            let credential = Credential { application: application.to_owned(), key_type, expires_at };
+            let issued_at = created.flatten().map(i64::from);
+            let credential = Credential { application: application.to_owned(), key_type, expires_at, issued_at };
             self.document.credentials.push((key, credential));
         }
     }

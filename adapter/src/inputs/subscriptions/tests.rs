@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tollgate_model::{CutoffKind, KeyType, SubscriptionState, TierKind, keys};
 
 use super::*;
-use crate::model::{Subscribers, World};
+use crate::model::{RevokedBy, Subscribers, World};
 
 const WHOLE: &str = r#"
 tiers:
@@ -17,7 +17,7 @@ applications:
       - {consumerKey: web-key}
       - {consumerKey: web-key, keyManager: Other, type: SANDBOX}
     apiKeys:
-      - {sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, expires: 2030-01-31T12:00:00Z}
+      - {sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, created: 2026-01-31T12:00:00Z, expires: 2030-01-31T12:00:00Z}
     subscriptions:
       - {api: Pizza, version: 1.0.0, tier: Gold}
       - {apiId: "111", state: BLOCKED}
@@ -46,7 +46,8 @@ fn a_file_becomes_tables() {
     let mut digest = [0; 32];
     hex::decode_to_slice("2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", &mut digest).unwrap();
     let key = subscribers.credentials.get(&keys::opaque_key(&digest)).unwrap();
-    assert_eq!((key.expires_at, key.key_type), (Some(1_896_091_200), KeyType::Production));
+    assert_eq!((key.expires_at, key.issued_at), (Some(1_896_091_200), Some(1_769_860_800)));
+    assert_eq!(key.key_type, KeyType::Production);
     let by_name = keys::subscription_by_name(&application.uuid, "Pizza", "1.0.0");
     assert_eq!(subscribers.subscriptions.get(&by_name).unwrap().tier, "Gold");
     let by_id = subscribers.subscriptions.get(&keys::subscription(&application.uuid, "111")).unwrap();
@@ -123,10 +124,10 @@ fn all_that_is_wrong_is_said_at_once() {
 #[test]
 fn an_edit_replaces_the_file_and_not_what_others_revoked() {
     let mut subscribers = subscribers(WHOLE);
-    subscribers.revoke("of another source", 7);
+    subscribers.revoke(RevokedBy::Etcd, "of another source", 7);
     read("s.yaml", b"applications: [{name: Batch, uuid: b}]").unwrap().apply(&mut subscribers);
     assert_eq!((subscribers.applications.len(), subscribers.credentials.len(), subscribers.tiers.len()), (1, 0, 0));
-    assert_eq!((subscribers.subscriptions.len(), subscribers.cutoffs.len(), subscribers.revoked.len()), (0, 0, 2));
+    assert_eq!((subscribers.subscriptions.len(), subscribers.cutoffs.len(), subscribers.revoked.len()), (0, 0, 1));
 }
 
 #[derive(Default)]

@@ -513,6 +513,7 @@ mod caches;
 mod credentials;
 mod graphql;
 mod interceptors;
+mod keys;
 mod kinds;
 mod policies;
 mod subscriptions;

@@ -271,8 +271,12 @@ fn golden_subscribers() {
         attributes: [("region".to_owned(), "eu".to_owned())].into(),
     };
     check("application.v2.bin", Table::Application, b"b3a4", &application);
-    let credential =
-        Credential { application: "b3a4".to_owned(), key_type: KeyType::Sandbox, expires_at: Some(1_900_000_000) };
+    let credential = Credential {
+        application: "b3a4".to_owned(),
+        key_type: KeyType::Sandbox,
+        expires_at: Some(1_900_000_000),
+        issued_at: None,
+    };
     check("credential.v2.bin", Table::Credential, &keys::credential("Resident Key Manager", "ck"), &credential);
     let subscription = Subscription { state: SubscriptionState::ProdOnlyBlocked, tier: "Gold".to_owned() };
     check("subscription.v2.bin", Table::Subscription, &keys::subscription("b3a4", "111"), &subscription);

@@ -86,7 +86,8 @@ fn api_keys_count_where_they_are_expected_and_go_no_further() {
     check(&directory, "GET /pets/1.0/key", &[("authorization", &format!("Bearer {key}"))], NO_CREDENTIALS);
     check(&directory, "GET /pets/1.0/key", &[header[0], header[0]], NO_CREDENTIALS);
     check(&directory, &query("/query", &format!("apikey={key}&"), ""), &[], NO_CREDENTIALS);
-    check(&directory, "GET /pets/1.0/key", &[("apikey", "opaque")], NO_CREDENTIALS);
+    check(&directory, "GET /pets/1.0/key", &[("apikey", "opaque")], BAD_KEY);
+    check(&directory, "GET /pets/1.0/key", &[("apikey", " ")], NO_CREDENTIALS);
     // A key at a second place goes no further either; one that nobody asked for is none of the gateway's business.
     check(&directory, &query("/any", "", ""), &header, "-> /v2/any -apikey +cluster=prod");
     check(&directory, "GET /pets/1.0/open", &header, "-> /v2/open +cluster=prod");

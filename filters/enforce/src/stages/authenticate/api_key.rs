@@ -1,4 +1,7 @@
-//! API keys: signed like tokens, carried in a header or in the query, and asked where they come from instead of for scopes.
+//! API keys, carried in a header or in the query. A signed one is a token that is asked where it comes from instead of for scopes;
+//! any other text is looked up.
+//!
+//! A key is good only together with its subscription: whoever must show a key beside a token is not asked for it again.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -6,23 +9,31 @@ use std::rc::Rc;
 use tollgate_model::ApiKeyPlace;
 
 use super::super::admit::Admitted;
-use super::restrictions;
+use super::super::authorize::{Subscribed, subscription};
 use super::rules::Attempt;
 use super::verify::{has_three_parts, judge};
+use super::{opaque_key, restrictions};
 use crate::decide::Halt;
 use crate::rejection::Rejection;
-use crate::token::{Claims, Usage, VerifiedToken};
+use crate::token::{Usage, VerifiedToken};
 use crate::{Cx, Header, query};
 
-pub(super) fn attempt(cx: &Cx, admitted: &Admitted, place: &ApiKeyPlace) -> Result<Attempt<Rc<VerifiedToken>>, Halt> {
+/// A good API key.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ApiKey {
+    /// What it says itself; an opaque one says nothing.
+    pub(crate) token: Option<Rc<VerifiedToken>>,
+    /// On whose behalf it is used.
+    pub(crate) subscribed: Subscribed,
+}
+
+pub(super) fn attempt(cx: &Cx, admitted: &Admitted, place: &ApiKeyPlace) -> Result<Attempt<ApiKey>, Halt> {
     let text = text_at(cx, admitted, place);
     let raw = text.as_deref().and_then(|text| std::str::from_utf8(text).ok()).map(str::trim);
-    let Some(raw) = raw.filter(|text| has_three_parts(text)) else { return Ok(Attempt::Absent) };
-    Ok(match judge(cx, Usage::ApiKey, raw, admitted.settings.clock_skew_seconds)? {
-        Err(why) => Attempt::Bad(why),
-        Ok(key) if may_call(cx, admitted, &key) => Attempt::Good(key),
-        Ok(_) => Attempt::Bad(Rejection::Forbidden),
-    })
+    let Some(raw) = raw.filter(|text| !text.is_empty()) else { return Ok(Attempt::Absent) };
+    let found =
+        if has_three_parts(raw) { signed(cx, admitted, raw)? } else { opaque_key::look_up(cx, &admitted.api.api, raw) };
+    Ok(found.map_or_else(Attempt::Bad, Attempt::Good))
 }
 
 /// The first key that stands where one may, of which nothing is known.
@@ -47,15 +58,12 @@ fn text_at<'r>(cx: &'r Cx, admitted: &'r Admitted, place: &ApiKeyPlace) -> Optio
     }
 }
 
-fn may_call(cx: &Cx, admitted: &Admitted, key: &VerifiedToken) -> bool {
-    restrictions::met(cx, &admitted.settings, &key.claims)
-        && (!key.issuer.issuer.validate_subscription || is_subscribed(&key.claims, admitted))
-}
-
-fn is_subscribed(claims: &Claims, admitted: &Admitted) -> bool {
-    let api = &admitted.api.api;
-    let listed = claims.subscribed_apis.iter().flatten();
-    listed
-        .into_iter()
-        .any(|entry| entry.name.as_deref() == Some(&api.name) && entry.version.as_deref() == Some(&api.version))
+fn signed(cx: &Cx, admitted: &Admitted, raw: &str) -> Result<Result<ApiKey, Rejection>, Halt> {
+    let token = match judge(cx, Usage::ApiKey, raw, admitted.settings.clock_skew_seconds)? {
+        Ok(token) if restrictions::met(cx, &admitted.settings, &token.claims) => token,
+        Ok(_) => return Ok(Err(Rejection::Forbidden)),
+        Err(why) => return Ok(Err(why)),
+    };
+    let subscribed = subscription::of_api_key(cx, &admitted.api.api, &token);
+    Ok(subscribed.map(|subscribed| ApiKey { token: Some(token), subscribed }))
 }

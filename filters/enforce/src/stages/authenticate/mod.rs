@@ -5,6 +5,7 @@
 mod api_key;
 mod certificate;
 mod internal_key;
+mod opaque_key;
 mod restrictions;
 mod revocation;
 mod rules;
@@ -15,6 +16,7 @@ use std::rc::Rc;
 
 use tollgate_model::{ApiKeyPlace, ClientCertificate, Security};
 
+pub(crate) use self::api_key::ApiKey;
 use self::rules::{Attempt, Certificates, Credentials, Rules};
 pub(crate) use self::token::{authorization_header, bearer_token};
 use super::admit::Admitted;
@@ -30,7 +32,7 @@ pub(crate) enum Identity {
     /// The bearer of this access token.
     Bearer(Rc<VerifiedToken>),
     /// The holder of this API key. Scopes are not asked of it.
-    ApiKey(Rc<VerifiedToken>),
+    ApiKey(ApiKey),
     /// Somebody at the publisher's test console.
     InternalKey(Rc<VerifiedToken>),
     /// The owner of this certificate, who has shown nothing else.
@@ -96,7 +98,8 @@ impl Identity {
     pub(super) fn token(&self) -> Option<&Rc<VerifiedToken>> {
         match self {
             Self::Anonymous | Self::Certificate(_) => None,
-            Self::Bearer(token) | Self::ApiKey(token) | Self::InternalKey(token) => Some(token),
+            Self::Bearer(token) | Self::InternalKey(token) => Some(token),
+            Self::ApiKey(key) => key.token.as_ref(),
         }
     }
 }

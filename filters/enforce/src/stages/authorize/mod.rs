@@ -1,6 +1,6 @@
 //! Whether the caller may do this: subscription, life cycle of the API, scopes, and limits of GraphQL queries.
 
-mod subscription;
+pub(crate) mod subscription;
 
 use tollgate_model::LifeCycle;
 
@@ -43,6 +43,12 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
     if let (Some(asked), Some(subscribed)) = (&admitted.asked, &subscribed) {
         graphql::check_limits(subscribed.tier.graphql, &asked.analysis)?;
     }
-    let key_type = identity.token().map(|token| subscription::key_type(&token.claims, subscribed.as_ref()));
+    let key_type = match identity {
+        Identity::Anonymous | Identity::Certificate(_) => None,
+        Identity::Bearer(_) | Identity::ApiKey(_) | Identity::InternalKey(_) => {
+            let said = identity.token().and_then(|token| token.claims.key_type);
+            Some(subscription::key_type(said, subscribed.as_ref()))
+        }
+    };
     Ok(Permit { key_type, subscribed })
 }

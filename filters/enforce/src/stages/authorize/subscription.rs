@@ -11,7 +11,7 @@ use tollgate_model::{
 
 use super::super::authenticate::Identity;
 use crate::rejection::Rejection;
-use crate::token::{Claims, KeyType, SubscribedApi, VerifiedToken};
+use crate::token::{KeyType, SubscribedApi, VerifiedToken};
 use crate::{Cx, Found};
 
 /// Name of the application on whose behalf the test console calls.
@@ -31,9 +31,9 @@ pub(crate) struct Subscribed {
 }
 
 /// Which backend a key is for: what it says itself goes before what the tables say.
-pub(super) fn key_type(claims: &Claims, subscribed: Option<&Subscribed>) -> KeyType {
+pub(super) fn key_type(said: Option<KeyType>, subscribed: Option<&Subscribed>) -> KeyType {
     let side = subscribed.and_then(|subscribed| subscribed.side);
-    claims.key_type.unwrap_or(match side {
+    said.unwrap_or(match side {
         Some(Side::Sandbox) => KeyType::Sandbox,
         Some(Side::Production) | None => KeyType::Production,
     })
@@ -43,18 +43,16 @@ pub(super) fn key_type(claims: &Claims, subscribed: Option<&Subscribed>) -> KeyT
 pub(super) fn validate(cx: &Cx, api: &Api, identity: &Identity) -> Result<Option<Subscribed>, Rejection> {
     match identity {
         Identity::Anonymous | Identity::Certificate(_) => Ok(None),
-        Identity::Bearer(token) if token.issuer.issuer.validate_subscription => match &token.claims.subscribed_apis {
-            Some(listed) => {
-                let entry = listed.iter().find(|entry| is_for(entry, api)).ok_or(Rejection::Forbidden)?;
-                claimed(cx, token, Some(entry)).map(Some)
+        Identity::Bearer(token) if token.issuer.issuer.validate_subscription => {
+            if token.claims.subscribed_apis.is_none() {
+                return looked_up(cx, api, token).map(Some);
             }
-            None => looked_up(cx, api, token).map(Some),
-        },
-        // Tokens of issuers whose subscriptions do not count, and keys that were asked for their APIs already.
-        Identity::Bearer(token) | Identity::ApiKey(token) => {
-            let listed = token.claims.subscribed_apis.iter().flatten().find(|entry| is_for(entry, api));
-            claimed(cx, token, listed).map(Some)
+            claimed(cx, token, Some(listed(token, api).ok_or(Rejection::Forbidden)?)).map(Some)
         }
+        // Subscriptions of this issuer do not count.
+        Identity::Bearer(token) => claimed(cx, token, listed(token, api)).map(Some),
+        // Asked for already.
+        Identity::ApiKey(key) => Ok(Some(key.subscribed.clone())),
         Identity::InternalKey(token) => {
             let anonymous = token.issuer.anonymous.clone();
             let application =
@@ -64,8 +62,27 @@ pub(super) fn validate(cx: &Cx, api: &Api, identity: &Identity) -> Result<Option
     }
 }
 
-fn is_for(entry: &SubscribedApi, api: &Api) -> bool {
-    entry.name.as_deref() == Some(&api.name) && entry.version.as_deref() == Some(&api.version)
+/// The subscription behind a signed API key: what it lists, else that of the application it says it was given to.
+pub(in crate::stages) fn of_api_key(cx: &Cx, api: &Api, token: &VerifiedToken) -> Result<Subscribed, Rejection> {
+    let claims = &token.claims;
+    let entry = listed(token, api);
+    if entry.is_some() || !token.issuer.issuer.validate_subscription {
+        return claimed(cx, token, entry);
+    }
+    let application = claims.holder.as_ref().and_then(|holder| holder.application.as_ref());
+    let uuid = application.map(|application| application.uuid.as_str()).filter(|uuid| !uuid.is_empty());
+    // A list that lacks the API says enough.
+    let uuid = uuid.filter(|_| claims.subscribed_apis.is_none()).ok_or(Rejection::Forbidden)?;
+    let application = cx.directory.application(uuid)?.ok_or(Rejection::NotSubscribed)?;
+    of_application(cx, api, application, None, claims.key_type)
+}
+
+/// What the token itself says of its subscription to the API.
+fn listed<'t>(token: &'t VerifiedToken, api: &Api) -> Option<&'t SubscribedApi> {
+    let is_for = |entry: &&SubscribedApi| {
+        entry.name.as_deref() == Some(&api.name) && entry.version.as_deref() == Some(&api.version)
+    };
+    token.claims.subscribed_apis.iter().flatten().find(is_for)
 }
 
 /// What the token says, completed by the plans of the tables where it names one without saying what it is.
@@ -96,15 +113,26 @@ fn looked_up(cx: &Cx, api: &Api, token: &VerifiedToken) -> Result<Subscribed, Re
     let key = keys::credential(token.issuer.name(), consumer_key);
     let credential: Rc<Credential> = cx.directory.credential(&key)?.ok_or(Rejection::NotSubscribed)?;
     let application = cx.directory.application(&credential.application)?.ok_or(Rejection::NotSubscribed)?;
+    of_application(cx, api, application, Some(credential.key_type), token.claims.key_type)
+}
+
+/// The subscription of an application, for which a key of this side was made that says this of itself.
+pub(in crate::stages) fn of_application(
+    cx: &Cx,
+    api: &Api,
+    application: Rc<Application>,
+    side: Option<Side>,
+    said: Option<KeyType>,
+) -> Result<Subscribed, Rejection> {
     let subscription = subscription(cx, &application.uuid, api)?.ok_or(Rejection::NotSubscribed)?;
     let (tier, application_tier) = (&subscription.tier, &application.tier);
     let subscribed = Subscribed {
         tier: known(cx.directory.tier(TierKind::Subscription, tier), tier)?,
         application_tier: known(cx.directory.tier(TierKind::Application, application_tier), application_tier)?,
         application,
-        side: Some(credential.key_type),
+        side,
     };
-    let key_type = key_type(&token.claims, Some(&subscribed));
+    let key_type = key_type(said, Some(&subscribed));
     match subscription.state {
         SubscriptionState::Blocked => Err(Rejection::SubscriptionBlocked),
         SubscriptionState::OnHold | SubscriptionState::Rejected => Err(Rejection::SubscriptionInactive),

@@ -49,7 +49,10 @@ impl Credentials for Brought {
             ApiKeyPlace::Header { .. } => self.header,
             ApiKeyPlace::Query { .. } => self.query,
         };
-        Ok(attempt(letter, Identity::ApiKey(crate::testing::verified()), BadCredentials::ApiKey))
+        let token = crate::testing::verified();
+        let key =
+            crate::stages::authenticate::ApiKey { subscribed: token.issuer.anonymous.clone(), token: Some(token) };
+        Ok(attempt(letter, Identity::ApiKey(key), BadCredentials::ApiKey))
     }
 }
 

@@ -1,0 +1,50 @@
+//! API keys that say nothing: random texts, of which the tables hold the SHA-256.
+//!
+//! Looking one up takes the same time however much of it is right, since a hash tells nothing of a hash that is near. Must never
+//! let a text in that is not in the tables, nor one whose application has not subscribed.
+
+use sha2::{Digest, Sha256};
+use tollgate_model::{Api, Application, Credential, CutoffKind, keys};
+
+use super::super::authorize::subscription;
+use super::api_key::ApiKey;
+use crate::rejection::{BadCredentials, Rejection};
+use crate::{Cx, Unreadable};
+
+/// Longest text that is looked up: anybody may send some.
+const MAX_LENGTH: usize = 512;
+const UNKNOWN: Rejection = Rejection::InvalidCredentials(BadCredentials::ApiKey);
+
+pub(super) fn look_up(cx: &Cx, api: &Api, raw: &str) -> Result<ApiKey, Rejection> {
+    if raw.len() > MAX_LENGTH {
+        return Err(UNKNOWN);
+    }
+    let digest: [u8; 32] = Sha256::digest(raw.as_bytes()).into();
+    let credential = cx.directory.credential(&keys::opaque_key(&digest))?.ok_or(UNKNOWN)?;
+    let now = u64::try_from(cx.now.seconds()).unwrap_or(u64::MAX);
+    if credential.expires_at.is_some_and(|end| now > end) {
+        return Err(Rejection::InvalidCredentials(BadCredentials::Token));
+    }
+    let application = cx.directory.application(&credential.application)?.ok_or(Rejection::NotSubscribed)?;
+    if is_revoked(cx, &digest, &credential, &application)? {
+        return Err(UNKNOWN);
+    }
+    let subscribed = subscription::of_application(cx, api, application, Some(credential.key_type), None)?;
+    Ok(ApiKey { token: None, subscribed })
+}
+
+/// By its digest, as a token by its id; and with all that was given to the owner of its application before a moment.
+fn is_revoked(
+    cx: &Cx,
+    digest: &[u8; 32],
+    credential: &Credential,
+    application: &Application,
+) -> Result<bool, Unreadable> {
+    let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    if cx.directory.is_revoked(&id)? {
+        return Ok(true);
+    }
+    let cutoff = cx.directory.cutoff(CutoffKind::User, &application.subscriber)?;
+    // A key of which nobody knows when it was made may be from before.
+    Ok(cutoff.is_some_and(|cutoff| credential.issued_at.is_none_or(|made| made < cutoff.before)))
+}

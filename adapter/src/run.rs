@@ -288,6 +288,8 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
         token_services: config.token_services.clone(),
         key_fetch_ca: config.truststore.clone(),
         key_cache: config.state.join("keys"),
+        quota: config.quota.clone(),
+        quota_store: config.state.join("quota.redb"),
         test_keys: config.test_keys.as_ref().map(|keys| test_keys(keys, development)),
     }
 }

@@ -46,6 +46,14 @@ pub fn etcd() -> Result<PathBuf> {
     program("etcd", "ETCD", "etcd", "apt-get install etcd-server")
 }
 
+/// A Redis server: `REDIS_SERVER`, or the first `redis-server` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn redis() -> Result<PathBuf> {
+    program("Redis", "REDIS_SERVER", "redis-server", "apt-get install redis-server")
+}
+
 /// The repository.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -34,6 +34,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         forward_authorization: reader.flag("enforcer.security.authHeader.enableOutboundAuthHeader").unwrap_or(false),
         clock_skew_seconds: defaults.clock_skew_seconds,
         soap_faults: super::adapter::soap_faults(reader),
+        gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
     }
 }
 

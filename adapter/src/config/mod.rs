@@ -10,6 +10,7 @@ pub mod keys;
 mod lambda;
 mod logs;
 mod metrics;
+mod quota;
 mod reader;
 mod revocation;
 mod router;
@@ -33,7 +34,7 @@ use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
 use crate::inputs::revocation::EtcdSettings;
 use crate::model::Problems;
-use crate::outputs::settings::{Gateway, Listen, TokenService};
+use crate::outputs::settings::{Gateway, Listen, QuotaSettings, TokenService};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]
@@ -76,6 +77,8 @@ pub struct Config {
     pub token_services: Vec<TokenService>,
     /// The issuer of test keys.
     pub test_keys: Option<TestKeyConfig>,
+    /// Who owns the counters of rate limits.
+    pub quota: QuotaSettings,
 }
 
 impl Config {
@@ -126,6 +129,7 @@ impl Config {
             gateway_keystore: adapter::key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
             settings,
             token_services: token_services::read(reader, test_keys.as_ref()),
+            quota: quota::read(reader),
             test_keys,
         }
     }

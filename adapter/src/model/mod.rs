@@ -3,6 +3,7 @@
 mod discovery;
 pub mod gateways;
 mod origin;
+pub mod plans;
 pub mod problem;
 mod refusals;
 mod sharded;
@@ -16,6 +17,6 @@ pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};
 pub use refusals::{Refusals, SourceReport};
 pub use sharded::Sharded;
-pub use subscribers::{Expiry, Key, Revoked, RevokedBy, Subscribers};
+pub use subscribers::{Expiry, Key, Revoked, RevokedBy, Subscribers, ThrottleRules};
 pub use world::{AwsCredentials, CircuitBreakers, Cluster, Deployment, DeploymentKey, Endpoint, LambdaFunction, World};
 pub use writer::WorldWriter;

@@ -2,13 +2,15 @@
 //!
 //! Must never do I/O.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZero;
 use std::sync::Arc;
 
-use tollgate_model::{Application, Credential, Cutoff, Subscription, Table, Tier, TokenHash, keys};
+use tollgate_model::{
+    Application, Credential, CustomPolicy, Cutoff, DenyCondition, Subscription, Table, Tier, TokenHash, keys,
+};
 
-use super::Sharded;
+use super::{Sharded, plans};
 
 /// The key of an entry, made by [`tollgate_model::keys`].
 pub type Key = Box<[u8]>;
@@ -66,8 +68,10 @@ pub struct Subscribers {
 
 impl Default for Subscribers {
     fn default() -> Self {
+        let mut tiers = Sharded::new(Table::Tier);
+        tiers.replace(plans::shipped().map(|(key, tier)| (key, Arc::new(tier))));
         Self {
-            tiers: Sharded::new(Table::Tier),
+            tiers,
             applications: Sharded::new(Table::Application),
             credentials: Sharded::new(Table::Credential),
             subscriptions: Sharded::new(Table::Subscription),
@@ -144,6 +148,14 @@ impl Subscribers {
         }
     }
 }
+
+/// What an administrator has laid down for all APIs: entries of the `throttle` table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThrottleRules {
+    /// Who is kept out, by [`keys::deny`].
+    pub deny: BTreeMap<Key, DenyCondition>,
+    /// Quotas by keys of the administrator's own, by [`keys::custom`].
+    pub custom: BTreeMap<Key, CustomPolicy>,
 
 #[cfg(test)]
 mod tests {

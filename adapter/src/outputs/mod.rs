@@ -9,6 +9,7 @@ pub mod issuers;
 pub mod nodes;
 mod public;
 mod publish;
+pub mod quota;
 pub mod settings;
 pub mod xds;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use warp::Filter as _;
 
 pub use settings::OutputSettings;
 
@@ -25,7 +27,8 @@ use self::feed::{Feed, FeedContext};
 use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
-use self::settings::AccessLog;
+use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
+use self::settings::{AccessLog, QuotaOwnerKind};
 use self::xds::{Blueprint, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::model::WorldWriter;
@@ -63,6 +66,9 @@ pub enum OutputError {
     /// The signing key cannot be used.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The counters of an earlier run cannot be read.
+    #[error(transparent)]
+    Quota(#[from] quota::StoreError),
     /// No randomness.
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -129,6 +135,10 @@ pub async fn spawn(
         key_cache: &settings.key_cache,
     };
     let issuers = Issuers::new(&issuer_settings, writer.clone(), Arc::clone(&status))?;
+    let owner: Arc<dyn QuotaOwner> = match settings.quota.owner {
+        QuotaOwnerKind::Embedded => Arc::new(Embedded::open(&settings.quota_store, settings.quota.zone)?),
+        QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
+    };
     let xds_listener = bind("xDS", settings.listen.xds).await?;
     let feed_listener = bind("the feed", settings.listen.feed).await?;
     let public_listener = bind("test keys", settings.listen.public).await?;
@@ -155,7 +165,8 @@ pub async fn spawn(
     tasks.spawn(publisher.run(shutdown.clone()));
     tasks.spawn(issuers.keep_fresh(shutdown.clone()));
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
-    let service = warp::service(feed::routes(feed_context));
+    let quota_routes = quota::routes(QuotaContext { owner });
+    let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
     tasks.spawn(tls::serve(feed_listener, server_tls, service, shutdown.clone()));
     let service = warp::service(public::routes(public_context));
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));

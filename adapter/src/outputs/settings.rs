@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
+use super::quota::RedisSettings;
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
 pub use tracing::{Tracing, TracingProtocol};
 pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
@@ -39,6 +41,28 @@ pub struct OutputSettings {
     pub key_cache: PathBuf,
     /// The issuer of test keys, if there is one.
     pub test_keys: Option<TestKeys>,
+    /// Who owns the counters of rate limits.
+    pub quota: QuotaSettings,
+    /// File of the embedded owner.
+    pub quota_store: PathBuf,
+}
+
+/// Who owns the counters of rate limits.
+#[derive(Debug, Clone)]
+pub struct QuotaSettings {
+    /// Who.
+    pub owner: QuotaOwnerKind,
+    /// Where days, weeks, months and years begin.
+    pub zone: TimeZone,
+}
+
+/// The owners there are.
+#[derive(Debug, Clone)]
+pub enum QuotaOwnerKind {
+    /// This adapter; right as long as there is only one.
+    Embedded,
+    /// Redis, which several adapters share.
+    Redis(RedisSettings),
 }
 
 /// Addresses of the adapter's own servers.

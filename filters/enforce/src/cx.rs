@@ -1,12 +1,13 @@
 //! What a decision is made of ([`Cx`], [`Answers`]) and what it can be ([`Decision`]).
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
-use tollgate_model::{Callbacks, JwkSet};
+use tollgate_model::{Callbacks, JwkSet, QuotaAsk};
 
 use crate::decide::Halt;
 use crate::rejection::Rejection;
-use crate::{Call, Connection, Directory, HeaderMap, Interception};
+use crate::{Call, Connection, Counter, Directory, HeaderMap, Interception};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +57,7 @@ impl<'c> Cx<'c> {
     pub(crate) fn call(&self, call: Call) -> Result<Option<&'c CallAnswer>, Halt> {
         match self.ask(Question::Call(Box::new(call)))? {
             Answer::Response(answer) => Ok(Some(answer)),
-            Answer::Keys(_) | Answer::Body(_) | Answer::BodyTooLarge | Answer::Failed => Ok(None),
+            Answer::Keys(_) | Answer::Body(_) | Answer::BodyTooLarge | Answer::Granted | Answer::Failed => Ok(None),
         }
     }
 
@@ -68,7 +69,9 @@ impl<'c> Cx<'c> {
         match self.ask(Question::Body { limit })? {
             Answer::Body(body) => Ok(body),
             Answer::BodyTooLarge => Err(Rejection::BodyTooLarge(limit).into()),
-            Answer::Keys(_) | Answer::Response(_) | Answer::Failed => Err(Rejection::Unreadable.into()),
+            Answer::Keys(_) | Answer::Response(_) | Answer::Granted | Answer::Failed => {
+                Err(Rejection::Unreadable.into())
+            }
         }
     }
 }
@@ -142,6 +145,13 @@ pub enum Question {
     },
     /// What this service answers.
     Call(Box<Call>),
+    /// More quota for these counters. What is granted goes to whoever keeps the quotas.
+    Quota {
+        /// How often this request asked before.
+        round: u8,
+        /// What is wanted.
+        asks: Vec<QuotaAsk>,
+    },
     /// The request's body, unless it has more than `limit` bytes.
     Body {
         /// Most bytes.
@@ -158,6 +168,8 @@ pub enum Answer {
     Response(CallAnswer),
     /// To [`Question::Body`].
     Body(RequestBody),
+    /// To [`Question::Quota`]: what was granted is at hand now.
+    Granted,
     /// To [`Question::Body`]: it has more bytes than that.
     BodyTooLarge,
     /// Nothing, or nothing that can be read. Each stage says what that means to it.
@@ -199,25 +211,73 @@ impl std::fmt::Debug for RequestBody {
 /// Questions one request may ask before it is refused, so that a request can never circle.
 pub const MAX_QUESTIONS: usize = 8;
 
-/// The answers a request has collected, in the order asked.
+/// The answers a request has collected, in the order asked, and what it is to be counted against.
 #[derive(Debug, Default)]
-pub struct Answers(Vec<(Question, Answer)>);
+pub struct Answers {
+    given: Vec<(Question, Answer)>,
+    charges: RefCell<Charges>,
+}
+
+/// How far the counting of a request is.
+#[derive(Debug, Default)]
+enum Charges {
+    /// No decision has come so far.
+    #[default]
+    Open,
+    /// These are to be taken from.
+    Due(Vec<Counter>),
+    /// Taken.
+    Settled,
+}
 
 impl Answers {
     /// The answer to that question, if it was asked before.
     #[must_use]
     pub fn get(&self, question: &Question) -> Option<&Answer> {
-        self.0.iter().find(|(asked, _)| asked == question).map(|(_, answer)| answer)
+        self.given.iter().find(|(asked, _)| asked == question).map(|(_, answer)| answer)
     }
 
     /// Adds an answer.
     pub fn add(&mut self, question: Question, answer: Answer) {
-        self.0.push((question, answer));
+        self.given.push((question, answer));
+    }
+
+    /// Whether the request was counted already.
+    pub(crate) fn is_counted(&self) -> bool {
+        !matches!(*self.charges.borrow(), Charges::Open)
+    }
+
+    /// Counts the request against these, whatever becomes of it from here on.
+    pub(crate) fn count(&self, counters: Vec<Counter>) {
+        if !self.is_counted() {
+            self.charges.replace(Charges::Due(counters));
+        }
+    }
+
+    /// What is to be taken from now; nothing the next time.
+    pub fn settle(&self) -> Vec<Counter> {
+        match self.charges.take() {
+            Charges::Open => Vec::new(),
+            Charges::Due(counters) => {
+                self.charges.replace(Charges::Settled);
+                counters
+            }
+            Charges::Settled => {
+                self.charges.replace(Charges::Settled);
+                Vec::new()
+            }
+        }
+    }
+
+    /// How often quota was asked for.
+    pub(crate) fn quota_rounds(&self) -> u8 {
+        let rounds = self.given.iter().filter(|(question, _)| matches!(question, Question::Quota { .. })).count();
+        u8::try_from(rounds).unwrap_or(u8::MAX)
     }
 
     /// Whether the request has asked all it may.
     #[must_use]
     pub fn exhausted(&self) -> bool {
-        self.0.len() >= MAX_QUESTIONS
+        self.given.len() >= MAX_QUESTIONS
     }
 }

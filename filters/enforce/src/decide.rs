@@ -3,11 +3,11 @@
 use crate::policy::{self, Caller};
 use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
-use crate::stages::{ask, authenticate, authorize, mediate};
+use crate::stages::{ask, authenticate, authorize, limit, mediate};
 use crate::{Cx, Decision, Edits, Question, Reply};
 
 /// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
-/// an answer has arrived.
+/// an answer has arrived. What is to be counted is noted in the answers, once a request, and taken by the host.
 #[must_use]
 pub fn decide(cx: &Cx) -> Decision {
     match walk(cx) {
@@ -48,8 +48,9 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted) -> Result<Edits, Halt> {
     ask::ask(cx, admitted)?;
     let identity = authenticate::authenticate(cx, admitted)?;
     let permit = authorize::authorize(cx, admitted, &identity)?;
-    policy::consult(cx, admitted, &Caller { identity: &identity, permit: &permit })?;
-    mediate::mediate(cx, admitted, &identity, &permit)
+    let grant = limit::limit(cx, admitted, permit)?;
+    policy::consult(cx, admitted, &Caller { identity: &identity, permit: grant.permit() })?;
+    mediate::mediate(cx, admitted, &identity, &grant)
 }
 
 /// Why the walk stops early; what `?` carries.

@@ -11,7 +11,7 @@ use crate::graphql::CompiledGraphQl;
 use crate::resource::ResourceTable;
 use crate::stages::Subscribed;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
-use crate::{Revocations, Subscribers, Timestamp, anonymous};
+use crate::{Quotas, Revocations, Subscribers, Throttle, Timestamp, anonymous};
 
 /// What a worker knows. Implementations answer from memory; they never wait.
 pub trait Directory: Subscribers + Revocations {
@@ -38,6 +38,10 @@ pub trait Directory: Subscribers + Revocations {
     fn tokens(&self) -> &TokenCache;
     /// Checks signatures.
     fn verifier(&self) -> &dyn SignatureVerifier;
+    /// What an administrator has laid down for all APIs.
+    fn throttle(&self) -> Rc<Throttle>;
+    /// The quota at hand.
+    fn quotas(&self) -> &dyn Quotas;
 }
 
 /// There is configuration, but it cannot be enforced: damaged, or written for a newer release.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tollgate_model::{Application, Credential, Cutoff, CutoffKind, Subscription, Tier, TierKind};
 
-use crate::Unreadable;
+use crate::{CompiledTier, Unreadable};
 
 /// What came of a look-up: the entry, none, or one that this release cannot read and that therefore counts against the caller.
 pub type Found<T> = Result<Option<Rc<T>>, Unreadable>;
@@ -31,6 +31,11 @@ pub trait Subscribers {
     /// # Errors
     /// [`Unreadable`] when there is one that cannot be read.
     fn tier(&self, kind: TierKind, name: &str) -> Found<Tier>;
+    /// The plan of that name with its conditions.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when there is one that cannot be read.
+    fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier>;
 }
 
 /// What is not accepted any more although it was signed.

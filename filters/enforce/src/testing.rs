@@ -9,7 +9,10 @@ use tollgate_model::{
 };
 
 use crate::token::{Claims, Jws, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken};
-use crate::{CompiledApi, CompiledIssuer, Connection, Directory, Found, Revocations, Subscribers, Unreadable};
+use crate::{
+    CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Stock,
+    Subscribers, Throttle, Timestamp, Unreadable,
+};
 
 pub(crate) fn issuer() -> Issuer {
     Issuer {
@@ -52,7 +55,7 @@ pub(crate) fn claims() -> Claims {
 
 pub(crate) fn verified() -> Rc<VerifiedToken> {
     let issuer = Rc::new(CompiledIssuer::compile(issuer()).0);
-    Rc::new(VerifiedToken { claims: claims(), issuer })
+    Rc::new(VerifiedToken { claims: claims(), issuer, payload: Box::default() })
 }
 
 /// A connection as a test wants it.
@@ -77,7 +80,14 @@ impl Connection for TestConnection {
 }
 
 pub(crate) fn operation(method: &str, security: Security) -> Operation {
-    Operation { method: method.to_owned(), security, mock: None, interceptors: Interceptors::default(), policies: None }
+    Operation {
+        method: method.to_owned(),
+        security,
+        tier: None,
+        mock: None,
+        interceptors: Interceptors::default(),
+        policies: None,
+    }
 }
 
 pub(crate) fn token_with(scopes: &[&str]) -> Security {
@@ -110,6 +120,7 @@ pub(crate) fn api() -> Api {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        tier: None,
         mutual_ssl: None,
         graphql: None,
         endpoints: Vec::new(),
@@ -162,6 +173,11 @@ impl Subscribers for TestDirectory {
     fn tier(&self, kind: TierKind, name: &str) -> Found<Tier> {
         self.subscribers.found(self.subscribers.tiers.get(&(kind, name.to_owned())))
     }
+
+    fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
+        let tier = self.tier(kind, name)?;
+        tier.map(|tier| CompiledTier::try_from(Tier::clone(&tier)).map(Rc::new)).transpose().map_err(|_| Unreadable)
+    }
 }
 
 impl Revocations for TestDirectory {
@@ -177,6 +193,21 @@ impl Revocations for TestDirectory {
     }
 }
 
+/// Quota by key; what is not here is unknown.
+#[derive(Debug, Default)]
+pub(crate) struct TestQuotas {
+    pub(crate) stock: HashMap<String, Stock>,
+    /// Keys that were looked at, in order.
+    pub(crate) looks: std::cell::RefCell<Vec<String>>,
+}
+
+impl Quotas for TestQuotas {
+    fn stock(&self, counter: &Counter, _: Timestamp) -> Stock {
+        self.looks.borrow_mut().push(counter.key.clone());
+        self.stock.get(&counter.key).copied().unwrap_or(Stock::Unknown { want: 16 })
+    }
+}
+
 /// Holds what a test puts in.
 pub(crate) struct TestDirectory {
     pub(crate) settings: Option<Settings>,
@@ -189,6 +220,8 @@ pub(crate) struct TestDirectory {
     pub(crate) services: Vec<Rc<CompiledIssuer>>,
     pub(crate) tokens: TokenCache,
     pub(crate) subscribers: TestSubscribers,
+    pub(crate) throttle: Rc<Throttle>,
+    pub(crate) quotas: TestQuotas,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
 }
 
@@ -204,6 +237,8 @@ impl TestDirectory {
             services: Vec::new(),
             tokens: TokenCache::default(),
             subscribers: TestSubscribers::default(),
+            throttle: Rc::default(),
+            quotas: TestQuotas::default(),
             compiled: std::cell::OnceCell::new(),
         }
     }
@@ -256,6 +291,14 @@ impl Directory for TestDirectory {
 
     fn tokens(&self) -> &TokenCache {
         &self.tokens
+    }
+
+    fn throttle(&self) -> Rc<Throttle> {
+        Rc::clone(&self.throttle)
+    }
+
+    fn quotas(&self) -> &dyn Quotas {
+        &self.quotas
     }
 
     fn verifier(&self) -> &dyn SignatureVerifier {

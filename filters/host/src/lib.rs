@@ -17,6 +17,7 @@ mod envoy;
 #[cfg(test)]
 mod fake;
 mod metrics;
+mod quota;
 mod request;
 mod signature;
 mod snapshot;

@@ -21,6 +21,8 @@ pub(crate) const FEED_FAILURES: &str = "tollgate_feed_failures_total";
 pub(crate) const UNREADABLE: &str = "tollgate_unreadable_total";
 /// Counter: call-outs made for requests.
 pub(crate) const QUESTIONS: &str = "tollgate_questions_total";
+/// Gauge: 1 while the owner of the quotas cannot be reached.
+pub(crate) const QUOTA_DEGRADED: &str = "tollgate_quota_degraded";
 /// Counter: signatures checked in the module, because Envoy's function is missing or does not know the algorithm.
 pub(crate) const PORTABLE_SIGNATURES: &str = "tollgate_portable_signatures_total";
 

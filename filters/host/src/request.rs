@@ -10,13 +10,14 @@ use std::rc::Rc;
 
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Edits, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, decide,
+    Answer, Answers, Cx, Decision, Edits, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, Timestamp, decide,
 };
 
 use self::body::Incoming;
 use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
+use crate::quota;
 use crate::{CallId, Fields, Level, Response, Side, Status, Worker};
 
 /// Whether Envoy goes on now.
@@ -47,8 +48,8 @@ pub struct RequestFlow {
 enum State {
     /// Being decided, or answered: in either case it does not go on by itself.
     Stopped,
-    /// A call-out is under way.
-    Waiting(CallId, Question),
+    /// A call-out is under way, since then.
+    Waiting(CallId, Question, Timestamp),
     /// Its body is arriving.
     Collecting(usize),
     /// Let go.
@@ -123,8 +124,15 @@ impl RequestFlow {
             return self.outgoing.on_answer(&self.worker, response);
         }
         match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Waiting(waiting, question) if waiting == call => {
-                let answer = carry::read_answer(self.worker.abi.as_ref(), &question, response);
+            State::Waiting(waiting, question, sent) if waiting == call => {
+                let abi = self.worker.abi.as_ref();
+                let answer = match &question {
+                    Question::Quota { asks, .. } => {
+                        let granted = quota::take(&self.worker.directory.quotas, abi, asks, sent, response);
+                        if granted { Answer::Granted } else { Answer::Failed }
+                    }
+                    _ => carry::read_answer(abi, &question, response),
+                };
                 self.answers.add(question, answer);
             }
             other => {
@@ -225,9 +233,12 @@ impl RequestFlow {
         }
         self.worker.metrics.increment(QUESTIONS);
         match self.worker.ask(&question) {
-            Ok(call) => Some(State::Waiting(call, question)),
+            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.now())),
             // No answer will ever come, so this is the answer.
             Err(_) => {
+                if let Question::Quota { .. } = question {
+                    self.worker.directory.quotas.lost(self.worker.abi.now());
+                }
                 self.answers.add(question, Answer::Failed);
                 None
             }
@@ -239,7 +250,13 @@ impl RequestFlow {
         let Worker { directory, abi, .. } = &*self.worker;
         let callbacks = self.worker.callbacks();
         let connection = &RequestConnection(Rc::clone(abi));
-        Some(decide(&Cx { directory, request, answers: &self.answers, connection, now: abi.now(), callbacks }))
+        let now = abi.now();
+        let decision = decide(&Cx { directory, request, answers: &self.answers, connection, now, callbacks });
+        // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
+        for counter in self.answers.settle() {
+            directory.quotas.take(&counter, now);
+        }
+        Some(decision)
     }
 
     fn forward(&mut self, edits: Edits) -> Outcome {

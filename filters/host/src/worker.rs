@@ -13,6 +13,7 @@ use tollgate_model::contract::{
 };
 
 use crate::metrics::Metrics;
+use crate::quota::{self, Pending};
 use crate::signature::HostVerifier;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
 use crate::{Abi, CallId, Level, Status};
@@ -44,6 +45,20 @@ pub struct Worker {
     node: Cell<Option<String>>,
     leadership: RefCell<Leadership>,
     feed: RefCell<Feed>,
+    pending: Pending,
+}
+
+/// Calls the adapter.
+pub(crate) struct Caller<'w>(&'w Worker);
+
+impl Caller<'_> {
+    /// Posts JSON, and says which gateway it comes from. The answer comes to the context at work.
+    pub(crate) fn post(&self, path: &str, body: &[u8], timeout: Duration) -> Result<CallId, Status> {
+        let node = self.0.node();
+        let mut headers = self.0.headers("POST", path);
+        headers.extend([("content-type", "application/json"), (NODE_HEADER, &node)]);
+        self.0.abi.call(&self.0.config.cluster, &headers, body, timeout)
+    }
 }
 
 impl Worker {
@@ -64,6 +79,7 @@ impl Worker {
             leadership: RefCell::new(Leadership::new(RandomState::new().build_hasher().finish())),
             feed: RefCell::new(Feed::new(Rc::clone(&abi), Rc::clone(&metrics))),
             node: Cell::default(),
+            pending: Pending::default(),
             metrics,
             config,
             abi,
@@ -88,10 +104,12 @@ impl Worker {
         if self.leadership.borrow_mut().tick(self.abi.as_ref(), now) {
             self.poll();
         }
+        self.pending.on_tick(&self.directory.quotas, &self.caller(), now);
     }
 
-    /// The answer to a poll.
+    /// The answer to a poll, or to a question about quota.
     pub fn on_response(&self, call: CallId, response: Response) {
+        self.pending.answered(&self.directory.quotas, &self.abi, call, response);
         let mut feed = self.feed.borrow_mut();
         // The answer is used even if the lead was lost meanwhile: what an adapter says is true whoever asked.
         if feed.awaits(call) && feed.answered(response, self.abi.now()) {
@@ -138,6 +156,7 @@ impl Worker {
         match question {
             Question::Keys { issuer, kid } => self.ask_for_keys(issuer, kid),
             Question::Call(call) => self.call(call),
+            Question::Quota { asks, .. } => quota::send(&self.caller(), asks),
             // It arrives by itself.
             Question::Body { .. } => Err(Status::NotFound),
         }
@@ -153,6 +172,10 @@ impl Worker {
         }
         let timeout = Duration::from_millis(u64::from(call.timeout_ms)).clamp(MIN_TIMEOUT, MAX_TIMEOUT);
         self.abi.call(&call.cluster, &headers, &call.body, timeout)
+    }
+
+    const fn caller(&self) -> Caller<'_> {
+        Caller(self)
     }
 
     /// Asks the adapter for the keys of an issuer.

@@ -36,6 +36,9 @@ pub struct Api {
     /// What it makes of the certificates of its callers; none when they do not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutual_ssl: Option<MutualSsl>,
+    /// Name of the plan ([`crate::TierKind::Api`]) that limits the API as a whole; the operations' own count without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
     /// Backend for production keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production: Option<Backend>,
@@ -232,6 +235,9 @@ pub struct Operation {
     pub method: String,
     /// Who may call it.
     pub security: Security,
+    /// Name of the plan ([`crate::TierKind::Api`]) that limits it for all callers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
     /// Where the answer comes from, when it does not come from a backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<Mock>,

@@ -12,6 +12,10 @@ pub const FEED_PATH: &str = "/v1/feed";
 /// lacks the key, or 404 when there is no such issuer.
 pub const KEYS_PATH: &str = "/v1/keys";
 
+/// `POST` with a [`crate::QuotaRequest`]: answers a [`crate::QuotaAnswer`] as JSON, or 503 when the owner of the counters
+/// cannot be reached.
+pub const QUOTA_PATH: &str = "/v1/quota";
+
 /// Request header: the environment (gateway label) whose snapshot is wanted.
 pub const ENVIRONMENT_HEADER: &str = "x-tollgate-environment";
 

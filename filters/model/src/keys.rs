@@ -5,6 +5,8 @@ use crate::{CutoffKind, TierKind};
 /// Separates the parts of a key. No virtual host, base path, id or name may contain it; the adapter refuses what does.
 const SEPARATOR: u8 = 0;
 
+const DENY: &[u8] = b"deny";
+
 /// Most segments a base path may have, so that a look-up tries a bounded number of prefixes.
 pub const MAX_BASE_PATH_SEGMENTS: usize = 16;
 
@@ -54,6 +56,24 @@ pub fn subscription_by_name(application: &str, name: &str, version: &str) -> Vec
 #[must_use]
 pub fn cutoff(kind: CutoffKind, of: &str) -> Vec<u8> {
     join(kind.name().as_bytes(), of.as_bytes())
+}
+
+/// Key of a deny condition in the `throttle` table.
+#[must_use]
+pub fn deny(id: &str) -> Vec<u8> {
+    join(DENY, id.as_bytes())
+}
+
+/// Key of a custom policy in the `throttle` table.
+#[must_use]
+pub fn custom(name: &str) -> Vec<u8> {
+    join(b"custom", name.as_bytes())
+}
+
+/// Whether that is a key of a deny condition.
+#[must_use]
+pub fn is_deny(key: &[u8]) -> bool {
+    key.strip_prefix(DENY).is_some_and(|rest| rest.first() == Some(&SEPARATOR))
 }
 
 fn join(first: &[u8], second: &[u8]) -> Vec<u8> {

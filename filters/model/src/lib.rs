@@ -18,11 +18,13 @@ mod issuer;
 mod jwk;
 pub mod keys;
 mod policy;
+mod quota;
 mod revocation;
 mod security;
 mod settings;
 mod subscriber;
 mod table;
+mod throttle;
 pub mod wire;
 
 pub use api::{
@@ -35,6 +37,10 @@ pub use interceptor::{Include, Interceptor, Interceptors, NamedEndpoint};
 pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use policy::{HeaderPolicy, OpaPolicy, Policies, RequestPolicy};
+pub use quota::{
+    Limit, MAX_ASKS, MAX_QUOTA_KEY, Posture, QuotaAnswer, QuotaAsk, QuotaGrant, QuotaRequest, QuotaUnit, TimeUnit,
+    Unused, Window,
+};
 pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
 pub use settings::{CertificateSource, Settings};
@@ -42,6 +48,7 @@ pub use subscriber::{
     Application, Credential, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState, Tier, TierKind,
 };
 pub use table::{Slot, Table};
+pub use throttle::{Condition, ConditionGroup, ConditionKind, CustomPolicy, DenyCondition, IpRange};
 
 /// The release of the shared types. A filter refuses every entry whose [`wire::Entry::needs`] is greater: the entry uses
 /// something this filter would have to ignore, and ignoring a rule means failing open.

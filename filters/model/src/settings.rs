@@ -26,6 +26,9 @@ pub struct Settings {
     /// otherwise in `x-forwarded-for`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direct_clients: bool,
+    /// Gateways that share every limit, each of which has its part while nobody can be asked for quota; at least one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub gateways: u32,
 }
 
 /// Where the certificate of a caller is found (`security.mutualSSL`).
@@ -58,6 +61,15 @@ impl CertificateSource {
     }
 }
 
+const fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_one(gateways: &u32) -> bool {
+    *gateways == 1
+}
+
 fn internal_key_header() -> String {
     "internal-key".to_owned()
 }
@@ -77,6 +89,7 @@ impl Default for Settings {
             internal_key_header: internal_key_header(),
             client_certificate: CertificateSource::default(),
             direct_clients: false,
+            gateways: one(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{ConditionGroup, Limit, Posture};
+
 /// An application of the developer portal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,6 +125,8 @@ pub enum TierKind {
     Application,
     /// What an application may use of one API.
     Subscription,
+    /// What all callers together may use of an API, or of one of its operations (advanced policy).
+    Api,
 }
 
 impl TierKind {
@@ -132,6 +136,7 @@ impl TierKind {
         match self {
             Self::Application => "application",
             Self::Subscription => "subscription",
+            Self::Api => "api",
         }
     }
 }
@@ -151,6 +156,18 @@ pub struct Tier {
     /// Bounds on GraphQL queries.
     #[serde(default, skip_serializing_if = "GraphQlLimits::is_none")]
     pub graphql: GraphQlLimits,
+    /// What may be used; a request counts against every one of them. Without any, use is not limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// Other limits for requests of a certain kind. The first group that a request belongs to replaces `limits`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ConditionGroup>,
+    /// What happens while nobody can be asked for quota.
+    #[serde(default, skip_serializing_if = "Posture::is_default")]
+    pub posture: Posture,
+    /// Whether requests above the quota are counted and let through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
 }
 
 impl Tier {
@@ -166,7 +183,16 @@ impl Tier {
     /// A plan of which only the name is known.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), stop_on_quota_reach: true, spike_arrest: None, graphql: GraphQlLimits::default() }
+        Self {
+            name: name.to_owned(),
+            stop_on_quota_reach: true,
+            spike_arrest: None,
+            graphql: GraphQlLimits::default(),
+            limits: Vec::new(),
+            groups: Vec::new(),
+            posture: Posture::default(),
+            shadow: false,
+        }
     }
 }
 

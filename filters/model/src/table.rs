@@ -30,11 +30,13 @@ pub enum Table {
     Cutoff = 9,
     /// Holds [`crate::wire::RevokedShard`]s, by [`crate::TokenHash`].
     Revoked = 10,
+    /// Key = [`crate::keys::deny`]: [`crate::DenyCondition`]; or [`crate::keys::custom`]: [`crate::CustomPolicy`].
+    Throttle = 11,
 }
 
 impl Table {
     /// By wire id, which is also the order in which a change is stored.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Settings,
         Self::Issuer,
         Self::Api,
@@ -46,6 +48,7 @@ impl Table {
         Self::Subscription,
         Self::Cutoff,
         Self::Revoked,
+        Self::Throttle,
     ];
 
     /// The table of that wire id.
@@ -75,6 +78,7 @@ impl Table {
             Self::Subscription => "subscription",
             Self::Cutoff => "cutoff",
             Self::Revoked => "revoked",
+            Self::Throttle => "throttle",
         }
     }
 
@@ -83,7 +87,7 @@ impl Table {
     #[must_use]
     pub const fn is_lazy(self) -> bool {
         match self {
-            Self::Settings | Self::Issuer | Self::VirtualHost | Self::Route => false,
+            Self::Settings | Self::Issuer | Self::VirtualHost | Self::Route | Self::Throttle => false,
             Self::Api
             | Self::Tier
             | Self::Application
@@ -99,7 +103,7 @@ impl Table {
     #[must_use]
     pub const fn shards(self) -> u16 {
         match self {
-            Self::Settings | Self::Issuer | Self::VirtualHost => 1,
+            Self::Settings | Self::Issuer | Self::VirtualHost | Self::Throttle => 1,
             Self::Api => 512,
             Self::Route => 128,
             Self::Tier => 16,
@@ -130,7 +134,7 @@ pub struct Slot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128 + 16 + 4096 + 4096 + 8192 + 64 + 4096;
+    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128 + 16 + 4096 + 4096 + 8192 + 64 + 4096 + 1;
 
     /// Every slot, in the order of [`Table::ALL`].
     pub fn all() -> impl Iterator<Item = Self> {

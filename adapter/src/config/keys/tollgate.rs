@@ -42,4 +42,16 @@ const KEYS: &[Key] = &[
         "authorities of an etcd whose certificate the system does not trust",
     )
     .added(),
+    read(
+        "tollgate.quota.owner",
+        "\"embedded\"",
+        "who counts: `embedded`, or `redis` for several adapters; see [limits](limits.md)",
+    )
+    .added(),
+    read("tollgate.quota.timeZone", "\"UTC\"", "where days, weeks, months and years of limits begin").added(),
+    read("tollgate.quota.gateways", "1", "gateways that share every limit while the owner is away").added(),
+    unset("tollgate.quota.redis.urls", "none", "`redis://` or `rediss://` addresses").secret().added(),
+    read("tollgate.quota.redis.topology", "\"single\"", "`single`, `cluster` or `sentinel`").added(),
+    unset("tollgate.quota.redis.masterName", "none", "the master that sentinels are asked for").added(),
+    read("tollgate.quota.redis.deadline", "\"250ms\"", "longest wait for Redis, at most 400ms").added(),
 ];

@@ -17,6 +17,7 @@ use super::options::CompileOptions;
 use super::resources::{MAX_RESOURCES, ResourcePlan};
 use super::security::disabled;
 use super::template;
+use super::throttling;
 use super::unsupported::{did_you_mean, refuse};
 use super::upstream::Upstream;
 use super::vendor::{self, Level};
@@ -52,6 +53,7 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
         servers,
         sandbox_servers,
         authorization_header: header_name(root, problems),
+        tier: throttling::of(root, problems),
         http2: false,
         cors: match root.get("x-wso2-cors") {
             Some(node) => cors::read(&node, problems),
@@ -161,9 +163,11 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
     } else {
         frame.security.security(scopes.into_iter().map(str::to_owned).collect())
     };
+    let tier = operations.iter().find_map(|operation| throttling::of(operation, problems));
     let operations = vec![Operation {
         method: GET.to_owned(),
         security,
+        tier,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

@@ -272,6 +272,7 @@ fn merge(
         graphql: definition.graphql,
         life_cycle: metadata.life_cycle,
         authorization_header: metadata.authorization_header.or(definition.authorization_header),
+        tier: definition.tier.or(metadata.tier),
         mutual_ssl: None,
         production: None,
         sandbox: None,

@@ -11,6 +11,7 @@ use super::names;
 use super::options::CompileOptions;
 use super::resources::{ResourcePlan, Resources};
 use super::security::NamedSchemes;
+use super::throttling;
 use super::upstream::Upstream;
 use super::vendor::{self, Level};
 use crate::model::Problems;
@@ -30,6 +31,8 @@ pub struct Definition {
     pub sandbox_servers: Option<Upstream>,
     /// Header of the access token, in lower case.
     pub authorization_header: Option<String>,
+    /// Plan of the API as a whole.
+    pub tier: Option<String>,
     /// Whether backends speak HTTP/2.
     pub http2: bool,
     /// Cross-origin rules: of the extension, or else the gateway's own.
@@ -76,6 +79,7 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
         servers: servers.upstream.filter(|_| !frame.mocked),
         sandbox_servers: None,
         authorization_header: header_name(root, problems),
+        tier: throttling::of(root, problems),
         http2: root.get("x-wso2-http2-backend-enabled").and_then(|node| node.boolean(problems)) == Some(true),
         cors: match root.get("x-wso2-cors") {
             Some(node) => cors::read(&node, problems),

@@ -11,7 +11,8 @@ use super::names;
 use super::options::CompileOptions;
 use super::policies::Planned;
 use super::security::NamedSchemes;
-use super::unsupported::{did_you_mean, refuse, warn_unknown, warn_unlimited};
+use super::throttling;
+use super::unsupported::{did_you_mean, refuse, warn_unknown};
 use super::upstream::Upstream;
 use crate::model::Problems;
 
@@ -36,6 +37,8 @@ pub struct Metadata {
     pub life_cycle: LifeCycle,
     /// Header of the access token, in lower case.
     pub authorization_header: Option<String>,
+    /// Plan of the API as a whole.
+    pub tier: Option<String>,
     /// Whether the version may be left out of the path.
     pub default_version: bool,
     /// What `securityScheme` lists.
@@ -103,6 +106,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         graphql: (kind == ApiKind::GraphQl).then(|| graphql::Facts::read(&data, problems)),
         life_cycle,
         authorization_header: optional(&data, "authorizationHeader", names::header, problems),
+        tier: data.get("apiThrottlingPolicy").and_then(|tier| throttling::name(&tier, problems)),
         default_version: data.get("isDefaultVersion").and_then(|node| node.boolean(problems)) == Some(true),
         security: NamedSchemes::read(&data, problems),
         cors: data
@@ -203,27 +207,13 @@ fn is_mocked(data: &Node<'_>, problems: &mut Problems) -> bool {
     false
 }
 
-/// Policies on operations or on the whole API, scopes that only api.yaml names, and limits.
+/// Policies on operations or on the whole API.
 fn check_policies(data: &Node<'_>, kind: ApiKind, problems: &mut Problems) {
-    if let Some(tier) = data.get("apiThrottlingPolicy").filter(|tier| tier.value() != "") {
-        warn_unlimited(&tier, "the tier of apiThrottlingPolicy", problems);
-    }
     let mut lists = vec![];
     lists.extend(data.get("apiPolicies"));
-    let mut limited = false;
     for operation in data.get("operations").map(|list| list.items(problems)).unwrap_or_default() {
         // Those of HTTP APIs are read with the files that belong to them.
         lists.extend(operation.get("operationPolicies").filter(|_| kind != ApiKind::Http));
-        limited |=
-            operation.get("throttlingPolicy").is_some_and(|tier| tier.value() != "Unlimited" && tier.value() != "");
-    }
-    if limited {
-        data.warn(
-            problems,
-            "throttlingPolicy of operations is not applied",
-            "this release does not limit requests yet",
-            "",
-        );
     }
     for policies in lists {
         for (flow, list) in policies.members(problems) {

@@ -82,8 +82,8 @@ fn mistakes_are_reported_and_what_is_not_enforced_is_refused() {
         (json!({"endpointImplementationType": "INLINE"}), &["inline scripts"]),
         (json!({"securityScheme": ["basic_auth"]}), &["basic_auth"]),
         (json!({"securityScheme": ["oauth"]}), &["no known security scheme"]),
-        (json!({"apiThrottlingPolicy": "Gold"}), &["not applied"]),
-        (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &["not applied"]),
+        (json!({"apiThrottlingPolicy": "Gold"}), &[]),
+        (json!({"operations": [{"throttlingPolicy": "10PerMin"}]}), &[]),
         (
             json!({"type": "SOAP", "operations": [{"operationPolicies": {"request": [{"policyName": "x"}], "response": []}}]}),
             &["policy of the request flow"],

@@ -33,6 +33,7 @@ mod resources;
 mod security;
 mod strict_json;
 mod template;
+mod throttling;
 mod tuning;
 pub(in crate::inputs) mod unsupported;
 mod upstream;

@@ -14,6 +14,7 @@ use super::mock::Mocks;
 use super::options::CompileOptions;
 use super::security::{Schemes, disabled};
 use super::template;
+use super::throttling;
 use super::unsupported::{did_you_mean, refuse};
 use super::upstream::Upstream;
 use super::vendor::{self, Level};
@@ -161,6 +162,7 @@ impl<'d, 'v> Resources<'d, 'v> {
                 operations.push(Operation {
                     method: key.to_ascii_uppercase(),
                     security,
+                    tier: throttling::of(&member, problems),
                     mock,
                     interceptors: Interceptors::default(),
                     policies: None,

@@ -17,11 +17,6 @@ pub fn refuse(node: &Node<'_>, what: &str, problems: &mut Problems) {
     );
 }
 
-/// Warns that limits are accepted and not applied.
-pub fn warn_unlimited(node: &Node<'_>, what: &str, problems: &mut Problems) {
-    node.warn(problems, format!("{what} is not applied"), "this release does not limit requests yet", "");
-}
-
 /// Closest of `known` to `word`, if it is close enough to be meant.
 pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known

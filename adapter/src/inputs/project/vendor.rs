@@ -2,7 +2,7 @@
 //! they are used; here every other one is refused or warned of, so that none is ignored in silence.
 
 use super::document::Node;
-use super::unsupported::{did_you_mean, refuse, warn_unlimited};
+use super::unsupported::{did_you_mean, refuse};
 use crate::model::Problems;
 
 /// Where in the definition an extension stands.
@@ -22,8 +22,6 @@ enum Treatment {
     Read,
     /// Would have to be enforced and cannot be.
     Refused,
-    /// Limits, which are not applied yet.
-    Unlimited,
     /// Accepted without effect.
     Warned,
     /// Written by API Manager into every export and never read by a gateway.
@@ -31,7 +29,7 @@ enum Treatment {
 }
 
 use Level::{Api, Operation, Path};
-use Treatment::{Read, Refused, Unlimited, Unread, Warned};
+use Treatment::{Read, Refused, Unread, Warned};
 
 const EVERYWHERE: &[Level] = &[Api, Path, Operation];
 const API: &[Level] = &[Api];
@@ -48,8 +46,8 @@ const EXTENSIONS: &[(&str, &[Level], Treatment)] = &[
     ("x-wso2-request-interceptor", EVERYWHERE, Read),
     ("x-wso2-response-interceptor", EVERYWHERE, Read),
     ("x-amzn-resource-name", &[Operation], Read),
-    ("x-wso2-throttling-tier", EVERYWHERE, Unlimited),
-    ("x-throttling-tier", EVERYWHERE, Unlimited),
+    ("x-wso2-throttling-tier", &[Api, Operation], Read),
+    ("x-throttling-tier", &[Api, Operation], Read),
     ("x-wso2-cors", API, Read),
     ("x-wso2-pass-request-payload-to-enforcer", API, Warned),
     ("x-mediation-script", EVERYWHERE, Warned),
@@ -102,7 +100,6 @@ fn treat(member: &Node<'_>, key: &str, here: bool, treatment: Treatment, problem
             "move it to the level it belongs to",
         ),
         Read => {}
-        Unlimited => warn_unlimited(member, &format!("the tier of {key}"), problems),
         Warned => {
             if member.value() != false {
                 member.warn(
@@ -149,8 +146,8 @@ mod tests {
             ("x-wso2-request-interceptor", json!({}), Operation, None),
             ("x-wso2-response-interceptor", json!({}), Api, None),
             ("x-amzn-resource-name", json!("arn:"), Operation, None),
-            ("x-wso2-throttling-tier", json!("10PerMin"), Api, Some((Warning, "not applied"))),
-            ("x-throttling-tier", json!("10PerMin"), Operation, Some((Warning, "not applied"))),
+            ("x-wso2-throttling-tier", json!("10PerMin"), Api, None),
+            ("x-throttling-tier", json!("10PerMin"), Operation, None),
             ("x-wso2-cors", json!({}), Api, None),
             ("x-wso2-cors", json!({}), Operation, Some((Warning, "this level"))),
             ("x-mediation-script", json!("x"), Operation, Some((Warning, "not applied"))),

@@ -1,10 +1,11 @@
 //! What a subscriptions file says, in the terms of the model. Must never do I/O.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate_model::{Application, Credential, Cutoff, Subscription, Tier};
 
-use crate::model::{Expiry, Key, Problems, RevokedBy, Subscribers};
+use crate::model::{Expiry, Key, Problems, RevokedBy, Subscribers, ThrottleRules, plans};
 
 /// The content of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Document {
     pub cutoffs: Vec<(Key, Cutoff)>,
     /// Ids of tokens.
     pub revoked: Vec<(String, Expiry)>,
+    /// Who is kept out, and custom policies, by their keys in the table.
+    pub throttle: ThrottleRules,
     /// What is accepted, and has no effect.
     pub warnings: Problems,
 }
@@ -28,7 +31,9 @@ pub struct Document {
 impl Document {
     /// Makes this what is known of subscribers. Tokens that others revoked stay revoked.
     pub fn apply(self, subscribers: &mut Subscribers) {
-        subscribers.tiers.replace(shared(self.tiers));
+        // Of several plans of one name the last one counts.
+        let tiers: BTreeMap<Key, Tier> = plans::shipped().chain(self.tiers).collect();
+        subscribers.tiers.replace(shared(tiers.into_iter().collect()));
         subscribers.applications.replace(shared(self.applications));
         subscribers.credentials.replace(shared(self.credentials));
         subscribers.subscriptions.replace(shared(self.subscriptions));

@@ -5,6 +5,7 @@
 
 mod document;
 mod entries;
+mod limits;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -113,7 +114,10 @@ impl SubscriptionsFile {
         for warning in &document.warnings {
             tracing::warn!(%warning, "subscriptions file");
         }
-        self.world.update(|world| document.apply(&mut world.subscribers));
+        self.world.update(|world| {
+            world.throttle = document.throttle.clone();
+            document.apply(&mut world.subscribers);
+        });
         Ok(())
     }
 }

@@ -10,9 +10,9 @@ use tollgate_model::{
 
 use super::document::Document;
 use super::entries::{choice, list, moment, name, only, optional, positive, required};
+use super::limits;
 use crate::inputs::project::document::{Node, parse};
-use crate::inputs::project::unsupported::warn_unlimited;
-use crate::model::{Key, Problems};
+use crate::model::{Key, Problems, plans};
 
 const KEY_TYPES: [(&str, KeyType); 2] = [("PRODUCTION", KeyType::Production), ("SANDBOX", KeyType::Sandbox)];
 
@@ -28,7 +28,11 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Document, Problems> {
     if value.is_null() {
         return Ok(reader.document);
     }
-    only(&root, &["tiers", "applications", "cutoffs", "revokedTokens"], &mut problems);
+    only(
+        &root,
+        &["tiers", "applications", "cutoffs", "revokedTokens", "denyConditions", "customPolicies"],
+        &mut problems,
+    );
     for tier in list(&root, "tiers", &mut problems) {
         reader.tier(&tier, &mut problems);
     }
@@ -38,6 +42,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Document, Problems> {
     for cutoff in list(&root, "cutoffs", &mut problems) {
         reader.cutoff(&cutoff, &mut problems);
     }
+    reader.document.throttle = limits::throttle(&root, &mut problems);
     for token in list(&root, "revokedTokens", &mut problems) {
         reader.revoked(&token, &mut problems);
     }
@@ -70,15 +75,14 @@ impl Reader {
     }
 
     fn tier(&mut self, node: &Node, problems: &mut Problems) {
-        only(node, &["name", "kind", "stopOnQuotaReach", "spikeArrest", "graphQL"], problems);
-        let kinds = [TierKind::Application, TierKind::Subscription].map(|kind| (kind.name(), kind));
+        let known =
+            ["name", "kind", "limits", "groups", "posture", "shadow", "stopOnQuotaReach", "spikeArrest", "graphQL"];
+        only(node, &known, problems);
+        let kinds = [TierKind::Application, TierKind::Subscription, TierKind::Api].map(|kind| (kind.name(), kind));
         let kind = match node.get("kind") {
             Some(kind) => choice(&kind, &kinds, problems),
             None => Some(TierKind::Subscription),
         };
-        for limit in ["spikeArrest", "graphQL"].into_iter().filter_map(|member| node.get(member)) {
-            warn_unlimited(&limit, "this limit", problems);
-        }
         let stop = node.get("stopOnQuotaReach").map_or(Some(true), |stop| stop.boolean(problems));
         let spike_arrest = node.get("spikeArrest").and_then(|spike| {
             only(&spike, &["requests", "seconds"], problems);
@@ -96,7 +100,10 @@ impl Reader {
         let key = Key::from(keys::tier(kind, name));
         if self.fresh("tier", &key, node, problems) {
             self.tiers.insert((kind, name.to_owned()));
-            let tier = Tier { name: name.to_owned(), stop_on_quota_reach, spike_arrest, graphql };
+            let rules = limits::rules(node, problems);
+            let name = name.to_owned();
+            let limits::Rules { limits, groups, posture, shadow } = rules;
+            let tier = Tier { name, stop_on_quota_reach, spike_arrest, graphql, limits, groups, posture, shadow };
             self.document.tiers.push((key, tier));
         }
     }
@@ -105,7 +112,10 @@ impl Reader {
     fn tier_name(&self, kind: TierKind, node: &Node, problems: &mut Problems) -> Option<String> {
         let Some(child) = node.get("tier") else { return Some(Tier::UNLIMITED.to_owned()) };
         let name = name(&child, problems)?;
-        if name != Tier::UNLIMITED && !self.tiers.contains(&(kind, name.to_owned())) {
+        let key = Key::from(keys::tier(kind, name));
+        let known =
+            self.tiers.contains(&(kind, name.to_owned())) || plans::shipped().any(|(shipped, _)| shipped == key);
+        if !known {
             let fix = format!("add a tier of kind {} with this name, or write {}", kind.name(), Tier::UNLIMITED);
             child.error(problems, format!("there is no tier {name}"), "nobody could say what it allows", &fix);
             return None;

@@ -13,6 +13,8 @@ use crate::model::{Deployment, DeploymentKey, World};
 
 /// The release a filter must have to understand entries without anything new in them.
 const NEEDS: u16 = 1;
+/// The release that knows throttling.
+const THROTTLE_NEEDS: u16 = 2;
 /// Largest shard, so that a frame always has room for one.
 pub(super) const MAX_SHARD: usize = MAX_FRAME / 2;
 
@@ -90,6 +92,9 @@ impl Tables {
             .iter()
             .map(|issuer| (issuer.name.clone().into_bytes(), issuer.needs(), json(issuer.as_ref())));
         self.replace_table(Table::Issuer, issuers, touched);
+        let deny = world.throttle.deny.iter().map(|(key, value)| (key.to_vec(), THROTTLE_NEEDS, json(value)));
+        let custom = world.throttle.custom.iter().map(|(key, value)| (key.to_vec(), THROTTLE_NEEDS, json(value)));
+        self.replace_table(Table::Throttle, deny.chain(custom), touched);
         let own = world.environments.get(environment).into_iter();
         let hosts = own.chain(in_environment(world, environment).map(|deployment| &deployment.api.virtual_host));
         let hosts: BTreeSet<&String> = hosts.collect();

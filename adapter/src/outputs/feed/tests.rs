@@ -24,6 +24,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        tier: None,
         mutual_ssl: None,
         graphql: None,
         endpoints: Vec::new(),

@@ -21,6 +21,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: None,
+        tier: None,
         mutual_ssl: None,
         graphql: None,
         endpoints: Vec::new(),

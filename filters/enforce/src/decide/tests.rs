@@ -515,5 +515,6 @@ mod graphql;
 mod interceptors;
 mod keys;
 mod kinds;
+mod limits;
 mod policies;
 mod subscriptions;

@@ -1,6 +1,8 @@
 //! The catalogue: code, status and texts of every rejection, as Choreo Connect has them. `docs/error-codes.md` is made
 //! from it and tested against it.
 
+use super::throttling;
+
 /// One line of the catalogue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -21,7 +23,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 28] = [
+pub const CATALOGUE: [&Entry; 34] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -35,6 +37,12 @@ pub const CATALOGUE: [&Entry; 28] = [
     &INTERCEPTOR_ANSWER,
     &API_BLOCKED,
     &INVALID_QUERY,
+    &throttling::API_LIMIT,
+    &throttling::RESOURCE_LIMIT,
+    &throttling::APPLICATION_LIMIT,
+    &throttling::SUBSCRIPTION_LIMIT,
+    &throttling::DENIED,
+    &throttling::CUSTOM_LIMIT,
     &QUERY_TOO_DEEP,
     &QUERY_TOO_COMPLEX,
     &BAD_PREFERENCE,

@@ -5,14 +5,18 @@
 mod catalogue;
 mod render;
 mod soap;
+mod throttling;
 
 pub use catalogue::{CATALOGUE, Entry};
 
 pub(crate) use render::challenge_for_certificate;
 
 use crate::decide::Halt;
-use crate::{Cx, Reply, Unreadable};
+use crate::{Cx, Reply, Timestamp, Unreadable};
 use catalogue as entries;
+
+/// 31 December 9999, the last day an HTTP date can name, in seconds since the epoch.
+const MAX_DATE: u64 = 253_402_300_799;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,25 @@ pub enum Rejection {
     InterceptorAnswer,
     /// The token holds none of the scopes of the resource with this path template.
     ScopeMissing(String),
+    /// A limit is reached, and nothing is left until then.
+    Throttled(Level, Timestamp),
+    /// A deny condition holds.
+    Denied,
+}
+
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Of the API as a whole.
+    Api,
+    /// Of an operation.
+    Resource,
+    /// Of an application's subscription to the API.
+    Subscription,
+    /// Of an application.
+    Application,
+    /// Of a custom policy.
+    Custom,
 }
 
 /// What is wrong with credentials.
@@ -156,6 +179,12 @@ impl Rejection {
             Self::InterceptorFailed => &entries::INTERCEPTOR_FAILED,
             Self::InterceptorAnswer => &entries::INTERCEPTOR_ANSWER,
             Self::ScopeMissing(_) => &entries::SCOPE_MISSING,
+            Self::Throttled(Level::Api, _) => &throttling::API_LIMIT,
+            Self::Throttled(Level::Resource, _) => &throttling::RESOURCE_LIMIT,
+            Self::Throttled(Level::Subscription, _) => &throttling::SUBSCRIPTION_LIMIT,
+            Self::Throttled(Level::Application, _) => &throttling::APPLICATION_LIMIT,
+            Self::Throttled(Level::Custom, _) => &throttling::CUSTOM_LIMIT,
+            Self::Denied => &throttling::DENIED,
         }
     }
 
@@ -181,16 +210,28 @@ impl Rejection {
     /// The reply to a client of whom nothing is known.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        render::json(self)
+        self.with_retry(render::json(self))
+    }
+
+    /// Says when trying again may help, as the original does: an HTTP date (RFC 9110, section 10.2.3).
+    fn with_retry(&self, mut reply: Reply) -> Reply {
+        if let Self::Throttled(_, until) = self {
+            // A date has no parts of a second, and one that is too early would be a lie.
+            let seconds = until.0.div_ceil(1000).min(MAX_DATE);
+            let date = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
+            reply.headers.extend(date.map(|date| ("retry-after".into(), httpdate::fmt_http_date(date))));
+        }
+        reply
     }
 
     /// The reply to the client of that request, in its own language.
     pub(crate) fn reply_to(&self, cx: &Cx) -> Reply {
         let faults = cx.directory.settings().is_some_and(|settings| settings.soap_faults);
-        match soap::Version::of(cx.request).filter(|_| faults) {
+        let reply = match soap::Version::of(cx.request).filter(|_| faults) {
             Some(version) => soap::fault(self, version),
             None => render::json(self),
-        }
+        };
+        self.with_retry(reply)
     }
 }
 

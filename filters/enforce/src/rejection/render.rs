@@ -55,6 +55,25 @@ mod tests {
     }
 
     #[test]
+    fn throttled_clients_learn_when_to_come_back() {
+        use crate::Timestamp;
+        use crate::rejection::Level;
+        for (level, code) in [
+            (Level::Api, "900800"),
+            (Level::Resource, "900802"),
+            (Level::Application, "900803"),
+            (Level::Subscription, "900804"),
+            (Level::Custom, "900806"),
+        ] {
+            let reply = Rejection::Throttled(level, Timestamp(1_800_000_000_001)).reply();
+            assert_eq!((reply.status, Rejection::Throttled(level, Timestamp(0)).entry().code), (429, code));
+            let retry = reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str());
+            assert_eq!(retry, Some("Fri, 15 Jan 2027 08:00:01 GMT"));
+        }
+        assert_eq!(Rejection::Throttled(Level::Api, Timestamp(u64::MAX)).reply().status, 429);
+    }
+
+    #[test]
     fn bodies_of_the_original() {
         check(
             &Rejection::NoCredentials,

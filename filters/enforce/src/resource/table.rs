@@ -130,6 +130,7 @@ mod tests {
         let operation = |method: &&str| Operation {
             method: (*method).to_owned(),
             security: Security::Unsecured,
+            tier: None,
             mock: None,
             interceptors: Interceptors::default(),
             policies: None,

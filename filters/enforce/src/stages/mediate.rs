@@ -8,6 +8,7 @@ use tollgate_model::{ApiKeyPlace, ApiKind, Backend, Security};
 use super::admit::Admitted;
 use super::authenticate::{Identity, authorization_header};
 use super::authorize::Permit;
+use super::limit::Grant;
 use crate::decide::Halt;
 use crate::intercept::{self, Caller, Change, Intercepted};
 use crate::rejection::{BadCredentials, Rejection};
@@ -36,7 +37,8 @@ const SOCKET_KEY: &str = "sec-websocket-key";
 const ANY_KEY: &[u8] = b"AAAAAAAAAAAAAAAAAAAAAA==";
 
 /// Makes the edits.
-pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, permit: &Permit) -> Result<Edits, Halt> {
+pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: &Grant) -> Result<Edits, Halt> {
+    let permit = grant.permit();
     if let Some(mock) = &admitted.operation.mock {
         return Err(Halt::Reply(mock::answer(cx, mock)?));
     }

@@ -4,6 +4,7 @@ pub(crate) mod admit;
 pub(crate) mod ask;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
+pub(crate) mod limit;
 pub(crate) mod mediate;
 
 pub(crate) use authorize::Subscribed;

@@ -52,7 +52,7 @@ impl TokenCache {
     #[must_use]
     pub fn get(&self, usage: Usage, raw: &str, now: Timestamp) -> Option<Known> {
         self.with(usage, |memory| {
-            if let Some(token) = memory.good.get(raw, |token| token.claims.weight()) {
+            if let Some(token) = memory.good.get(raw, |token| token.weight()) {
                 return Some(Known::Good(token));
             }
             let since = memory.bad.get(raw, |_| 0)?;
@@ -64,7 +64,7 @@ impl TokenCache {
 
     /// Remembers a verified token.
     pub fn put(&self, usage: Usage, raw: &str, token: Rc<VerifiedToken>) {
-        let weight = token.claims.weight();
+        let weight = token.weight();
         self.with(usage, |memory| memory.good.put(raw.into(), token, weight));
     }
 

@@ -32,6 +32,16 @@ pub struct VerifiedToken {
     pub claims: Claims,
     /// Who says it.
     pub issuer: Rc<CompiledIssuer>,
+    /// All that it says, as JSON, for the few who ask for more than the claims.
+    pub payload: Box<[u8]>,
+}
+
+impl VerifiedToken {
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.claims.weight().saturating_add(self.payload.len())
+    }
 }
 
 impl PartialEq for VerifiedToken {

@@ -60,6 +60,8 @@ pub(super) fn read_answer(abi: &dyn Abi, question: &Question, response: Response
             .filter(|answer| answer.status == 200)
             .and_then(|answer| serde_json::from_slice::<JwkSet>(&answer.body).ok().map(Answer::Keys)),
         Question::Call(call) => read(abi, response, call.max_answer).map(Answer::Response),
+        // Told to the quotas, not to the request.
+        Question::Quota { .. } => None,
         // Not a call-out.
         Question::Body { .. } => None,
     };

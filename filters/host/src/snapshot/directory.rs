@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
 use tollgate_enforce::token::{SignatureVerifier, TokenCache};
-use tollgate_enforce::{CompiledApi, CompiledIssuer, Directory, Found, Revocations, Subscribers, Unreadable};
+use tollgate_enforce::{
+    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle, Unreadable,
+};
 use tollgate_model::wire::{Index, Shard};
 use tollgate_model::{
     Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
@@ -18,6 +20,7 @@ use super::entries::{self, Problem};
 use super::lazy::{Judged, Lazy};
 use super::shared;
 use crate::metrics::{Metrics, UNREADABLE};
+use crate::quota::QuotaPool;
 use crate::{Abi, Level};
 
 /// Base paths of one shard, to the ids of their APIs or to something that must be denied.
@@ -46,6 +49,7 @@ pub(crate) struct SnapshotDirectory {
     /// By key; only keys that the route table names get here.
     apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
     tiers: Lazy<Tier>,
+    advanced: Lazy<CompiledTier>,
     applications: Lazy<Application>,
     credentials: Lazy<Credential>,
     subscriptions: Lazy<Subscription>,
@@ -53,6 +57,8 @@ pub(crate) struct SnapshotDirectory {
     /// Whether there are any cut-offs at all.
     has_cutoffs: Cell<bool>,
     judged: Judged,
+    throttle: RefCell<Rc<Throttle>>,
+    pub(crate) quotas: QuotaPool,
 }
 
 impl SnapshotDirectory {
@@ -62,6 +68,7 @@ impl SnapshotDirectory {
         verifier: Box<dyn SignatureVerifier>,
         callbacks: Callbacks,
     ) -> Self {
+        let quotas = QuotaPool::new(Rc::clone(&abi), Rc::clone(&metrics));
         Self {
             abi,
             metrics,
@@ -76,12 +83,15 @@ impl SnapshotDirectory {
             issuers: RefCell::default(),
             apis: RefCell::default(),
             tiers: Lazy::new(Table::Tier),
+            advanced: Lazy::new(Table::Tier),
             applications: Lazy::new(Table::Application),
             credentials: Lazy::new(Table::Credential),
             subscriptions: Lazy::new(Table::Subscription),
             cutoffs: Lazy::new(Table::Cutoff),
             has_cutoffs: Cell::default(),
             judged: Judged::default(),
+            throttle: RefCell::default(),
+            quotas,
         }
     }
 
@@ -118,6 +128,7 @@ impl SnapshotDirectory {
             self.apis.borrow_mut().retain(|key, _| changed.binary_search(&Table::Api.slot(key)).is_err());
         }
         self.tiers.forget(changed);
+        self.advanced.forget(changed);
         self.applications.forget(changed);
         self.credentials.forget(changed);
         self.subscriptions.forget(changed);
@@ -166,6 +177,7 @@ impl SnapshotDirectory {
                 self.virtual_hosts.replace(shard.entries.iter().map(|entry| Box::from(entry.key)).collect());
             }
             Table::Route => self.replace_routes(shard),
+            Table::Throttle => self.replace_throttle(shard),
             // Read when they are asked for.
             Table::Api
             | Table::Tier
@@ -181,6 +193,7 @@ impl SnapshotDirectory {
         let settings = shard.get(b"").map(|entry| entries::read::<Settings>(Table::Settings, entry));
         match settings {
             Some(Ok(settings)) => {
+                self.quotas.set_replicas(settings.gateways);
                 self.settings.replace(Some(Rc::new(settings)));
             }
             Some(Err(problem)) => {
@@ -210,6 +223,22 @@ impl SnapshotDirectory {
         self.issuers.replace(issuers);
         // What was verified may have been verified with a key that is gone.
         self.tokens.clear();
+    }
+
+    fn replace_throttle(&self, shard: &Shard) {
+        let mut throttle = Throttle::default();
+        for entry in &shard.entries {
+            // Nobody can say whom an entry is for that cannot be read, so it is said and the others count.
+            let problem = if keys::is_deny(entry.key) {
+                entries::read(Table::Throttle, entry).map(|deny| throttle.deny.push(deny)).err()
+            } else {
+                entries::read(Table::Throttle, entry).map(|policy| throttle.custom.push(policy)).err()
+            };
+            if let Some(problem) = problem {
+                self.deny(&problem);
+            }
+        }
+        self.throttle.replace(Rc::new(throttle));
     }
 
     fn replace_routes(&self, shard: &Shard) {
@@ -255,6 +284,10 @@ impl Subscribers for SnapshotDirectory {
 
     fn tier(&self, kind: TierKind, name: &str) -> Found<Tier> {
         self.tiers.get(self, &keys::tier(kind, name))
+    }
+
+    fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
+        self.advanced.get(self, &keys::tier(kind, name))
     }
 }
 
@@ -305,6 +338,14 @@ impl Directory for SnapshotDirectory {
 
     fn tokens(&self) -> &TokenCache {
         &self.tokens
+    }
+
+    fn throttle(&self) -> Rc<Throttle> {
+        Rc::clone(&self.throttle.borrow())
+    }
+
+    fn quotas(&self) -> &dyn Quotas {
+        &self.quotas
     }
 
     fn verifier(&self) -> &dyn SignatureVerifier {

@@ -1,9 +1,9 @@
 //! From an entry of a shard to a value: the one place where it is decided that an entry cannot be read.
 
 use serde::de::DeserializeOwned;
-use tollgate_enforce::{CompiledApi, CompiledIssuer};
+use tollgate_enforce::{CompiledApi, CompiledIssuer, CompiledPolicy};
 use tollgate_model::wire::{Entry, Shard};
-use tollgate_model::{Api, Issuer, SCHEMA, Settings, Table};
+use tollgate_model::{Api, DenyCondition, Issuer, SCHEMA, Settings, Table};
 
 /// Why an entry is denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(super) fn problems(shard: &Shard) -> Vec<Problem> {
         Table::Api => api(entry).err(),
         Table::VirtualHost => None,
         Table::Route => read::<String>(table, entry).err(),
+        Table::Throttle if tollgate_model::keys::is_deny(entry.key) => read::<DenyCondition>(table, entry).err(),
+        Table::Throttle => read::<CompiledPolicy>(table, entry).err(),
         // There may be hundreds of thousands; the one who reads one finds out about the rest.
         Table::Tier | Table::Application | Table::Credential | Table::Subscription | Table::Cutoff | Table::Revoked => {
             understood(table, entry).err()

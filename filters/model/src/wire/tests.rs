@@ -42,6 +42,7 @@ fn api() -> Api {
     let operation = |method: &str, security| Operation {
         method: method.to_owned(),
         security,
+        tier: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,
@@ -57,6 +58,7 @@ fn api() -> Api {
         kind: ApiKind::Http,
         life_cycle: LifeCycle::Published,
         authorization_header: Some("x-token".to_owned()),
+        tier: None,
         mutual_ssl: None,
         graphql: None,
         endpoints: Vec::new(),
@@ -198,6 +200,7 @@ fn api_with_a_schema() -> Api {
     let operation = Operation {
         method: "QUERY".to_owned(),
         security,
+        tier: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,
@@ -285,6 +288,7 @@ fn golden_subscribers() {
         stop_on_quota_reach: false,
         spike_arrest: Some(SpikeArrest { requests: 5, seconds: 1 }),
         graphql: GraphQlLimits { max_depth: Some(4), max_complexity: None },
+        ..Tier::unlimited()
     };
     check("tier.v2.bin", Table::Tier, &keys::tier(TierKind::Subscription, "Gold"), &tier);
     check("cutoff.v2.bin", Table::Cutoff, &keys::cutoff(CutoffKind::User, "alice"), &Cutoff { before: 1_800_000_000 });

@@ -68,6 +68,7 @@ pub fn read(
     let post = Operation {
         method: "POST".to_owned(),
         security: metadata.security.with_scopes(Vec::new()),
+        tier: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

@@ -1,5 +1,6 @@
 //! The operations of api.yaml: which fields of the root types are exposed, and to whom.
 
+use crate::inputs::project::throttling;
 use tollgate_model::{GraphQl, GraphQlKind, GraphQlOperation, Interceptors, Operation, Security};
 
 use super::super::document::Node;
@@ -17,6 +18,8 @@ const TYPENAME: &str = "__typename";
 /// An operation as api.yaml lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
+    /// Plan that limits it.
+    pub tier: Option<String>,
     pointer: String,
     field: String,
     kind: GraphQlKind,
@@ -55,7 +58,9 @@ fn announced(node: &Node<'_>, problems: &mut Problems) -> Option<Announced> {
     let kind = verb.and_then(|verb| kind(verb, node, problems));
     let auth_type = node.get("authType").and_then(|node| node.text(problems));
     let scopes = node.get("scopes").map(|list| list.texts(problems)).unwrap_or_default();
+    let tier = node.get("throttlingPolicy").and_then(|tier| throttling::name(&tier, problems));
     Some(Announced {
+        tier,
         pointer: node.at().1.to_owned(),
         field: field?.to_owned(),
         kind: kind?,
@@ -91,6 +96,7 @@ pub fn expose(announced: &[Announced], named: NamedSchemes, graphql: &mut GraphQ
         let operation = Operation {
             method: verb.to_owned(),
             security,
+            tier: one.tier.clone(),
             mock: None,
             interceptors: Interceptors::default(),
             policies: None,

@@ -79,7 +79,7 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     match verdict {
         Verdict::Invalid => Ok(Err(useless(usage))),
         Verdict::Valid => {
-            let token = Rc::new(VerifiedToken { claims, issuer });
+            let token = Rc::new(VerifiedToken { claims, issuer, payload: jws.payload.into() });
             cx.directory.tokens().put(usage, raw, Rc::clone(&token));
             Ok(Ok(token))
         }

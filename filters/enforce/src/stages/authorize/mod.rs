@@ -2,6 +2,8 @@
 
 pub(crate) mod subscription;
 
+use std::rc::Rc;
+
 use tollgate_model::LifeCycle;
 
 pub(crate) use self::subscription::Subscribed;
@@ -11,15 +13,16 @@ use crate::Cx;
 use crate::decide::Halt;
 use crate::graphql;
 use crate::rejection::Rejection;
-use crate::token::KeyType;
+use crate::token::{KeyType, VerifiedToken};
 
 /// Proof that the caller may call this operation.
 pub(crate) struct Permit {
     /// Which backend the caller is meant for; `None` when the caller has no say.
     pub(crate) key_type: Option<KeyType>,
     /// On whose behalf; none for callers without a key of their own.
-    #[allow(dead_code, reason = "limits, backend tokens and analytics take it from here")]
     pub(super) subscribed: Option<Subscribed>,
+    /// The token that says who it is, whatever kind of key it is.
+    pub(super) token: Option<Rc<VerifiedToken>>,
 }
 
 /// Checks all of it, in the order of the original.
@@ -50,5 +53,5 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
             Some(subscription::key_type(said, subscribed.as_ref()))
         }
     };
-    Ok(Permit { key_type, subscribed })
+    Ok(Permit { key_type, subscribed, token: identity.token().cloned() })
 }

@@ -1,0 +1,313 @@
+//! The owner in Redis, where several adapters meet. One round trip a batch; the arithmetic is a script that Redis runs as one
+//! step a counter.
+//!
+//! Time is Redis's own, so that adapters whose clocks differ agree on windows.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Script,
+    ServerErrorKind, Value,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tollgate_model::{QuotaAsk, QuotaGrant};
+
+use super::clock::Clock;
+use super::ledger::LedgerError;
+use super::window;
+use super::{Leasing, OwnerError, QuotaOwner};
+
+const SCRIPT: &str = include_str!("lease.lua");
+/// Before every counter's name.
+const PREFIX: &str = "tollgate:quota:";
+/// After a failure, everybody is told at once for so long, instead of waiting for the next one.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often Redis is asked for the time.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
+/// A counter outlives its window by so much, so that an adapter whose clock is behind cannot open it again.
+const AFTERLIFE_MS: i64 = 60_000;
+/// When something that was leased out may still come back, it is worth asking again after so long.
+const RETRY_MS: u64 = 250;
+
+/// How Redis is reached.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Several for a cluster or sentinels.
+    pub urls: Vec<String>,
+    /// What stands behind them.
+    pub topology: Topology,
+    /// Longest wait for an answer.
+    pub deadline: Duration,
+    /// Where days begin.
+    pub zone: TimeZone,
+}
+
+/// What stands behind the addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// One server.
+    Single,
+    /// Nodes of a cluster.
+    Cluster,
+    /// Sentinels that know the master of this name.
+    Sentinel(String),
+}
+
+/// Addresses may hold passwords.
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSettings").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+impl RedisSettings {
+    /// Whether this is an address of Redis.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the address itself.
+    pub fn check_url(url: &str) -> Result<(), String> {
+        url.into_connection_info().map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// The owner in Redis.
+pub struct Redis {
+    settings: RedisSettings,
+    script: Script,
+    clock: Clock,
+    /// What to add to the own clock to get Redis's.
+    offset_ms: AtomicI64,
+    link: Mutex<Link>,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The connection, and when it was last good or bad.
+#[derive(Default)]
+struct Link {
+    connection: Option<Connection>,
+    failed: Option<(Instant, String)>,
+    clock_read: Option<Instant>,
+}
+
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a redis::Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(command),
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(commands, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+impl Redis {
+    /// An owner that connects when it is first asked.
+    #[must_use]
+    pub fn new(settings: RedisSettings) -> Self {
+        Self {
+            settings,
+            script: Script::new(SCRIPT),
+            clock: Clock::start(),
+            offset_ms: AtomicI64::new(0),
+            link: Mutex::default(),
+        }
+    }
+
+    async fn lease_batch(&self, asks: Vec<QuotaAsk>, holder: &str) -> Result<Vec<QuotaGrant>, OwnerError> {
+        let deadline = self.settings.deadline;
+        match timeout(deadline, self.lease_now(&asks, holder)).await {
+            Ok(Ok(grants)) => Ok(grants),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                self.fail(format!("no answer within {deadline:?}")).await;
+                Err(OwnerError::Late(deadline))
+            }
+        }
+    }
+
+    async fn lease_now(&self, asks: &[QuotaAsk], holder: &str) -> Result<Vec<QuotaGrant>, OwnerError> {
+        let mut connection = self.connection().await?;
+        let now_ms = self.clock.now_ms().saturating_add(self.offset_ms.load(Ordering::Relaxed));
+        let spans = asks
+            .iter()
+            .map(|ask| window::at(ask.limit.window, &self.settings.zone, now_ms).ok_or(LedgerError::Calendar))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut pipeline = Pipeline::with_capacity(asks.len());
+        for (ask, span) in asks.iter().zip(&spans) {
+            self.push(&mut pipeline, ask, *span, holder, now_ms);
+        }
+        let answers: Vec<(i64, u64, u64)> = match self.run(&pipeline, &mut connection).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.fail(error.to_string()).await;
+                return Err(OwnerError::Unreachable(error.to_string()));
+            }
+        };
+        if answers.len() != asks.len() {
+            return Err(OwnerError::Unreachable("the script gave too few answers".to_owned()));
+        }
+        Ok(answers.into_iter().zip(spans).map(|(answer, span)| grant(answer, span, now_ms)).collect())
+    }
+
+    fn push(&self, pipeline: &mut Pipeline, ask: &QuotaAsk, span: window::Span, holder: &str, now_ms: i64) {
+        // The braces make a cluster place the counter by its own name.
+        let key = format!("{PREFIX}{{{}}}", ask.key);
+        let (unused_window, unused) = ask.unused.map_or((i64::MIN, 0), |unused| (unused.window, unused.amount));
+        let life = span.end_ms.saturating_sub(now_ms).saturating_add(AFTERLIFE_MS);
+        pipeline
+            .cmd("EVALSHA")
+            .arg(self.script.get_hash())
+            .arg(1)
+            .arg(key)
+            .arg(span.number)
+            .arg(ask.limit.amount)
+            .arg(ask.want)
+            .arg(unused_window)
+            .arg(unused)
+            .arg(life)
+            .arg(holder);
+    }
+
+    /// Runs the batch, and loads the script first where it is missing. What had run by then is leased twice, which costs
+    /// quota and never adds to it.
+    async fn run(&self, pipeline: &Pipeline, connection: &mut Connection) -> Result<Vec<(i64, u64, u64)>, RedisError> {
+        match pipeline.query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(connection).await?;
+                pipeline.query_async(connection).await
+            }
+            other => other,
+        }
+    }
+
+    /// The connection, made now if there is none. Only one caller connects; after a failure all are told so for a while.
+    async fn connection(&self) -> Result<Connection, OwnerError> {
+        let mut link = self.link.lock().await;
+        if let Some((at, why)) = &link.failed
+            && at.elapsed() < PAUSE
+        {
+            return Err(OwnerError::Unreachable(why.clone()));
+        }
+        let known = link.connection.clone();
+        let clock_is_fresh = link.clock_read.is_some_and(|read| read.elapsed() < CLOCK_EVERY);
+        let result = match (known, clock_is_fresh) {
+            (Some(connection), true) => Ok(connection),
+            (Some(connection), false) => self.read_clock(connection).await,
+            (None, _) => match self.connect().await {
+                Ok(connection) => self.read_clock(connection).await,
+                Err(error) => Err(error),
+            },
+        };
+        match result {
+            Ok(connection) => {
+                if !clock_is_fresh || link.connection.is_none() {
+                    link.clock_read = Some(Instant::now());
+                }
+                link.failed = None;
+                link.connection = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                *link = Link { failed: Some((Instant::now(), error.to_string())), ..Link::default() };
+                Err(OwnerError::Unreachable(error.to_string()))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, RedisError> {
+        let settings = &self.settings;
+        let first = || settings.urls.first().cloned().unwrap_or_default();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(settings.deadline))
+            .set_response_timeout(Some(settings.deadline));
+        match &settings.topology {
+            Topology::Single => {
+                let client = Client::open(first())?;
+                Ok(Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?))
+            }
+            Topology::Cluster => {
+                let client = ClusterClient::builder(settings.urls.clone())
+                    .connection_timeout(settings.deadline)
+                    .response_timeout(settings.deadline)
+                    .retries(1)
+                    .build()?;
+                Ok(Connection::Cluster(client.get_async_connection().await?))
+            }
+            Topology::Sentinel(master) => {
+                let node = first().into_connection_info()?;
+                let server = redis::sentinel::SentinelNodeConnectionInfo::default()
+                    .set_redis_connection_info(node.redis_settings().clone());
+                let mut client = SentinelClient::build(
+                    settings.urls.clone(),
+                    master.clone(),
+                    Some(server),
+                    SentinelServerType::Master,
+                )?;
+                Ok(Connection::One(client.get_async_connection_with_config(&config).await?))
+            }
+        }
+    }
+
+    async fn read_clock(&self, mut connection: Connection) -> Result<Connection, RedisError> {
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await?;
+        let theirs = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
+        self.offset_ms.store(theirs.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    async fn fail(&self, why: String) {
+        let mut link = self.link.lock().await;
+        if link.failed.is_none() {
+            tracing::warn!(error = why, "Redis cannot be asked for quota");
+        }
+        *link = Link { failed: Some((Instant::now(), why)), ..Link::default() };
+    }
+}
+
+impl QuotaOwner for Redis {
+    fn lease<'a>(&'a self, asks: Vec<QuotaAsk>, holder: &'a str) -> Leasing<'a> {
+        Box::pin(self.lease_batch(asks, holder))
+    }
+}
+
+fn grant((number, granted, holders): (i64, u64, u64), span: window::Span, now_ms: i64) -> QuotaGrant {
+    let ends_in_ms = u64::try_from(span.end_ms.saturating_sub(now_ms)).unwrap_or(0);
+    let retry_in_ms = if holders > 1 { ends_in_ms.min(RETRY_MS) } else { ends_in_ms };
+    QuotaGrant { window: number, granted, ends_in_ms, retry_in_ms }
+}

@@ -1,0 +1,89 @@
+//! Quota at hand, as the `limit` stage sees it: it looks first at every level, and only a request that passes all of them
+//! takes. So nothing is ever taken and given back, and a refused request costs nobody anything.
+
+use tollgate_model::{Limit, Posture};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::Timestamp;
+
+/// One counter that a request counts against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// Name of the counter; the throttle key of Choreo Connect behind the name of its level.
+    pub key: String,
+    /// What it is held to.
+    pub limit: Limit,
+    /// What this request takes of it, in the limit's unit; at least one.
+    pub cost: u64,
+    /// What happens when its owner cannot be reached.
+    pub posture: Posture,
+}
+
+/// Names a counter with its limit: a limit that changes starts another counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CounterId(pub u128);
+
+impl Counter {
+    /// Its id: a hash, so wide that two never share one.
+    #[must_use]
+    pub fn id(&self) -> CounterId {
+        let mut hash = Xxh3::new();
+        hash.update(self.key.as_bytes());
+        hash.update(&[0, self.limit.unit as u8, self.limit.window.unit as u8]);
+        hash.update(&self.limit.window.count.to_le_bytes());
+        hash.update(&self.limit.amount.to_le_bytes());
+        CounterId(hash.digest128())
+    }
+}
+
+/// What is there of a counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stock {
+    /// Enough for this request.
+    Enough,
+    /// Nothing until then, when the window ends.
+    Exhausted {
+        /// End of the window.
+        until: Timestamp,
+    },
+    /// The owner must be asked.
+    Unknown {
+        /// How much is worth asking for.
+        want: u64,
+    },
+    /// The owner cannot be reached, and the counter's posture is not to count here.
+    Lost,
+}
+
+/// The quota that this process holds.
+pub trait Quotas {
+    /// What is there of a counter. May move quota between the process and this worker, which is no business of the request.
+    fn stock(&self, counter: &Counter, now: Timestamp) -> Stock;
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_model::{QuotaUnit, TimeUnit, Window};
+
+    use super::*;
+
+    #[test]
+    fn ids_tell_limits_apart() {
+        let counter = |key: &str, amount, count, unit| Counter {
+            key: key.to_owned(),
+            limit: Limit { amount, unit: QuotaUnit::Requests, window: Window { count, unit } },
+            cost: 1,
+            posture: Posture::Local,
+        };
+        let first = counter("a", 1, 1, TimeUnit::Minute);
+        assert_eq!(first.id(), Counter { cost: 9, ..first.clone() }.id());
+        for other in [
+            counter("b", 1, 1, TimeUnit::Minute),
+            counter("a", 2, 1, TimeUnit::Minute),
+            counter("a", 1, 2, TimeUnit::Minute),
+            counter("a", 1, 1, TimeUnit::Hour),
+        ] {
+            assert_ne!(first.id(), other.id());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether there is quota left for this request: takes the permit and gives a [`Grant`].
+//!
+//! All levels are looked at before anything is taken, so a refused request costs nobody anything. What is taken is taken
+//! once, however often the request is decided.
+
+mod request;
+
+use tollgate_model::{DenyCondition, Posture, QuotaAsk, Tier, TierKind};
+
+use self::request::Request;
+use super::admit::Admitted;
+use super::authorize::Permit;
+use crate::decide::Halt;
+use crate::limit::charge::{Charge, Cost, Throttled};
+use crate::rejection::{Level, Rejection};
+use crate::{CompiledPolicy, Counter, Cx, Question, Stock, Timestamp};
+
+/// How often one request asks the owner of its quotas.
+const MAX_ROUNDS: u8 = 3;
+/// When others took what the owner granted, and the owner was asked often enough: when to try again.
+const RETRY_MS: u64 = 1_000;
+
+/// Proof that the request was counted at every level.
+pub(crate) struct Grant {
+    pub(super) permit: Permit,
+}
+
+impl Grant {
+    /// The permit it was given for.
+    pub(crate) const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+}
+
+/// Counts the request.
+pub(crate) fn limit(cx: &Cx, admitted: &Admitted, permit: Permit) -> Result<Grant, Halt> {
+    if !cx.answers.is_counted() {
+        let request = Request::new(cx, admitted, &permit);
+        deny(cx, &request)?;
+        let charges = charges(cx, &request)?;
+        if !charges.is_empty() {
+            cx.answers.count(in_stock(cx, charges)?);
+        }
+    }
+    Ok(Grant { permit })
+}
+
+/// Refuses whom an administrator keeps out.
+fn deny(cx: &Cx, request: &Request) -> Result<(), Rejection> {
+    let throttle = cx.directory.throttle();
+    let denied = throttle.deny.iter().any(|condition| match condition {
+        DenyCondition::Api { context } => *context == request.api().base_path,
+        DenyCondition::Application { key } => request.application_name().is_some_and(|name| name == *key),
+        DenyCondition::User { key } => request.subscribed().is_some() && *key == request.user(),
+        DenyCondition::Subscription { key } => request.subscription_name().is_some_and(|name| name == *key),
+        DenyCondition::Ip { range, invert, tenant } => {
+            tenant.as_ref().is_none_or(|tenant| *tenant == request.api_tenant())
+                // An address that nobody knows is in no range.
+                && request.client().is_some_and(|client| range.contains(client) != *invert)
+        }
+    });
+    if denied { Err(Rejection::Denied) } else { Ok(()) }
+}
+
+/// Everything the request counts against, in the order in which limits are looked at.
+fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
+    let mut charges = Vec::new();
+    let cost = request.cost();
+    api(cx, request, cost, &mut charges)?;
+    if let Some(subscribed) = request.subscribed() {
+        let key = request.subscription_key();
+        let plan = |level, key, tier: &Tier, charges: &mut Vec<Charge>| {
+            throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
+        };
+        if let Some(burst) = crate::limit::burst(&subscribed.tier) {
+            let key = format!("{key}|burst");
+            throttled(Level::Subscription, &key, None, &[burst], &subscribed.tier, true).charges(cost, &mut charges);
+        }
+        plan(Level::Subscription, &key, &subscribed.tier, &mut charges);
+        plan(Level::Application, &request.application_key(), &subscribed.application_tier, &mut charges);
+    }
+    for policy in &cx.directory.throttle().custom {
+        custom(policy, request, cost, &mut charges);
+    }
+    Ok(charges)
+}
+
+/// The limits of the API as a whole, or else those of its operations, of which GraphQL requests have several.
+fn api(cx: &Cx, request: &Request, cost: Cost, charges: &mut Vec<Charge>) -> Result<(), Rejection> {
+    if let Some(name) = &request.api().tier {
+        return advanced(cx, request, Level::Api, name, &request.api_key(), cost, charges);
+    }
+    for (resource, operation) in request.operations() {
+        if let Some(name) = &operation.tier {
+            let key = request.resource_key(resource, &operation.method);
+            advanced(cx, request, Level::Resource, name, &key, cost, charges)?;
+        }
+    }
+    Ok(())
+}
+
+fn advanced(
+    cx: &Cx,
+    request: &Request,
+    level: Level,
+    name: &str,
+    key: &str,
+    cost: Cost,
+    charges: &mut Vec<Charge>,
+) -> Result<(), Rejection> {
+    if name == Tier::UNLIMITED {
+        return Ok(());
+    }
+    // Names of plans that nobody has defined limit nothing, as in the original.
+    let Some(tier) = cx.directory.advanced(TierKind::Api, name)? else { return Ok(()) };
+    let (limits, group) = tier.limits_for(request);
+    throttled(level, key, group, limits, &tier, true).charges(cost, charges);
+    Ok(())
+}
+
+fn custom(policy: &CompiledPolicy, request: &Request, cost: Cost, charges: &mut Vec<Charge>) {
+    let key = format!("{}|{}", policy.name(), request.fill(policy));
+    let throttled = Throttled {
+        level: Level::Custom,
+        key: &key,
+        group: None,
+        limits: policy.limits(),
+        posture: Posture::Local,
+        stops: !policy.shadow(),
+    };
+    throttled.charges(cost, charges);
+}
+
+fn throttled<'k>(
+    level: Level,
+    key: &'k str,
+    group: Option<u32>,
+    limits: &'k [tollgate_model::Limit],
+    tier: &Tier,
+    stops: bool,
+) -> Throttled<'k> {
+    Throttled { level, key, group, limits, posture: tier.posture, stops: stops && !tier.shadow }
+}
+
+/// Looks at every counter. Gives those that are to be taken from, refuses where one that stops is used up, and asks for
+/// quota where none is at hand.
+fn in_stock(cx: &Cx, charges: Vec<Charge>) -> Result<Vec<Counter>, Halt> {
+    let quotas = cx.directory.quotas();
+    let (mut takes, mut asks) = (Vec::with_capacity(charges.len()), Vec::new());
+    for charge in charges {
+        match quotas.stock(&charge.counter, cx.now) {
+            Stock::Enough => takes.push(charge.counter),
+            Stock::Exhausted { until } if charge.stops => return Err(Rejection::Throttled(charge.level, until).into()),
+            Stock::Lost if charge.stops && charge.counter.posture == Posture::Deny => {
+                return Err(Rejection::Throttled(charge.level, later(cx.now)).into());
+            }
+            // Counted, or not to be counted now, and let through.
+            Stock::Exhausted { .. } | Stock::Lost => {}
+            Stock::Unknown { want } => asks.push((charge, want)),
+        }
+    }
+    let Some((first, _)) = asks.iter().find(|(charge, _)| charge.stops).or(asks.first()) else { return Ok(takes) };
+    let level = first.level;
+    let asks = asks.into_iter().map(|(charge, want)| {
+        let Counter { key, limit, .. } = charge.counter;
+        QuotaAsk { key, limit, want, unused: None }
+    });
+    match cx.answers.quota_rounds() {
+        MAX_ROUNDS.. => Err(Rejection::Throttled(level, later(cx.now)).into()),
+        round => Err(Halt::Ask(Question::Quota { round, asks: asks.collect() })),
+    }
+}
+
+const fn later(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_add(RETRY_MS))
+}

@@ -1,0 +1,169 @@
+//! Leases of the process in shared data: a fixed number of buckets, each with room for a few counters, so that nothing a
+//! client sends can make the set of keys grow. Must never hold more of a counter than was leased.
+
+use super::shared_key;
+use crate::{Abi, Status};
+
+/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 13 MB.
+pub(super) const BUCKETS: u128 = 16_384;
+/// Counters that share a bucket.
+pub(super) const ENTRIES: usize = 8;
+/// Bytes of an entry: an id and ten numbers.
+const ENTRY: usize = 16 + NUMBERS * 8;
+const NUMBERS: usize = 10;
+/// How often a write is tried when other workers write to the same bucket.
+const TRIES: usize = 16;
+
+/// What the process holds of one counter. Times are milliseconds since the epoch, by Envoy's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: u128,
+    /// Window of the lease.
+    pub(super) window: i64,
+    /// What is left of it for all workers.
+    pub(super) left: u64,
+    /// When the window ends.
+    pub(super) ends: u64,
+    /// What of the window this process had in all.
+    pub(super) leased: u64,
+    /// What of that it took by itself, because the owner was away. Such a lease is not given back.
+    pub(super) own: u64,
+    /// When it was last asked for.
+    pub(super) asked: u64,
+    /// Until then somebody is asking for more.
+    pub(super) asking_until: u64,
+    /// Until then asking again is of no use.
+    pub(super) refused_until: u64,
+    /// How much to ask for.
+    pub(super) want: u64,
+    /// When a worker last drew from it.
+    pub(super) drawn: u64,
+}
+
+impl Entry {
+    /// Whether its window is now. One that was asked for in the future is from before a clock was set back.
+    pub(super) const fn is_current(&self, now: u64) -> bool {
+        self.asked <= now && now < self.ends
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.window.to_le_bytes());
+        let Self { left, ends, leased, own, asked, asking_until, refused_until, want, drawn, .. } = *self;
+        for number in [left, ends, leased, own, asked, asking_until, refused_until, want, drawn] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (id, mut rest) = bytes.split_first_chunk::<16>()?;
+        let mut numbers = [[0; 8]; NUMBERS];
+        for number in &mut numbers {
+            let (taken, after) = rest.split_first_chunk::<8>()?;
+            *number = *taken;
+            rest = after;
+        }
+        let [window, numbers @ ..] = numbers;
+        let [left, ends, leased, own, asked, asking_until, refused_until, want, drawn] =
+            numbers.map(u64::from_le_bytes);
+        let (id, window) = (u128::from_le_bytes(*id), i64::from_le_bytes(window));
+        Some(Self { id, window, left, ends, leased, own, asked, asking_until, refused_until, want, drawn })
+    }
+}
+
+/// Changes the entry of a counter, which may be missing, and returns what `change` found. `None` when shared data cannot be
+/// reached, or too many workers are at it: nothing has changed then.
+pub(super) fn update<T>(
+    abi: &dyn Abi,
+    id: u128,
+    now: u64,
+    mut change: impl FnMut(&mut Option<Entry>) -> T,
+) -> Option<T> {
+    let key = shared_key(id % BUCKETS);
+    for _ in 0..TRIES {
+        let (bytes, version) = match abi.shared(&key) {
+            Ok(Some(found)) => found,
+            // An unconditional write could wipe out what another worker writes at this moment. A version that no value
+            // has creates a key that is missing, and fails on one that is there.
+            Ok(None) => match abi.set_shared(&key, &[], u32::MAX) {
+                Ok(()) | Err(Status::CasMismatch) => continue,
+                Err(_) => return None,
+            },
+            Err(_) => return None,
+        };
+        let mut entries: Vec<Entry> = bytes.chunks_exact(ENTRY).filter_map(Entry::decode).collect();
+        let mut entry = entries.iter().position(|entry| entry.id == id).map(|at| entries.swap_remove(at));
+        let before = entry;
+        let result = change(&mut entry);
+        if entry == before {
+            return Some(result);
+        }
+        if let Some(entry) = entry {
+            make_room(&mut entries, now);
+            entries.push(entry);
+        }
+        let mut out = Vec::with_capacity(entries.len().saturating_mul(ENTRY));
+        entries.iter().for_each(|entry| entry.encode(&mut out));
+        match abi.set_shared(&key, &out, version) {
+            Ok(()) => return Some(result),
+            Err(Status::CasMismatch) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Lets go of ended windows, and if the bucket is still full, of the lease that ends first: lost quota, never too much.
+fn make_room(entries: &mut Vec<Entry>, now: u64) {
+    if entries.len() < ENTRIES {
+        return;
+    }
+    entries.retain(|entry| entry.is_current(now));
+    if entries.len() >= ENTRIES
+        && let Some(first) = entries.iter().enumerate().min_by_key(|(_, entry)| entry.ends).map(|(at, _)| at)
+    {
+        entries.swap_remove(first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeEnvoy;
+
+    #[test]
+    fn entries_survive_their_bytes() {
+        let entry = Entry {
+            id: 1,
+            window: -2,
+            left: 3,
+            ends: 4,
+            leased: 5,
+            own: 6,
+            asked: 7,
+            asking_until: 8,
+            refused_until: 9,
+            want: 10,
+            drawn: 11,
+        };
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        assert_eq!(bytes.len(), ENTRY);
+        assert_eq!(Entry::decode(&bytes), Some(entry));
+        assert_eq!(Entry::decode(&bytes[1..]), None);
+    }
+
+    #[test]
+    fn a_full_bucket_drops_what_ends_first() {
+        let envoy = FakeEnvoy::new();
+        // One bucket, nine counters.
+        for number in 0..9_u64 {
+            let id = u128::from(number) * BUCKETS;
+            let added = Entry { id, ends: 1_000 + number, ..Entry::default() };
+            update(&envoy, id, 10, |entry| *entry = Some(added)).unwrap();
+        }
+        let exists = |number: u128| update(&envoy, number * BUCKETS, 10, |entry| entry.is_some()).unwrap();
+        assert!(!exists(0));
+        assert!((1..9).all(exists));
+    }
+}

@@ -1,0 +1,74 @@
+//! Asking the owner of the quotas: for a request that has to wait, and on ticks for those that then need not.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tollgate_enforce::Timestamp;
+use tollgate_model::contract::QUOTA_PATH;
+use tollgate_model::{QuotaAnswer, QuotaAsk, QuotaRequest};
+
+use super::QuotaPool;
+use crate::worker::Caller;
+use crate::{Abi, CallId, Response, Status};
+
+/// How long a request waits for quota at most. The owner's own deadline is shorter.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// Most bytes of an answer.
+const MAX_ANSWER: usize = 256 * 1024;
+/// Questions of ticks that may be under way at a time.
+const MAX_PENDING: usize = 16;
+
+/// Questions that no request waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(RefCell<HashMap<u32, (Vec<QuotaAsk>, Timestamp)>>);
+
+impl Pending {
+    /// Asks for what will be needed soon, and gives back what is not. To be called on every tick.
+    pub(crate) fn on_tick(&self, quotas: &QuotaPool, caller: &Caller, now: Timestamp) {
+        if self.0.borrow().len() >= MAX_PENDING {
+            return;
+        }
+        let asks = quotas.on_tick(now);
+        if asks.is_empty() {
+            return;
+        }
+        match send(caller, &asks) {
+            Ok(call) => drop(self.0.borrow_mut().insert(call.0, (asks, now))),
+            Err(_) => quotas.lost(now),
+        }
+    }
+
+    /// Takes an answer, if it is to one of these questions.
+    pub(crate) fn answered(&self, quotas: &QuotaPool, abi: &Rc<dyn Abi>, call: CallId, response: Response) {
+        let Some((asks, sent)) = self.0.borrow_mut().remove(&call.0) else { return };
+        take(quotas, abi.as_ref(), &asks, sent, response);
+    }
+}
+
+/// Asks the owner.
+pub(crate) fn send(caller: &Caller, asks: &[QuotaAsk]) -> Result<CallId, Status> {
+    let body = serde_json::to_vec(&QuotaRequest { asks: asks.to_vec() }).map_err(|_| Status::Failed(0))?;
+    caller.post(QUOTA_PATH, &body, TIMEOUT)
+}
+
+/// Puts what was granted where requests find it. Says whether there was an answer.
+pub(crate) fn take(quotas: &QuotaPool, abi: &dyn Abi, asks: &[QuotaAsk], sent: Timestamp, response: Response) -> bool {
+    let now = abi.now();
+    let good = response.arrived && response.body <= MAX_ANSWER && abi.answer_status() == Some(200);
+    let answer = good.then(|| abi.answer_body(response.body).ok()).flatten();
+    let answer = answer.and_then(|body| serde_json::from_slice::<QuotaAnswer>(&body).ok());
+    match answer.filter(|answer| answer.grants.len() == asks.len()) {
+        Some(answer) => {
+            for (ask, grant) in asks.iter().zip(&answer.grants) {
+                quotas.granted(ask, grant, sent, now);
+            }
+            true
+        }
+        None => {
+            quotas.lost(now);
+            false
+        }
+    }
+}

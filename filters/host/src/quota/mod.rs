@@ -1,0 +1,22 @@
+//! Quota of this process and of this worker.
+//!
+//! The owner of a counter leases part of a window to the process; the lease lies in shared data ([`bucket`]). A worker draws
+//! a chunk of it into its own memory, so that almost every request is counted without a host call. Chunks become small as
+//! the lease does, and what a worker does not use goes back, so that no request is refused while another worker sits on
+//! quota for long.
+//!
+//! Must never let more through than was leased, nor let a lease outlive its window.
+
+mod bucket;
+mod calls;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use calls::{Pending, send, take};
+pub(crate) use pool::QuotaPool;
+
+/// Name of a bucket in shared data. Its layout is part of the name.
+fn shared_key(number: u128) -> String {
+    format!("tollgate/quota.1/{number}")
+}

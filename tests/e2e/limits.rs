@@ -1,0 +1,115 @@
+//! Rate limits on real gateways: exact counts, every level, and what happens without the owner of the quotas.
+
+use std::collections::BTreeMap;
+
+use tempfile::TempDir;
+use tollgate_tests::token::Claims;
+use tollgate_tests::{ApiProject, Gateway, RedisServer, Settings, eventually};
+
+use crate::apis::pets;
+use crate::subscriptions::{ISSUER, PATH, token, token_service};
+
+/// Plans with windows that no test sees the end of.
+const PLANS: &str = "
+tiers:
+  - {name: Seven, kind: subscription, limits: [{requests: 7, per: year}]}
+  - {name: Five, kind: application, limits: [{requests: 5, per: year}]}
+  - {name: Forty, kind: subscription, limits: [{requests: 40, per: year}]}
+  - {name: Shadow, kind: subscription, shadow: true, limits: [{requests: 1, per: year}]}
+applications:
+";
+
+fn application(name: &str, tier: &str, plan: &str) -> String {
+    format!(
+        "  - name: {name}\n    tier: {tier}\n    keys: [{{keyManager: Portal, consumerKey: {name}}}]\n    \
+         subscriptions: [{{api: Pets, version: 1.0.0, tier: {plan}}}]\n"
+    )
+}
+
+fn of(consumer_key: &str) -> String {
+    token(Claims::of(ISSUER).with("azp", consumer_key).without("keytype"))
+}
+
+async fn gateway(folder: &TempDir, text: &str, extra: &str, project: impl Fn(&Gateway) -> ApiProject) -> Gateway {
+    let file = folder.path().join("subscriptions.yaml");
+    std::fs::write(&file, text).unwrap();
+    let adapter = format!("subscriptionsFile = '{}'", file.display());
+    let extra = format!("{}{extra}", token_service(folder, true));
+    let gateway = Gateway::with(Settings { adapter, extra, ..Settings::default() }).await.unwrap();
+    let project = project(&gateway);
+    gateway.deploy(&project, "/pets/1.0.0/health").await.unwrap();
+    gateway
+}
+
+/// How many of so many requests got which answer, all sent at once.
+async fn rush(gateway: &Gateway, bearer: &str, count: usize) -> BTreeMap<String, usize> {
+    let answers = (0..count).map(|_| gateway.get(PATH, Some(bearer)));
+    let mut outcomes = BTreeMap::new();
+    for answer in futures_util::future::join_all(answers).await {
+        let answer = answer.unwrap();
+        let code = answer.body.split("\"code\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        *outcomes.entry(format!("{} {code}", answer.status.as_u16()).trim().to_owned()).or_default() += 1;
+    }
+    outcomes
+}
+
+fn counts<const N: usize>(of: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    of.into_iter().map(|(outcome, count)| (outcome.to_owned(), count)).collect()
+}
+
+#[tokio::test]
+async fn exactly_the_limit_passes_at_every_level() {
+    let folder = TempDir::new().unwrap();
+    let applications = application("seven", "Unlimited", "Seven")
+        + &application("five", "Five", "Unlimited")
+        + &application("forty", "Unlimited", "Forty")
+        + &application("shadow", "Unlimited", "Shadow");
+    let gateway = gateway(&folder, &format!("{PLANS}{applications}"), "", |gateway| pets(&gateway.backend)).await;
+    assert_eq!(rush(&gateway, &of("seven"), 30).await, counts([("200", 7), ("429 900804", 23)]));
+    assert_eq!(rush(&gateway, &of("five"), 30).await, counts([("200", 5), ("429 900803", 25)]));
+    assert_eq!(rush(&gateway, &of("shadow"), 30).await, counts([("200", 30)]));
+    // More than one lease, and both workers.
+    assert_eq!(rush(&gateway, &of("forty"), 120).await, counts([("200", 40), ("429 900804", 80)]));
+
+    let refused = gateway.get(PATH, Some(&of("seven"))).await.unwrap();
+    let retry = refused.headers.get("retry-after").unwrap().to_str().unwrap().to_owned();
+    assert!(retry.ends_with("00:00:00 GMT") && retry.contains(" Jan "), "the window ends with the year: {retry}");
+    assert_eq!(
+        refused.body,
+        r#"{"error_message":"Message throttled out","code":"900804","error_description":"You have exceeded your quota"}"#
+    );
+}
+
+#[tokio::test]
+async fn who_is_denied_gets_nothing_and_the_file_is_followed() {
+    let folder = TempDir::new().unwrap();
+    let text = format!("{PLANS}{}", application("web", "Unlimited", "Unlimited"));
+    let gateway = gateway(&folder, &text, "", |gateway| pets(&gateway.backend)).await;
+    assert_eq!(rush(&gateway, &of("web"), 4).await, counts([("200", 4)]));
+    let file = folder.path().join("subscriptions.yaml");
+    std::fs::write(&file, format!("{text}denyConditions:\n  - {{application: 'unknown:web'}}\n")).unwrap();
+    let denied = async || {
+        let outcome = rush(&gateway, &of("web"), 1).await;
+        anyhow::ensure!(outcome == counts([("403 900805", 1)]), "{outcome:?}");
+        Ok(())
+    };
+    eventually("the application is denied", denied).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_redis_leaves_each_gateway_its_part() {
+    let folder = TempDir::new().unwrap();
+    let mut redis = RedisServer::start(None).await.unwrap();
+    let extra = format!(
+        "\n[tollgate.quota]\nowner = 'redis'\ngateways = 2\n[tollgate.quota.redis]\nurls = ['{}']\n",
+        redis.url()
+    );
+    let applications = application("seven", "Unlimited", "Seven") + &application("forty", "Unlimited", "Forty");
+    let gateway = gateway(&folder, &format!("{PLANS}{applications}"), &extra, |gateway| pets(&gateway.backend)).await;
+    assert_eq!(rush(&gateway, &of("seven"), 30).await, counts([("200", 7), ("429 900804", 23)]));
+    redis.kill().unwrap();
+    // Half of the limit is this gateway's, and nobody waits for long.
+    let started = std::time::Instant::now();
+    assert_eq!(rush(&gateway, &of("forty"), 60).await, counts([("200", 20), ("429 900804", 40)]));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+}

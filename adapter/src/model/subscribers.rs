@@ -156,6 +156,7 @@ pub struct ThrottleRules {
     pub deny: BTreeMap<Key, DenyCondition>,
     /// Quotas by keys of the administrator's own, by [`keys::custom`].
     pub custom: BTreeMap<Key, CustomPolicy>,
+}
 
 #[cfg(test)]
 mod tests {

@@ -242,18 +242,7 @@ fn merge(
     check_discovery(options, upstreams.iter().map(|upstream| &**upstream), problems);
     check_schemes(metadata.kind, upstreams.iter().map(|upstream| &**upstream), problems);
     trusted.apply(upstreams.into_iter(), problems);
-    let base_path = match definition.base_path {
-        Some(path) => path,
-        None => names::base_path(&metadata.base_path).unwrap_or_else(|what| {
-            problems.error(
-                ("api.yaml", "/data/context"),
-                format!("the base path {:?} {what}", metadata.base_path),
-                "no request could be matched with it",
-                "write a context such as /name",
-            );
-            String::new()
-        }),
-    };
+    let base_path = exposed_path(definition.base_path.take(), &metadata, problems);
     let prototyped = metadata.life_cycle == LifeCycle::Prototyped;
     if !metadata.mocked && metadata.lambda.is_none() {
         check_backends(production.as_ref(), sandbox.as_ref(), prototyped, problems);
@@ -289,6 +278,22 @@ fn merge(
         resources: definition.resources,
         services: metadata.policies.services,
     }
+}
+
+/// Where the API is exposed: as the definition says, else below the context of api.yaml.
+fn exposed_path(named: Option<String>, metadata: &Metadata, problems: &mut Problems) -> String {
+    if let Some(path) = named {
+        return path;
+    }
+    names::base_path(&metadata.base_path).unwrap_or_else(|what| {
+        problems.error(
+            ("api.yaml", "/data/context"),
+            format!("the base path {:?} {what}", metadata.base_path),
+            "no request could be matched with it",
+            "write a context such as /name",
+        );
+        String::new()
+    })
 }
 
 /// Tells interceptors by what they are recognised.

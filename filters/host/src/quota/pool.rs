@@ -239,7 +239,7 @@ impl QuotaPool {
 
     /// Lets the process have its part of the window, less what it had already, because the owner is away.
     fn grant_locally(&self, id: u128, counter: &Counter, now: u64) {
-        let part = counter.limit.amount / self.replicas.get();
+        let part = counter.limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
         bucket::update(self.abi.as_ref(), id, now, |entry| {
             let mut current =
                 entry.filter(|entry| entry.is_current(now)).unwrap_or_else(|| own_window(id, counter, now));
@@ -330,7 +330,7 @@ fn merge(current: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &QuotaGrant, s
 /// A window that this process has to itself. Its number is never one of the owner's.
 fn own_window(id: u128, counter: &Counter, now: u64) -> Entry {
     let length = length_ms(counter.limit.window);
-    let number = now / length;
+    let number = now.checked_div(length).unwrap_or(0);
     let ends = number.saturating_add(1).saturating_mul(length);
     let window = i64::try_from(number).unwrap_or(i64::MAX).saturating_neg().saturating_sub(1);
     Entry { id, window, ends, asked: now, want: first_want(counter), drawn: now, ..Entry::default() }

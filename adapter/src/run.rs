@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Machine, Status};
 use crate::certs::{self, CertError, DevelopmentCertificates};
-use crate::config::{Config, KeyPairPaths, Rest, TestKeyConfig};
+use crate::config::{Config, JwtGeneratorConfig, KeyPairPaths, Rest, TestKeyConfig};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::consul::{Consul, ConsulError};
@@ -24,7 +24,7 @@ use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::logging::LogReload;
 use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
-use crate::outputs::settings::{GatewayFiles, TestKeys};
+use crate::outputs::settings::{BackendJwtSettings, GatewayFiles, SigningPair, TestKeys};
 use crate::outputs::{self, OutputError, OutputSettings};
 use crate::tls::{self, TlsError};
 
@@ -291,6 +291,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
         quota: config.quota.clone(),
         quota_store: config.state.join("quota.redb"),
         test_keys: config.test_keys.as_ref().map(|keys| test_keys(keys, development)),
+        backend_jwt: config.jwt_generator.as_ref().map(|generator| backend_jwt(generator, development)),
     }
 }
 
@@ -303,6 +304,19 @@ fn test_keys(config: &TestKeyConfig, development: &DevelopmentCertificates) -> T
         certificate,
         validity: config.validity,
         users: config.users.clone(),
+    }
+}
+
+fn backend_jwt(config: &JwtGeneratorConfig, development: &DevelopmentCertificates) -> BackendJwtSettings {
+    let own = &development.token_signing;
+    let (certificate, key) = pair(config.signing.as_ref(), &own.certificate, &own.key);
+    BackendJwtSettings {
+        dialect: config.dialect.clone(),
+        signed: config.signed,
+        use_kid: config.use_kid,
+        validity: config.validity,
+        signing: SigningPair { key, certificate },
+        published: config.published.clone(),
     }
 }
 

@@ -1,21 +1,26 @@
-//! Signs test tokens (`/testkey`), and publishes the key that verifies them.
+//! Signs test tokens (`/testkey`) and tokens for backends, and tells the keys that verify them.
 //!
-//! Must never log a token, and never sign anything but a test token of a user whose password was checked.
+//! Must never log a token. What may be signed is for those who ask to know: a test token of a user whose password was checked,
+//! or what is known of a caller whose credential was judged.
 
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_simple::prelude::{Claims, Duration, RS256KeyPair, RSAKeyPairLike};
+use jwt_simple::prelude::{Claims, Duration, KeyMetadata, RS256KeyPair, RSAKeyPairLike};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha1::Digest;
 use tollgate_model::Jwk;
 
 /// `aud` of every test token.
 const AUDIENCE: &str = "http://org.wso2.apimgt/gateway";
 const TOKEN_ID_BYTES: usize = 16;
+const CERTIFICATE: &str = "token signing certificate";
+/// Header of a token without a signature.
+const UNSIGNED: &str = r#"{"typ":"JWT","alg":"none"}"#;
 
 /// Why tokens cannot be signed.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +111,6 @@ impl TokenSigner {
     /// When a file cannot be read or used, or the two do not belong together.
     pub fn load(key_file: &Path, certificate_file: &Path) -> Result<Self, SigningError> {
         const KEY: &str = "token signing key";
-        const CERTIFICATE: &str = "token signing certificate";
         let unusable = |what, path: &Path, reason: String, wanted| SigningError::Unusable {
             what,
             path: path.to_owned(),
@@ -136,6 +140,45 @@ impl TokenSigner {
         &self.public
     }
 
+    /// The same key, named in the header of tokens by the thumbprint of its certificate (`x5t`) instead of by `kid`.
+    ///
+    /// # Errors
+    /// Never for a key that was loaded.
+    pub fn named_by_thumbprint(self) -> Result<Self, SigningError> {
+        let failed = |error: jwt_simple::Error| SigningError::Sign(error.to_string());
+        let mut key = self.key.to_der().and_then(|der| RS256KeyPair::from_der(&der)).map_err(failed)?;
+        let thumbprint = self.public.x5t.clone().unwrap_or_default();
+        let metadata = KeyMetadata::default().with_certificate_sha1_thumbprint(thumbprint).map_err(failed)?;
+        key.attach_metadata(metadata).map_err(failed)?;
+        Ok(Self { key, ..self })
+    }
+
+    /// A token with these claims beside `iss`, `exp`, `iat` and `jti`, and its `exp`. Without a signature if that is wanted.
+    ///
+    /// # Errors
+    /// When the system has no randomness, or the key cannot sign.
+    pub fn sign_claims(
+        &self,
+        issuer: &str,
+        claims: Map<String, Value>,
+        validity: std::time::Duration,
+        signed: bool,
+    ) -> Result<(String, i64), SigningError> {
+        let failed = |error: &dyn std::fmt::Display| SigningError::Sign(error.to_string());
+        let mut claims = Claims::with_custom_claims(claims, Duration::from_secs(validity.as_secs()))
+            .with_issuer(issuer)
+            .with_jwt_id(random_uuid()?);
+        claims.invalid_before = None;
+        let expires = claims.expires_at.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let token = if signed {
+            self.key.sign(claims).map_err(|error| failed(&error))?
+        } else {
+            let claims = serde_json::to_vec(&claims).map_err(|error| failed(&error))?;
+            format!("{}.{}.", URL_SAFE_NO_PAD.encode(UNSIGNED), URL_SAFE_NO_PAD.encode(claims))
+        };
+        Ok((token, expires))
+    }
+
     /// A signed token.
     ///
     /// # Errors
@@ -154,6 +197,32 @@ impl TokenSigner {
         claims.invalid_before = None;
         self.key.sign(claims).map_err(|error| failed(&error))
     }
+}
+
+/// UUID of version 4.
+fn random_uuid() -> Result<String, SigningError> {
+    let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
+    let (high, low) = random.map_err(|error| SigningError::Sign(error.to_string()))?;
+    let (high, low) = ((high & !0xf000) | 0x4000, (low & (u64::MAX >> 2)) | (1 << 63));
+    let (first, second, third) = (high >> 32, (high >> 16) & 0xffff, high & 0xffff);
+    let (fourth, fifth) = (low >> 48, low & 0xffff_ffff_ffff);
+    Ok(format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"))
+}
+
+/// The public key of a PEM certificate.
+///
+/// # Errors
+/// When the file cannot be read or used.
+pub fn load_jwk(certificate_file: &Path) -> Result<Jwk, SigningError> {
+    let unusable = |reason| SigningError::Unusable {
+        what: CERTIFICATE,
+        path: certificate_file.to_owned(),
+        reason,
+        wanted: "an X.509 certificate with an RSA key in PEM",
+    };
+    let pem = read(CERTIFICATE, certificate_file)?;
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| unusable(error.to_string()))?;
+    jwk_of_certificate(&certificate).map_err(unusable)
 }
 
 /// The public RSA key of an X.509 certificate, named by the certificate's thumbprint as Choreo Connect does: `kid` is the

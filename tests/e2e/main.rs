@@ -13,6 +13,7 @@
 
 mod algorithms;
 mod apis;
+mod backend_jwt;
 mod changes;
 mod configuration;
 mod consul;

@@ -35,10 +35,11 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         clock_skew_seconds: defaults.clock_skew_seconds,
         soap_faults: super::adapter::soap_faults(reader),
         gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
+        backend_jwt: None,
     }
 }
 
-fn header(reader: &mut Reader<'_>, key: &str) -> Option<String> {
+pub(super) fn header(reader: &mut Reader<'_>, key: &str) -> Option<String> {
     let name = reader.text(key)?;
     let checked = names::header(&name);
     if let Err(what) = checked {

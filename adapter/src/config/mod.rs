@@ -6,6 +6,7 @@ mod adapter;
 mod consul;
 mod duration;
 mod enforcer;
+mod jwt_generator;
 pub mod keys;
 mod lambda;
 mod logs;
@@ -25,6 +26,7 @@ use tollgate_model::Settings;
 
 pub use adapter::{KeyPairPaths, Rest};
 pub use enforcer::TestKeyConfig;
+pub use jwt_generator::JwtGeneratorConfig;
 pub use logs::{LineFormat, LogConfig, LogFile, locate as locate_logs};
 pub use metrics::MetricsConfig;
 pub use reader::{Effective, Environment, Reader, Source};
@@ -79,6 +81,8 @@ pub struct Config {
     pub test_keys: Option<TestKeyConfig>,
     /// Who owns the counters of rate limits.
     pub quota: QuotaSettings,
+    /// How backends are told who calls.
+    pub jwt_generator: Option<JwtGeneratorConfig>,
 }
 
 impl Config {
@@ -106,6 +110,8 @@ impl Config {
         };
         let admin = admin(reader);
         let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
+        let jwt_generator = jwt_generator::read(reader);
+        let backend_jwt = jwt_generator.as_ref().map(JwtGeneratorConfig::header);
         Self {
             rest: adapter::rest(reader),
             keystore: adapter::key_pair(reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
@@ -126,8 +132,9 @@ impl Config {
             metrics: metrics::read(reader, listen),
             projects: projects(reader),
             gateway: router::read(reader, &settings),
+            jwt_generator,
             gateway_keystore: adapter::key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
-            settings,
+            settings: Settings { backend_jwt, ..settings },
             token_services: token_services::read(reader, test_keys.as_ref()),
             quota: quota::read(reader),
             test_keys,

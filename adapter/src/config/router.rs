@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tollgate_model::{Cors, Settings};
 
+use super::jwt_generator;
 use super::reader::Reader;
 use crate::inputs::project::{cors, default_cors, names};
 use crate::outputs::settings::{Gateway, ListenerAddress, Retry, Timeouts};
@@ -51,6 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
         health_check: upstream::health_check(reader),
         outlier_detection: upstream::outlier_detection(reader),
         tracing: tracing::read(reader),
+        jwks_limit: jwt_generator::rate_limit(reader),
     }
 }
 

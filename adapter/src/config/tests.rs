@@ -115,7 +115,6 @@ fn what_cannot_be_enforced_is_refused() {
     for (text, part) in [
         ("[controlPlane]\nenabled = true", "API Manager"),
         ("[enforcer.throttling]\nenableGlobalEventPublishing = true", "throttling"),
-        ("[enforcer.jwtGenerator]\nenabled = true", "backend JWT"),
         ("[[enforcer.filters]]\nclassName = 'x'", "custom filters"),
         ("[tollgate.revocation.etcd]\nendpoints = ['localhost:2379']", "no address of etcd"),
         ("[tollgate.revocation.etcd]\nendpoints = []", "no address of etcd"),
@@ -217,7 +216,6 @@ fn what_is_fixed_cannot_be_changed() {
         ("[enforcer.restserver]\nenable = false", "enforcer.jwtIssuer.enabled"),
         ("[enforcer.jwtIssuer]\nclaimDialect = 'http://wso2.org/claims'", "no prefix"),
         ("[adapter.consul]\nenable = true\nserviceMeshEnabled = true", "service mesh"),
-        ("[enforcer.jwtGenerator]\nenable = true", "backend JWT"),
     ] {
         bad(text, &environment(), &[part]);
     }
@@ -307,3 +305,51 @@ const VALUES: [&str; 14] = [
     "{ b.c = 'd' }",
     "1979-05-27T07:32:00Z",
 ];
+
+#[test]
+fn tokens_for_backends() {
+    let read = |text: &str| good(&format!("[enforcer.jwtGenerator]\nenabled = true\n{text}")).0;
+    assert!(good("").0.jwt_generator.is_none() && good("").0.settings.backend_jwt.is_none());
+    let config = read("");
+    let generator = config.jwt_generator.unwrap();
+    assert_eq!(config.settings.backend_jwt.unwrap().header, "x-jwt-assertion");
+    assert_eq!(
+        (generator.dialect.as_str(), generator.signed, generator.use_kid),
+        ("http://wso2.org/claims/", true, true)
+    );
+    assert_eq!((generator.validity.as_secs(), generator.signing.is_none()), (3600, true));
+    assert_eq!((config.gateway.jwks_limit.requests, config.gateway.jwks_limit.window.as_secs()), (1000, 10));
+    for (dialect, expected) in
+        [("", "http://wso2.org/claims/"), ("/", ""), ("http://d", "http://d/"), ("http://d/", "http://d/")]
+    {
+        let generator = read(&format!("claimDialect = '{dialect}'")).jwt_generator.unwrap();
+        assert_eq!(generator.dialect, expected, "{dialect}");
+    }
+    let own = read(
+        "header = 'X-Caller'\nsigningAlgorithm = 'NONE'\nuseKidProperty = false\ntokenTTL = 60\njwksRatelimitQuota = 2\n\
+         jwksRatelimitTimeWindowInSeconds = 5\n\
+         [[enforcer.jwtGenerator.keypair]]\npublicCertificatePath = 'a.pem'\nprivateKeyPath = 'a.key'\nuseForSigning = true\n\
+         [[enforcer.jwtGenerator.keypair]]\npublicCertificatePath = 'b.pem'\nuseForSigning = false",
+    );
+    let generator = own.jwt_generator.unwrap();
+    assert_eq!(own.settings.backend_jwt.unwrap().header, "x-caller");
+    assert_eq!((generator.signed, generator.use_kid, generator.validity.as_secs()), (false, false, 60));
+    assert_eq!(generator.signing.unwrap().key, PathBuf::from("a.key"));
+    assert_eq!(generator.published, [PathBuf::from("b.pem")]);
+    assert_eq!((own.gateway.jwks_limit.requests, own.gateway.jwks_limit.window.as_secs()), (2, 5));
+    let pair = |signs: bool| {
+        format!(
+            "[[enforcer.jwtGenerator.keypair]]\npublicCertificatePath='a'\nprivateKeyPath='b'\nuseForSigning={signs}\n"
+        )
+    };
+    for (text, part) in [
+        ("signingAlgorithm = 'HS256'".to_owned(), "SHA256withRSA"),
+        ("encoding = 'hex'".to_owned(), "no such encoding"),
+        ("gatewayGeneratorImpl = 'my.Class'".to_owned(), "Java classes"),
+        (pair(false), "exactly one key pair"),
+        (format!("{}{}", pair(true), pair(true)), "exactly one key pair"),
+        ("[[enforcer.jwtGenerator.keypair]]\nuseForSigning=true".to_owned(), "not complete"),
+    ] {
+        bad(&format!("[enforcer.jwtGenerator]\nenabled = true\n{text}"), &environment(), &[part]);
+    }
+}

@@ -1,5 +1,6 @@
 //! What inputs make and outputs watch. Knows neither: must never import `inputs` or `outputs`, and must never do I/O.
 
+mod directory;
 mod discovery;
 pub mod gateways;
 mod origin;
@@ -11,6 +12,7 @@ mod subscribers;
 pub mod world;
 mod writer;
 
+pub use directory::WorldDirectory;
 pub use discovery::{Discovery, Instance, Instances, Service};
 pub use gateways::Gateways;
 pub use origin::{Origin, ProjectOrigin};

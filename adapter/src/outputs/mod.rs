@@ -3,6 +3,7 @@
 //! Outputs watch the world and never change it, but for the issuers' keys that they fetch. Must never import `inputs`.
 
 pub mod acknowledge;
+pub mod backend_jwt;
 mod body;
 pub mod feed;
 pub mod issuers;
@@ -23,13 +24,14 @@ use warp::Filter as _;
 
 pub use settings::OutputSettings;
 
+use self::backend_jwt::Minter;
 use self::feed::{Feed, FeedContext};
 use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
 use self::settings::{AccessLog, QuotaOwnerKind};
-use self::xds::{Blueprint, XdsContext, XdsError};
+use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::model::WorldWriter;
 use crate::signing::{SigningError, TokenSigner};
@@ -120,7 +122,8 @@ pub async fn spawn(
 ) -> Result<Outputs, OutputError> {
     let server_tls = tls::server_config(&settings.certificate, &settings.key, Some(&settings.client_ca))?;
     let public_tls = tls::server_config(&settings.certificate, &settings.key, None)?;
-    let blueprint = Arc::new(Blueprint::load(settings.gateway, &settings.gateway_files, settings.test_keys.is_some())?);
+    let own_keys = OwnKeys { test_keys: settings.test_keys.is_some(), backend_jwt: settings.backend_jwt.is_some() };
+    let blueprint = Arc::new(Blueprint::load(settings.gateway, &settings.gateway_files, own_keys)?);
     let test_keys = match settings.test_keys {
         None => None,
         Some(keys) => {
@@ -139,6 +142,8 @@ pub async fn spawn(
         QuotaOwnerKind::Embedded => Arc::new(Embedded::open(&settings.quota_store, settings.quota.zone)?),
         QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
     };
+    let minter =
+        settings.backend_jwt.map(|jwt| Minter::start(jwt, writer.clone(), Arc::clone(&issuers))).transpose()?;
     let xds_listener = bind("xDS", settings.listen.xds).await?;
     let feed_listener = bind("the feed", settings.listen.feed).await?;
     let public_listener = bind("test keys", settings.listen.public).await?;
@@ -154,15 +159,19 @@ pub async fn spawn(
         issuers: Arc::clone(&issuers),
         status: Arc::clone(&status),
         offers: publisher.offers(),
+        minter: minter.clone(),
         shutdown: shutdown.clone(),
     };
-    let public_context = PublicContext { test_keys, status };
+    let public_context = PublicContext { test_keys, minter: minter.clone(), status };
 
     let (xds, xds_listener) = xds_listener;
     let (feed, feed_listener) = feed_listener;
     let (public, public_listener) = public_listener;
     let tasks = TaskTracker::new();
     tasks.spawn(publisher.run(shutdown.clone()));
+    if let Some(minter) = minter {
+        tasks.spawn(minter.follow(shutdown.clone()));
+    }
     tasks.spawn(issuers.keep_fresh(shutdown.clone()));
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
     let quota_routes = quota::routes(QuotaContext { owner });

@@ -41,6 +41,8 @@ pub struct OutputSettings {
     pub key_cache: PathBuf,
     /// The issuer of test keys, if there is one.
     pub test_keys: Option<TestKeys>,
+    /// How backends are told who calls, if they are.
+    pub backend_jwt: Option<BackendJwtSettings>,
     /// Who owns the counters of rate limits.
     pub quota: QuotaSettings,
     /// File of the embedded owner.
@@ -63,6 +65,48 @@ pub enum QuotaOwnerKind {
     Embedded,
     /// Redis, which several adapters share.
     Redis(RedisSettings),
+}
+
+/// Tokens that tell backends who calls (`[enforcer.jwtGenerator]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendJwtSettings {
+    /// Put before the names of the gateway's own claims; empty, or ends with a slash.
+    pub dialect: String,
+    /// Whether they are signed.
+    pub signed: bool,
+    /// Whether their header names the key by `kid`, and not by `x5t`.
+    pub use_kid: bool,
+    /// How long one is valid.
+    pub validity: Duration,
+    /// The pair that signs.
+    pub signing: SigningPair,
+    /// Certificates of further keys to publish.
+    pub published: Vec<PathBuf>,
+}
+
+/// A private key and the certificate of its public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningPair {
+    /// PKCS #8 PEM of an RSA key.
+    pub key: PathBuf,
+    /// PEM.
+    pub certificate: PathBuf,
+}
+
+/// So many requests in so much time, for each gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many requests.
+    pub requests: u32,
+    /// In how much time.
+    pub window: Duration,
+}
+
+impl Default for RateLimit {
+    /// That of Choreo Connect for the keys.
+    fn default() -> Self {
+        Self { requests: 1000, window: Duration::from_secs(10) }
+    }
 }
 
 /// Addresses of the adapter's own servers.
@@ -115,6 +159,8 @@ pub struct Gateway {
     pub outlier_detection: Option<OutlierDetection>,
     /// Tracing; none when switched off.
     pub tracing: Option<Tracing>,
+    /// How often the keys may be asked for that verify tokens of the gateway.
+    pub jwks_limit: RateLimit,
 }
 
 /// Files that every gateway is given.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
+use tollgate_model::contract::{BackendJwt, BackendJwtRequest};
 use tollgate_model::{Callbacks, JwkSet, QuotaAsk};
 
 use crate::decide::Halt;
@@ -57,7 +59,7 @@ impl<'c> Cx<'c> {
     pub(crate) fn call(&self, call: Call) -> Result<Option<&'c CallAnswer>, Halt> {
         match self.ask(Question::Call(Box::new(call)))? {
             Answer::Response(answer) => Ok(Some(answer)),
-            Answer::Keys(_) | Answer::Body(_) | Answer::BodyTooLarge | Answer::Granted | Answer::Failed => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -69,9 +71,7 @@ impl<'c> Cx<'c> {
         match self.ask(Question::Body { limit })? {
             Answer::Body(body) => Ok(body),
             Answer::BodyTooLarge => Err(Rejection::BodyTooLarge(limit).into()),
-            Answer::Keys(_) | Answer::Response(_) | Answer::Granted | Answer::Failed => {
-                Err(Rejection::Unreadable.into())
-            }
+            _ => Err(Rejection::Unreadable.into()),
         }
     }
 }
@@ -152,6 +152,8 @@ pub enum Question {
         /// What is wanted.
         asks: Vec<QuotaAsk>,
     },
+    /// A token that tells the backend who calls.
+    BackendJwt(Box<BackendJwtRequest>),
     /// The request's body, unless it has more than `limit` bytes.
     Body {
         /// Most bytes.
@@ -166,6 +168,8 @@ pub enum Answer {
     Keys(JwkSet),
     /// To [`Question::Call`].
     Response(CallAnswer),
+    /// To [`Question::BackendJwt`].
+    BackendJwt(Rc<BackendJwt>),
     /// To [`Question::Body`].
     Body(RequestBody),
     /// To [`Question::Quota`]: what was granted is at hand now.

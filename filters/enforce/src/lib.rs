@@ -33,6 +33,7 @@ mod subscribers;
 mod testing;
 pub mod token;
 mod uri_mapping;
+mod vouch;
 mod wildcard;
 
 pub use call::Call;
@@ -49,3 +50,4 @@ pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};
 pub use quota::{Counter, CounterId, Quotas, Stock};
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;
+pub use vouch::{Caller, Shown, Unknown, identify};

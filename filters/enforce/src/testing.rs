@@ -8,7 +8,9 @@ use tollgate_model::{
     LifeCycle, Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
-use crate::token::{Claims, Jws, SignatureVerifier, TokenCache, TokenType, Verdict, VerificationKey, VerifiedToken};
+use crate::token::{
+    Claims, Jws, SignatureVerifier, TokenCache, TokenType, Usage, Verdict, VerificationKey, VerifiedToken,
+};
 use crate::{
     CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Stock,
     Subscribers, Throttle, Timestamp, Unreadable,
@@ -53,9 +55,10 @@ pub(crate) fn claims() -> Claims {
     }
 }
 
-pub(crate) fn verified() -> Rc<VerifiedToken> {
+pub(crate) fn verified(raw: &str) -> Rc<VerifiedToken> {
     let issuer = Rc::new(CompiledIssuer::compile(issuer()).0);
-    Rc::new(VerifiedToken { claims: claims(), issuer, payload: Box::default() })
+    let payload = Box::default();
+    Rc::new(VerifiedToken { claims: claims(), usage: Usage::AccessToken, raw: raw.into(), issuer, payload })
 }
 
 /// A connection as a test wants it.

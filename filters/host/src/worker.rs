@@ -9,7 +9,8 @@ use std::time::Duration;
 use tollgate_enforce::{Call, Directory, Question};
 use tollgate_model::Callbacks;
 use tollgate_model::contract::{
-    ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
+    BACKEND_JWT_PATH, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER,
+    PROBLEMS_HEADER, PluginConfig,
 };
 
 use crate::metrics::Metrics;
@@ -22,6 +23,8 @@ use crate::{Abi, CallId, Level, Status};
 const TICK: Duration = Duration::from_millis(100);
 /// How long a request waits for new keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long a request waits for a token for its backend.
+const BACKEND_JWT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shortest wait for a service: Envoy takes none at all for a wait without end.
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 /// Longest one.
@@ -157,6 +160,10 @@ impl Worker {
             Question::Keys { issuer, kid } => self.ask_for_keys(issuer, kid),
             Question::Call(call) => self.call(call),
             Question::Quota { asks, .. } => quota::send(&self.caller(), asks),
+            Question::BackendJwt(request) => {
+                let body = serde_json::to_vec(request).map_err(|_| Status::Failed(0))?;
+                self.ask_adapter(BACKEND_JWT_PATH, &body, BACKEND_JWT_TIMEOUT)
+            }
             // It arrives by itself.
             Question::Body { .. } => Err(Status::NotFound),
         }
@@ -182,9 +189,13 @@ impl Worker {
     fn ask_for_keys(&self, issuer: &str, kid: &str) -> Result<CallId, Status> {
         let request = KeysRequest { issuer: issuer.to_owned(), kid: kid.to_owned() };
         let body = serde_json::to_vec(&request).map_err(|_| Status::Failed(0))?;
-        let mut headers = self.headers("POST", KEYS_PATH);
+        self.ask_adapter(KEYS_PATH, &body, KEYS_TIMEOUT)
+    }
+
+    fn ask_adapter(&self, path: &str, body: &[u8], timeout: Duration) -> Result<CallId, Status> {
+        let mut headers = self.headers("POST", path);
         headers.push(("content-type", "application/json"));
-        self.abi.call(&self.config.cluster, &headers, &body, KEYS_TIMEOUT)
+        self.abi.call(&self.config.cluster, &headers, body, timeout)
     }
 
     fn headers<'h>(&'h self, method: &'h str, path: &'h str) -> Vec<(&'h str, &'h str)> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Callbacks;
+use crate::{Callbacks, Secret};
 
 /// `GET`, query `since=<cursor>`: answers a [`crate::wire::FeedFrame`], or 204 when nothing changed for
 /// [`FEED_WAIT_SECONDS`].
@@ -15,6 +15,10 @@ pub const KEYS_PATH: &str = "/v1/keys";
 /// `POST` with a [`crate::QuotaRequest`]: answers a [`crate::QuotaAnswer`] as JSON, or 503 when the owner of the counters
 /// cannot be reached.
 pub const QUOTA_PATH: &str = "/v1/quota";
+
+/// `POST` with a [`BackendJwtRequest`]: answers a [`BackendJwt`], or a status that says why there is none. The adapter judges
+/// the credential anew and writes the claims itself, so that a gateway cannot have anything signed that no issuer said.
+pub const BACKEND_JWT_PATH: &str = "/v1/backend-jwt";
 
 /// Request header: the environment (gateway label) whose snapshot is wanted.
 pub const ENVIRONMENT_HEADER: &str = "x-tollgate-environment";
@@ -125,4 +129,43 @@ pub struct KeysRequest {
     pub issuer: String,
     /// The `kid` that none of the known keys has.
     pub kid: String,
+}
+
+/// What a filter sends to [`BACKEND_JWT_PATH`]: who calls which API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendJwtRequest {
+    /// Virtual host of the API.
+    pub virtual_host: String,
+    /// Its id.
+    pub api: String,
+    /// What the credential was shown as.
+    pub usage: CredentialUse,
+    /// The credential, as the caller has shown it.
+    pub credential: Secret,
+    /// SHA-256 of the certificate that the caller has shown, in hexadecimal digits; only for tokens that are bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+/// What a credential is shown as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CredentialUse {
+    /// In the header of access tokens.
+    AccessToken,
+    /// Where an API key is expected.
+    ApiKey,
+    /// In the header of the publisher's test console.
+    InternalKey,
+}
+
+/// A token that tells a backend who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendJwt {
+    /// The token.
+    pub token: Secret,
+    /// Its `exp`, in seconds since the epoch.
+    pub expires_at: i64,
 }

@@ -29,6 +29,29 @@ pub struct Settings {
     /// Gateways that share every limit, each of which has its part while nobody can be asked for quota; at least one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub gateways: u32,
+    /// How backends are told who calls (`enforcer.jwtGenerator`); they are not when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_jwt: Option<BackendJwtHeader>,
+}
+
+impl Settings {
+    /// The lowest [`crate::SCHEMA`] of a filter that may serve with them: an older one would let clients write the header in
+    /// which backends look for a token of the gateway.
+    #[must_use]
+    pub const fn needs(&self) -> u16 {
+        if self.backend_jwt.is_some() { 2 } else { 1 }
+    }
+}
+
+/// The header that carries the gateway's own token to backends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendJwtHeader {
+    /// Its name. Lower case.
+    pub header: String,
+    /// Names what tokens are made with. Tokens of another revision are not sent any more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
 }
 
 /// Where the certificate of a caller is found (`security.mutualSSL`).
@@ -90,6 +113,7 @@ impl Default for Settings {
             client_certificate: CertificateSource::default(),
             direct_clients: false,
             gateways: one(),
+            backend_jwt: None,
         }
     }
 }

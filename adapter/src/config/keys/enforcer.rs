@@ -2,7 +2,6 @@
 
 use super::{Absent, Key, Section, Status, behind, fixed, idle, off, read, unset};
 
-const GENERATOR: &str = "enforcer.jwtGenerator.enabled";
 const THROTTLING: &str = "enforcer.throttling.enableGlobalEventPublishing";
 const THREADS: &str = "the enforcer runs on Envoy's own threads";
 const CACHE: &str = "the filters bound their caches by themselves, and check expiry and revocation at every use";
@@ -36,22 +35,22 @@ const KEYS: &[Key] = &[
     idle("enforcer.management.username", "\"admin\"", ADMIN),
     idle("enforcer.management.password", "\"admin\"", ADMIN).secret(),
     fixed("enforcer.restserver.enabled", "true", "test keys and key sets are served on `tollgate.listen.public`", "set enforcer.jwtIssuer.enabled to false, if nobody shall get test keys"),
-    off("enforcer.jwtGenerator.enabled", "the backend JWT", "switch it off"),
-    behind("enforcer.jwtGenerator.encoding", GENERATOR),
-    behind("enforcer.jwtGenerator.claimDialect", GENERATOR),
-    behind("enforcer.jwtGenerator.convertDialect", GENERATOR),
-    behind("enforcer.jwtGenerator.header", GENERATOR),
-    behind("enforcer.jwtGenerator.signingAlgorithm", GENERATOR),
-    behind("enforcer.jwtGenerator.enableUserClaims", GENERATOR),
-    behind("enforcer.jwtGenerator.gatewayGeneratorImpl", GENERATOR),
-    behind("enforcer.jwtGenerator.claimsExtractorImpl", GENERATOR),
-    behind("enforcer.jwtGenerator.tokenTTL", GENERATOR),
-    behind("enforcer.jwtGenerator.jwksRatelimitQuota", GENERATOR),
-    behind("enforcer.jwtGenerator.jwksRatelimitTimeWindowInSeconds", GENERATOR),
-    behind("enforcer.jwtGenerator.useKidProperty", GENERATOR),
-    behind("enforcer.jwtGenerator.keypair[].publicCertificatePath", GENERATOR),
-    behind("enforcer.jwtGenerator.keypair[].privateKeyPath", GENERATOR),
-    behind("enforcer.jwtGenerator.keypair[].useForSigning", GENERATOR),
+    read("enforcer.jwtGenerator.enabled", "false", "whether backends get a token of the gateway that says who calls; see [tokens for backends](backend-jwt.md)"),
+    read("enforcer.jwtGenerator.encoding", "\"base64\"", "`base64` or `base64url`; tokens are encoded as RFC 7515 has it in either case"),
+    read("enforcer.jwtGenerator.claimDialect", "\"http://wso2.org/claims\"", "put with a slash before the names of the gateway's own claims; `/` for nothing"),
+    idle("enforcer.jwtGenerator.convertDialect", "false", "it has no effect in Choreo Connect either"),
+    read("enforcer.jwtGenerator.header", "\"X-JWT-Assertion\"", "the header that carries the token; what clients write into it is taken away"),
+    read("enforcer.jwtGenerator.signingAlgorithm", "\"SHA256withRSA\"", "`SHA256withRSA` or `NONE`"),
+    idle("enforcer.jwtGenerator.enableUserClaims", "false", "backends get the claims of the caller's token in any case"),
+    fixed("enforcer.jwtGenerator.gatewayGeneratorImpl", "\"org.wso2.carbon.apimgt.common.gateway.jwtgenerator.APIMgtGatewayJWTGeneratorImpl\"", "Java classes cannot run here", "remove the key"),
+    unset("enforcer.jwtGenerator.claimsExtractorImpl", "none", "has no effect, as in Choreo Connect"),
+    read("enforcer.jwtGenerator.tokenTTL", "3600", "seconds that a token is valid, and is sent again for the same caller and API"),
+    read("enforcer.jwtGenerator.jwksRatelimitQuota", "1000", "how often `/.wellknown/jwks` may be asked, for each gateway, in"),
+    read("enforcer.jwtGenerator.jwksRatelimitTimeWindowInSeconds", "10", "so many seconds"),
+    read("enforcer.jwtGenerator.useKidProperty", "true", "whether the header of a token names the key by `kid`; by `x5t` if not"),
+    unset("enforcer.jwtGenerator.keypair[].publicCertificatePath", "a development certificate", "PEM certificate of a key that is published"),
+    unset("enforcer.jwtGenerator.keypair[].privateKeyPath", "its key", "its RSA key in PKCS #8 PEM; only for the pair that signs"),
+    read("enforcer.jwtGenerator.keypair[].useForSigning", "false", "whether it signs; exactly one pair must"),
     read("enforcer.jwtIssuer.enabled", "true", "whether `/testkey` gives out test tokens, which are then accepted"),
     read("enforcer.jwtIssuer.issuer", "\"https://localhost:9095/testkey\"", "their issuer"),
     fixed("enforcer.jwtIssuer.encoding", "\"base64\"", "tokens are encoded as RFC 7515 has it", "remove the key"),

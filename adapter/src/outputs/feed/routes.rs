@@ -1,4 +1,4 @@
-//! The feed over HTTP: the long poll, and questions for an issuer's keys.
+//! The feed over HTTP: the long poll, and questions for an issuer's keys and for tokens that tell backends who calls.
 //!
 //! Only gateways get here: the server asks for a client certificate. Must never answer with a key that is not published.
 
@@ -12,13 +12,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tollgate_model::contract::{
-    ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER,
+    BackendJwtRequest, ENVIRONMENT_HEADER, FEED_WAIT_SECONDS, KeysRequest, MANAGED_HEADER, NODE_HEADER, PROBLEMS_HEADER,
 };
 use tollgate_model::wire::Cursor;
 use warp::{Filter, Rejection};
 
 use super::{Feed, FeedError, frame};
 use crate::admin::{Counters, Status};
+use crate::outputs::backend_jwt::{Minter, NoToken};
 use crate::outputs::body;
 use crate::outputs::issuers::Issuers;
 use crate::outputs::nodes::FeedPosition;
@@ -42,15 +43,31 @@ pub struct FeedContext {
     pub status: Arc<Status>,
     /// What gateways get over xDS.
     pub offers: watch::Receiver<Arc<Offers>>,
+    /// Makes tokens for backends, if backends are told who calls.
+    pub minter: Option<Arc<Minter>>,
     /// Ends every wait.
     pub shutdown: CancellationToken,
 }
 
-/// `GET /v1/feed` and `POST /v1/keys`.
+/// `GET /v1/feed`, `POST /v1/keys` and `POST /v1/backend-jwt`.
 pub fn routes(
     context: FeedContext,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let keys_context = context.clone();
+    let tokens_context = context.clone();
+    let tokens = warp::path!("v1" / "backend-jwt")
+        .and(warp::post())
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |headers: HeaderMap, content| {
+            let context = tokens_context.clone();
+            async move {
+                match body::read(content, MAX_QUESTION).await {
+                    Ok(question) => post_backend_jwt(context, &headers, &question).await,
+                    Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+                }
+            }
+        });
     let feed = warp::path!("v1" / "feed")
         .and(warp::get())
         .and(raw_query())
@@ -65,7 +82,7 @@ pub fn routes(
             }
         }
     });
-    feed.or(keys).unify()
+    feed.or(keys).unify().or(tokens).unify()
 }
 
 fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
@@ -152,6 +169,31 @@ async fn post_keys(context: FeedContext, question: &[u8]) -> Response<Bytes> {
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
     }
+}
+
+/// Never answers with what the credential was refused for in words: whoever asks is told by its own filter.
+async fn post_backend_jwt(context: FeedContext, headers: &HeaderMap, question: &[u8]) -> Response<Bytes> {
+    let (Some(minter), Some(environment)) = (&context.minter, text_header(headers, ENVIRONMENT_HEADER)) else {
+        return text(StatusCode::NOT_FOUND, "there are no tokens for backends here".to_owned());
+    };
+    let Ok(question) = serde_json::from_slice::<BackendJwtRequest>(question) else {
+        return text(StatusCode::BAD_REQUEST, "no question for a token".to_owned());
+    };
+    let (api, virtual_host) = (question.api.clone(), question.virtual_host.clone());
+    let refused = match minter.make(environment, question).await {
+        Ok(made) => match serde_json::to_vec(&made) {
+            Ok(body) => return reply(StatusCode::OK, "application/json", Bytes::from(body)),
+            Err(error) => NoToken::Failed(error.to_string()),
+        },
+        Err(refused) => refused,
+    };
+    tracing::warn!(api, virtual_host, environment, %refused, "a backend cannot be told who calls");
+    let status = match refused {
+        NoToken::NoApi => StatusCode::NOT_FOUND,
+        NoToken::Refused(_) => StatusCode::FORBIDDEN,
+        NoToken::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    text(status, refused.to_string())
 }
 
 fn parse_since(query: &str) -> Result<Cursor, String> {

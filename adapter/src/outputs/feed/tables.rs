@@ -86,7 +86,7 @@ impl Tables {
     }
 
     fn replace_globals(&mut self, environment: &str, world: &World, touched: &mut BTreeSet<Slot>) {
-        self.replace_table(Table::Settings, [(Vec::new(), NEEDS, json(&world.settings))], touched);
+        self.replace_table(Table::Settings, [(Vec::new(), world.settings.needs(), json(&world.settings))], touched);
         let issuers = world
             .issuers
             .iter()

@@ -266,7 +266,8 @@ mod http {
         let none = Arc::new(Resources::new(Vec::new()));
         let offer = Offer { clusters: Arc::clone(&none), extension: none };
         let (_, offers) = watch::channel(Arc::new(BTreeMap::from([("Default".to_owned(), offer)])));
-        FeedContext { feed: Arc::new(feed), issuers, status, offers, shutdown: CancellationToken::new() }
+        let (minter, shutdown) = (None, CancellationToken::new());
+        FeedContext { feed: Arc::new(feed), issuers, status, offers, minter, shutdown }
     }
 
     fn with(world: &World) -> FeedContext {

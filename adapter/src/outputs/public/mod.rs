@@ -13,6 +13,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tollgate_model::JwkSet;
 use warp::{Filter, Rejection};
 
+use super::backend_jwt::Minter;
 use super::body;
 use super::settings::{TestKeys, TestUser};
 use crate::admin::{Counters, Status};
@@ -33,6 +34,8 @@ const WRONG_CREDENTIALS: &str = "Username/ password invalid. User is not authori
 pub struct PublicContext {
     /// The issuer of test keys and what it signs with.
     pub test_keys: Option<Arc<(TestKeys, TokenSigner)>>,
+    /// Makes tokens for backends, if backends are told who calls.
+    pub minter: Option<Arc<Minter>>,
     /// Where it is counted.
     pub status: Arc<Status>,
 }
@@ -41,8 +44,8 @@ pub struct PublicContext {
 pub fn routes(
     context: PublicContext,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
-    let jwks = key_set(&context);
-    let jwks = warp::path!("jwks").and(warp::get()).map(move || json(jwks.clone()));
+    let jwks_context = context.clone();
+    let jwks = warp::path!("jwks").and(warp::get()).map(move || json(key_set(&jwks_context)));
     let test_key = warp::path!("testkey")
         .and(warp::get().or(warp::post()).unify())
         .and(warp::header::headers_cloned())
@@ -61,7 +64,9 @@ pub fn routes(
 }
 
 fn key_set(context: &PublicContext) -> Result<Bytes, String> {
-    let keys = context.test_keys.iter().map(|keys| keys.1.jwk().clone()).collect();
+    let mut keys = context.minter.as_ref().map(|minter| minter.published()).unwrap_or_default();
+    let test_key = context.test_keys.iter().map(|keys| keys.1.jwk().clone());
+    keys.extend(test_key.filter(|key| !keys.contains(key)).collect::<Vec<_>>());
     serde_json::to_vec(&JwkSet { keys }).map(Bytes::from).map_err(|error| error.to_string())
 }
 

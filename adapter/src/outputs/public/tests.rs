@@ -18,7 +18,7 @@ fn context() -> (tempfile::TempDir, PublicContext) {
         validity: Duration::from_secs(3600),
         users: vec![user("admin", "admin"), user("second", "p:ss")],
     };
-    (folder, PublicContext { test_keys: Some(Arc::new((keys, signer))), status: Status::new() })
+    (folder, PublicContext { test_keys: Some(Arc::new((keys, signer))), minter: None, status: Status::new() })
 }
 
 fn basic(credentials: &str) -> String {

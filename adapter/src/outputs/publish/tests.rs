@@ -5,7 +5,7 @@ use tollgate_model::{Api, ApiKind, LifeCycle};
 
 use super::*;
 use crate::model::{Cluster, Deployment, Endpoint, WorldWriter};
-use crate::outputs::xds::Resources;
+use crate::outputs::xds::{OwnKeys, Resources};
 
 fn deployment(name: &str) -> Arc<Deployment> {
     let endpoint =
@@ -60,7 +60,7 @@ impl Adapter {
         let folder = tempfile::tempdir().unwrap();
         let gateway = crate::outputs::xds::tests::gateway();
         let files = crate::outputs::xds::tests::files(folder.path());
-        let blueprint = Arc::new(Blueprint::load(gateway, &files, true).unwrap());
+        let blueprint = Arc::new(Blueprint::load(gateway, &files, OwnKeys::default()).unwrap());
         let mut world = World::default();
         world.environments.insert("Default".to_owned(), "localhost".to_owned());
         let writer = WorldWriter::new(world);

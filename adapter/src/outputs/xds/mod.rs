@@ -29,7 +29,7 @@ pub use kind::ResourceType;
 pub use offers::{Offer, Offering, Offers};
 pub use resources::{Resource, Resources};
 pub use server::service;
-pub use translate::Materials;
+pub use translate::{Materials, OwnKeys};
 
 use super::settings::{AccessLog, Gateway, GatewayFiles};
 use crate::admin::Status;
@@ -84,7 +84,7 @@ impl Blueprint {
     ///
     /// # Errors
     /// When a file cannot be used.
-    pub fn load(gateway: Gateway, files: &GatewayFiles, test_keys: bool) -> Result<Self, XdsError> {
+    pub fn load(gateway: Gateway, files: &GatewayFiles, keys: OwnKeys) -> Result<Self, XdsError> {
         if gateway.http.is_none() && gateway.https.is_none() {
             return Err(XdsError::NoListener);
         }
@@ -101,7 +101,7 @@ impl Blueprint {
             return Err(XdsError::NoModule { path: files.module.clone() });
         }
         let routes = |ready| {
-            let (name, resource) = translate::routes(&gateway, test_keys, ready);
+            let (name, resource) = translate::routes(&gateway, keys, ready);
             Arc::new(Resources::new(vec![Arc::new(Resource::new(name, resource))]))
         };
         let routes = [routes(false), routes(true)];

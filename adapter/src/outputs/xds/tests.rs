@@ -21,8 +21,8 @@ use super::*;
 use crate::certs;
 use crate::outputs::nodes::{FeedPosition, RefusedCluster};
 use crate::outputs::settings::{
-    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, LogFormat, OutlierDetection, Retry,
-    Timeouts, UpstreamTls,
+    Codec, Compression, Dns, DownstreamTls, HealthCheck, Http2, ListenerAddress, LogFormat, OutlierDetection,
+    RateLimit, Retry, Timeouts, UpstreamTls,
 };
 
 /// Real files in `folder`.
@@ -54,6 +54,7 @@ pub(in crate::outputs) fn gateway() -> Gateway {
         health_check: HealthCheck::default(),
         outlier_detection: Some(OutlierDetection::default()),
         tracing: None,
+        jwks_limit: RateLimit::default(),
     }
 }
 
@@ -79,7 +80,7 @@ fn clusters(names: &[&str]) -> Arc<Offers> {
 impl Adapter {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let blueprint = Arc::new(Blueprint::load(gateway(), &files(folder.path()), true).unwrap());
+        let blueprint = Arc::new(Blueprint::load(gateway(), &files(folder.path()), OwnKeys::default()).unwrap());
         let published = watch::Sender::new(clusters(&["one"]));
         let status = Status::new();
         let context = XdsContext {
@@ -237,7 +238,11 @@ async fn an_unknown_environment_gets_listeners_but_no_clusters() {
 async fn a_gateway_that_was_ready_stays_so_when_the_adapter_returns() {
     let adapter = Adapter::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let ready = Blueprint::load(gateway(), &files(folder.path()), true).unwrap().routes(true).version().to_owned();
+    let ready = Blueprint::load(gateway(), &files(folder.path()), OwnKeys::default())
+        .unwrap()
+        .routes(true)
+        .version()
+        .to_owned();
     let mut envoy = Envoy::connect(&adapter, "Default", "earlier").await;
     envoy.next(ResourceType::Cluster).await;
     for (kind, names) in [(ResourceType::Listener, &[][..]), (ResourceType::Extension, &["tollgate.enforcer"])] {
@@ -263,7 +268,7 @@ fn what_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let good = files(folder.path());
     let check = |gateway: Gateway, files: GatewayFiles, expected: &str| {
-        let error = Blueprint::load(gateway, &files, true).unwrap_err().to_string();
+        let error = Blueprint::load(gateway, &files, OwnKeys::default()).unwrap_err().to_string();
         assert!(error.contains(expected) && error.contains("fix:"), "{error}");
     };
     check(gateway(), GatewayFiles { module: folder.path().join("none.wasm"), ..good.clone() }, "none.wasm");

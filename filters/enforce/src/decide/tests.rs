@@ -509,6 +509,7 @@ fn an_empty_backend_path_becomes_a_slash() {
 }
 
 mod attacks;
+mod backend_jwt;
 mod caches;
 mod credentials;
 mod graphql;

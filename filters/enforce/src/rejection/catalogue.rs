@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 34] = [
+pub const CATALOGUE: [&Entry; 35] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -48,6 +48,7 @@ pub const CATALOGUE: [&Entry; 34] = [
     &BAD_PREFERENCE,
     &NOT_MOCKED,
     &UNJUDGED,
+    &NO_BACKEND_JWT,
     &BAD_CERTIFICATE,
     &INVALID_CREDENTIALS,
     &SUBSCRIPTION_BLOCKED,
@@ -256,6 +257,17 @@ pub(super) const UNJUDGED: Entry = Entry {
     details: "tollgate_900900",
     meaning: "The token names a key that the gateway does not have, and the keys of its issuer could not be fetched. See \
               whether the adapter can reach the issuer's JWKS address.",
+};
+
+pub(super) const NO_BACKEND_JWT: Entry = Entry {
+    code: "900900",
+    status: 401,
+    message: "Unclassified Authentication Failure",
+    description: "Unclassified Authentication Failure",
+    challenge: true,
+    details: "tollgate_900900_backend_jwt",
+    meaning: "Backends are to be told who calls (`enforcer.jwtGenerator`), and the adapter could not be reached for a token or \
+              refused to make one. Its log says why.",
 };
 
 pub(super) const INVALID_CREDENTIALS: Entry = Entry {

@@ -43,6 +43,8 @@ pub enum Rejection {
     BodyTooLarge(usize),
     /// A token was sent, but it could not be judged.
     Unjudged,
+    /// The backend cannot be told who calls.
+    NoBackendJwt,
     /// A certificate that the API does not know.
     BadCertificate,
     /// Good credentials that are not for this API, or not for use from here.
@@ -162,6 +164,7 @@ impl Rejection {
             Self::CallbacksMissing => &entries::CALLBACKS_MISSING,
             Self::BodyTooLarge(_) => &entries::BODY_TOO_LARGE,
             Self::Unjudged => &entries::UNJUDGED,
+            Self::NoBackendJwt => &entries::NO_BACKEND_JWT,
             Self::BadCertificate => &entries::BAD_CERTIFICATE,
             Self::Forbidden => &entries::FORBIDDEN,
             Self::NotSubscribed => &entries::NOT_SUBSCRIBED,

@@ -1,10 +1,13 @@
 //! What the backend gets: cluster, path, and headers taken away or added.
 
+mod assertion;
+
 use std::borrow::Cow;
 
 use tollgate_model::contract::CLUSTER_HEADER;
 use tollgate_model::{ApiKeyPlace, ApiKind, Backend, Security};
 
+use self::assertion::Assertion;
 use super::admit::Admitted;
 use super::authenticate::{Identity, authorization_header};
 use super::authorize::Permit;
@@ -47,7 +50,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
         return Err(Rejection::Unreadable.into());
     }
     let chosen = choose(admitted, permit)?;
-    let edits = towards(cx, admitted, chosen)?;
+    let assertion = Assertion::about(cx, admitted, identity, permit)?;
+    let mut edits = towards(cx, admitted, chosen)?;
+    assertion.apply(&mut edits);
     if admitted.operation.interceptors.is_empty() {
         return Ok(edits);
     }
@@ -57,6 +62,7 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
         None => (chosen.clone(), edits),
     };
     change.apply(&admitted.api.api, &backend.base_path, &mut edits);
+    assertion.apply(&mut edits);
     Ok(edits)
 }
 

@@ -9,12 +9,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
+use tollgate_model::contract::BackendJwt;
 
 use super::{Usage, VerifiedToken};
 use crate::Timestamp;
+use crate::stages::Subscribed;
 
 /// Bytes of one generation of good tokens of a use.
 const GOOD_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one generation of tokens for backends.
+const VOUCHED_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of one generation of bad tokens of a use.
 const BAD_BYTES: usize = 512 * 1024;
 /// How long a bad token is remembered.
@@ -31,9 +35,28 @@ pub enum Known {
     Bad,
 }
 
-/// Judged tokens of one worker.
+/// Judged tokens of one worker, and the tokens that tell backends of them.
 #[derive(Debug, Default)]
-pub struct TokenCache([RefCell<Memory>; 3]);
+pub struct TokenCache {
+    judged: [RefCell<Memory>; 3],
+    vouched: RefCell<BackendMemory>,
+}
+
+/// A token for a backend, and on whose behalf it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Vouched {
+    pub(crate) made: Rc<BackendJwt>,
+    pub(crate) subscribed: Option<Subscribed>,
+}
+
+#[derive(Debug)]
+struct BackendMemory(Generations<Vouched>);
+
+impl Default for BackendMemory {
+    fn default() -> Self {
+        Self(Generations::new(VOUCHED_BYTES))
+    }
+}
 
 #[derive(Debug)]
 struct Memory {
@@ -63,9 +86,9 @@ impl TokenCache {
     }
 
     /// Remembers a verified token.
-    pub fn put(&self, usage: Usage, raw: &str, token: Rc<VerifiedToken>) {
+    pub fn put(&self, token: Rc<VerifiedToken>) {
         let weight = token.weight();
-        self.with(usage, |memory| memory.good.put(raw.into(), token, weight));
+        self.with(token.usage, |memory| memory.good.put(Rc::clone(&token.raw), token, weight));
     }
 
     /// Remembers a token that is not good, for a moment.
@@ -73,17 +96,33 @@ impl TokenCache {
         self.with(usage, |memory| memory.bad.put(raw.into(), now, 0));
     }
 
+    /// The token for a backend that was made for this; its expiry must be checked at every use.
+    pub(crate) fn vouched(&self, key: &str) -> Option<Vouched> {
+        self.vouched.try_borrow_mut().ok()?.0.get(key, Vouched::weight)
+    }
+
+    /// Remembers a token for a backend.
+    pub(crate) fn put_vouched(&self, key: &str, vouched: Vouched) {
+        if let Ok(mut memory) = self.vouched.try_borrow_mut() {
+            let weight = vouched.weight();
+            memory.0.put(key.into(), vouched, weight);
+        }
+    }
+
     /// Forgets everything; to be called when the issuers change.
     pub fn clear(&self) {
-        for memory in &self.0 {
+        for memory in &self.judged {
             if let Ok(mut memory) = memory.try_borrow_mut() {
                 *memory = Memory::default();
             }
         }
+        if let Ok(mut memory) = self.vouched.try_borrow_mut() {
+            *memory = BackendMemory::default();
+        }
     }
 
     fn with<T>(&self, usage: Usage, then: impl FnOnce(&mut Memory) -> T) -> Option<T> {
-        let [access_tokens, api_keys, internal_keys] = &self.0;
+        let [access_tokens, api_keys, internal_keys] = &self.judged;
         let memory = match usage {
             Usage::AccessToken => access_tokens,
             Usage::ApiKey => api_keys,
@@ -93,10 +132,17 @@ impl TokenCache {
     }
 }
 
+impl Vouched {
+    /// Bytes that it takes in memory, roughly. The application is shared with the directory's memory.
+    fn weight(&self) -> usize {
+        self.made.token.expose().len().saturating_add(size_of::<Self>()).saturating_add(size_of::<BackendJwt>())
+    }
+}
+
 #[derive(Debug)]
 struct Generations<V> {
-    young: HashMap<Box<str>, V>,
-    old: HashMap<Box<str>, V>,
+    young: HashMap<Rc<str>, V>,
+    old: HashMap<Rc<str>, V>,
     young_bytes: usize,
     most_bytes: usize,
 }
@@ -116,7 +162,7 @@ impl<V: Clone> Generations<V> {
         Some(value)
     }
 
-    fn put(&mut self, raw: Box<str>, value: V, weight: usize) {
+    fn put(&mut self, raw: Rc<str>, value: V, weight: usize) {
         let bytes = raw.len().saturating_add(weight).saturating_add(OVERHEAD);
         if self.young_bytes.saturating_add(bytes) > self.most_bytes {
             self.old = std::mem::take(&mut self.young);
@@ -137,7 +183,7 @@ mod tests {
     #[test]
     fn finds_what_was_put_and_nothing_else() {
         let cache = TokenCache::default();
-        cache.put(Usage::AccessToken, "a.b.c", verified());
+        cache.put(verified("a.b.c"));
         assert!(matches!(cache.get(Usage::AccessToken, "a.b.c", NOW), Some(Known::Good(_))));
         assert_eq!(cache.get(Usage::AccessToken, "a.b.C", NOW), None);
         assert_eq!(cache.get(Usage::ApiKey, "a.b.c", NOW), None);
@@ -158,8 +204,8 @@ mod tests {
     }
 
     fn bytes(cache: &TokenCache) -> (usize, usize) {
-        let memory = cache.0[0].borrow();
-        let keys = |map: &HashMap<Box<str>, _>| map.keys().map(|key| key.len() + OVERHEAD).sum::<usize>();
+        let memory = cache.judged[0].borrow();
+        let keys = |map: &HashMap<Rc<str>, _>| map.keys().map(|key| key.len() + OVERHEAD).sum::<usize>();
         let good = keys(&memory.good.young) + keys(&memory.good.old);
         let bad = memory.bad.young.keys().chain(memory.bad.old.keys()).map(|key| key.len() + OVERHEAD).sum();
         (good, bad)
@@ -169,7 +215,7 @@ mod tests {
     fn stays_within_its_bounds_and_keeps_what_is_used() {
         let cache = TokenCache::default();
         for number in 0..100_000 {
-            cache.put(Usage::AccessToken, &number.to_string(), verified());
+            cache.put(verified(&number.to_string()));
             let found = cache.get(Usage::AccessToken, "0", NOW);
             assert!(found.is_some(), "a token in use was forgotten at {number}");
         }
@@ -180,7 +226,7 @@ mod tests {
     #[test]
     fn long_tokens_count_by_their_bytes_and_bad_ones_crowd_nobody_out() {
         let cache = TokenCache::default();
-        cache.put(Usage::AccessToken, "good", verified());
+        cache.put(verified("good"));
         for number in 0..400 {
             cache.put_bad(Usage::AccessToken, &format!("{number}{}", "x".repeat(60_000)), NOW);
         }

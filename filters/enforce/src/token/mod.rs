@@ -14,6 +14,7 @@ mod strict_json;
 
 use std::rc::Rc;
 
+pub(crate) use cache::Vouched;
 pub use cache::{Known, TokenCache};
 pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType};
 pub use der::ecdsa_signature;
@@ -26,10 +27,14 @@ pub use signature::{SignatureVerifier, Verdict};
 use crate::CompiledIssuer;
 
 /// A token whose signature, issuer and form were checked. Its times must be checked at every use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VerifiedToken {
     /// What it says.
     pub claims: Claims,
+    /// What it was shown as.
+    pub usage: Usage,
+    /// Its text.
+    pub raw: Rc<str>,
     /// Who says it.
     pub issuer: Rc<CompiledIssuer>,
     /// All that it says, as JSON, for the few who ask for more than the claims.
@@ -41,6 +46,18 @@ impl VerifiedToken {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.claims.weight().saturating_add(self.payload.len())
+    }
+}
+
+/// Whoever has the text can use the token.
+impl std::fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { claims, usage, issuer, raw: _, payload: _ } = self;
+        f.debug_struct("VerifiedToken")
+            .field("claims", claims)
+            .field("usage", usage)
+            .field("issuer", issuer)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,18 @@
 //! Carries out what was decided: edits of headers and bodies, and answers read back.
 
+use std::rc::Rc;
+
 use tollgate_enforce::{Answer, CallAnswer, Edits, HeaderEdit, Question};
 use tollgate_model::JwkSet;
-use tollgate_model::contract::RESPONSE_HEADERS;
+use tollgate_model::contract::{BackendJwt, RESPONSE_HEADERS};
 
 use crate::{Abi, Fields, Response, Side, Status};
 
 /// Most bytes of an answer about keys.
 const MAX_KEYS: usize = 1024 * 1024;
+
+/// Most bytes of an answer with a token for a backend.
+const MAX_BACKEND_JWT: usize = 128 * 1024;
 
 /// Removals first; see [`Edits`].
 pub(super) fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
@@ -59,6 +64,11 @@ pub(super) fn read_answer(abi: &dyn Abi, question: &Question, response: Response
         Question::Keys { .. } => read(abi, response, MAX_KEYS)
             .filter(|answer| answer.status == 200)
             .and_then(|answer| serde_json::from_slice::<JwkSet>(&answer.body).ok().map(Answer::Keys)),
+        Question::BackendJwt(_) => read(abi, response, MAX_BACKEND_JWT)
+            .filter(|answer| answer.status == 200)
+            .and_then(|answer| serde_json::from_slice::<BackendJwt>(&answer.body).ok())
+            .filter(|made| made.token.expose().bytes().all(|byte| byte.is_ascii_graphic()))
+            .map(|made| Answer::BackendJwt(Rc::new(made))),
         Question::Call(call) => read(abi, response, call.max_answer).map(Answer::Response),
         // Told to the quotas, not to the request.
         Question::Quota { .. } => None,

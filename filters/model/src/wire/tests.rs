@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Algorithm, Api, ApiKind, Backend, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry, Security, Settings,
+    Algorithm, Api, ApiKind, Backend, BackendJwtHeader, Issuer, Jwk, JwkSet, LifeCycle, Operation, Resource, Retry,
+    Security, Settings,
 };
 use crate::{ApiKeyPlace, CertificateSource, ClientCertificate, MutualSsl, Requirement, Slot, Table, TokenHash, keys};
 use crate::{
@@ -255,6 +256,10 @@ fn golden_shards() {
         ..Settings::default()
     };
     check("settings_credentials.v2.bin", Table::Settings, b"", &settings);
+    let backend_jwt = BackendJwtHeader { header: "x-jwt-assertion".to_owned(), revision: "r".to_owned() };
+    let settings = Settings { backend_jwt: Some(backend_jwt), ..Settings::default() };
+    assert_eq!((Settings::default().needs(), settings.needs()), (1, 2));
+    check("settings_backend_jwt.v2.bin", Table::Settings, b"", &settings);
     check("api_graphql.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_a_schema());
     check("api_interceptors.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_interceptors());
     check("api_policies.v2.bin", Table::Api, &keys::api("localhost", "111"), &api_with_policies());

@@ -90,7 +90,7 @@ async fn a_ready_gateway_stays_so_and_every_name_is_answered() {
     let (extension, none) = envoy.next(ResourceType::Extension, None).await;
     assert_eq!((names(&extension), none), (vec!["tollgate.enforcer"], vec!["other".to_owned()]));
     let folder = tempfile::tempdir().unwrap();
-    let ready = Blueprint::load(gateway(), &files(folder.path()), true).unwrap();
+    let ready = Blueprint::load(gateway(), &files(folder.path()), OwnKeys::default()).unwrap();
     let version = ready.routes(true).get("default").unwrap().version().to_owned();
     envoy.subscribe(ResourceType::Route, &["default"], [("default".to_owned(), version.clone())].into()).await;
     let (routes, _) = envoy.next(ResourceType::Route, None).await;

@@ -13,6 +13,7 @@ use super::access_log::access_log;
 use super::compressor::compressor;
 use super::format::WithLocalReplies;
 use super::local_reply::local_replies;
+use super::rate_limit::rate_limiter;
 use super::tracing::tracing;
 use super::{Materials, ROUTES, address, any, duration, number, over_ads, tls, yes};
 use crate::outputs::settings::{Codec, Gateway, ListenerAddress};
@@ -70,7 +71,7 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         Codec::Http2 => hcm::http_connection_manager::CodecType::Http2,
     };
     let compression = gateway.compression.iter().map(compressor);
-    let http_filters = std::iter::once(enforcer()).chain(compression).chain([router()]).collect();
+    let http_filters = std::iter::once(enforcer()).chain(compression).chain([rate_limiter(), router()]).collect();
     let escaped_slashes = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
     hcm::HttpConnectionManager {
         stat_prefix: "ingress_http".to_owned(),

@@ -12,6 +12,7 @@ mod health;
 mod lambda;
 mod listener;
 mod local_reply;
+mod rate_limit;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use crate::outputs::settings::Gateway;
 pub use cluster::cluster;
 pub use extension::extension;
 pub use listener::listeners;
-pub use routes::routes;
+pub use routes::{OwnKeys, routes};
 
 /// Names and resources of the clusters that a gateway needs for itself, whatever the APIs.
 #[must_use]

@@ -13,22 +13,36 @@ use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, s
 use envoy_types::pb::google::protobuf::Any;
 use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, RESPONSE_HEADERS};
 
+use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, text_source, yes};
 use crate::outputs::settings::Gateway;
 
 const EVERY_HOST: &str = "*";
 const WEBSOCKET: &str = "websocket";
 
-/// Name and resource of the route configuration. `ready` is what `/ready` says, `test_keys` whether there is `/testkey`.
+/// Which keys of its own the gateway offers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnKeys {
+    /// Test keys.
+    pub test_keys: bool,
+    /// Those of the tokens for backends.
+    pub backend_jwt: bool,
+}
+
+/// Name and resource of the route configuration. `ready` is what `/ready` says.
 #[must_use]
-pub fn routes(gateway: &Gateway, test_keys: bool, ready: bool) -> (String, Any) {
+pub fn routes(gateway: &Gateway, keys: OwnKeys, ready: bool) -> (String, Any) {
     let mut own = vec![
         page("/health", "GET", answer(200, r#"{"status": "healthy"}"#)),
         page("/ready", "GET", if ready { answer(200, r#"{"status": "ready"}"#) } else { answer(503, NOT_READY) }),
     ];
-    if test_keys {
+    if keys.test_keys {
         own.push(page("/testkey", "GET|POST", to_adapter(None)));
-        own.push(page("/.wellknown/jwks", "GET", to_adapter(Some("/jwks"))));
+    }
+    if keys.test_keys || keys.backend_jwt {
+        let mut jwks = page("/.wellknown/jwks", "GET", to_adapter(Some("/jwks")));
+        jwks.typed_per_filter_config.insert(RATE_LIMIT.to_owned(), any(&rate_limit(gateway.jwks_limit)));
+        own.push(jwks);
     }
     own.extend(to_backends(gateway));
     let host = &gateway.system_host;

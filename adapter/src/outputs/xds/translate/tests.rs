@@ -22,7 +22,7 @@ use super::*;
 use crate::model::{CircuitBreakers, Cluster, Endpoint};
 use crate::outputs::settings::{
     AccessLog, Codec, Compressible, Compression, Dns, DownstreamTls, Gateway, HealthCheck, Http2, ListenerAddress,
-    LogFormat, OutlierDetection, Retry, Timeouts, TlsVersion, UpstreamTls,
+    LogFormat, OutlierDetection, RateLimit, Retry, Timeouts, TlsVersion, UpstreamTls,
 };
 
 fn gateway() -> Gateway {
@@ -46,6 +46,7 @@ fn gateway() -> Gateway {
         health_check: HealthCheck::default(),
         outlier_detection: Some(OutlierDetection::default()),
         tracing: None,
+        jwks_limit: RateLimit::default(),
     }
 }
 
@@ -82,7 +83,8 @@ fn both_listeners_share_one_manager_with_the_enforcer_first() {
     let escaped = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
     assert_eq!(manager.path_with_escaped_slashes_action, i32::from(escaped));
 
-    let [enforcer, compressor, router] = manager.http_filters.as_slice() else { panic!("three filters") };
+    let [enforcer, compressor, limiter, router] = manager.http_filters.as_slice() else { panic!("four filters") };
+    assert!(limiter.disabled, "requests must not pay for the limit of one page");
     assert_eq!(compressor.name, "envoy.filters.http.compressor");
     let Some(hcm::http_filter::ConfigType::ConfigDiscovery(discovery)) = &enforcer.config_type else { panic!() };
     assert_eq!((enforcer.name.as_str(), discovery.default_config.as_ref()), (ENFORCER_FILTER, None));
@@ -204,7 +206,7 @@ fn bodies_are_compressed_in_the_directions_that_are_on() {
     check(Compression { responses: None, ..both }, true, false, false);
     check(Compression { with_etag: false, ..Compression::default() }, false, true, true);
     let without = manager(&open(&listeners(&Gateway { compression: None, ..gateway() }, &materials())[0].1));
-    assert_eq!(without.http_filters.len(), 2);
+    assert_eq!(without.http_filters.len(), 3);
 }
 
 #[test]
@@ -284,6 +286,8 @@ fn the_same_settings_have_the_same_encoding() {
     }
 }
 
+const KEYS: OwnKeys = OwnKeys { test_keys: true, backend_jwt: false };
+
 /// Host name, domains and route names of a route configuration.
 fn outline(any: &Any) -> Vec<(Vec<String>, Vec<String>)> {
     let names = |routes: &[route::Route]| routes.iter().map(|route| route.name.clone()).collect();
@@ -295,20 +299,22 @@ fn outline(any: &Any) -> Vec<(Vec<String>, Vec<String>)> {
 fn system_pages_are_on_the_system_host_only() {
     let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let pages = strings(&["/health", "/ready", "/testkey", "/.wellknown/jwks", "websockets", "apis"]);
-    let (name, any) = routes(&gateway(), true, true);
+    let (name, any) = routes(&gateway(), KEYS, true);
     assert_eq!(name, "default");
     let expected =
         [(strings(&["localhost", "localhost:*"]), pages.clone()), (strings(&["*"]), strings(&["websockets", "apis"]))];
     assert_eq!(outline(&any), expected);
-    let (_, any) = routes(&Gateway { system_host: "*".to_owned(), ..gateway() }, true, true);
+    let (_, any) = routes(&Gateway { system_host: "*".to_owned(), ..gateway() }, KEYS, true);
     assert_eq!(outline(&any), [(strings(&["*"]), pages)]);
-    let (_, any) = routes(&gateway(), false, true);
+    let (_, any) = routes(&gateway(), OwnKeys::default(), true);
     assert_eq!(outline(&any)[0].1, ["/health", "/ready", "websockets", "apis"]);
+    let (_, any) = routes(&gateway(), OwnKeys { test_keys: false, backend_jwt: true }, true);
+    assert_eq!(outline(&any)[0].1, ["/health", "/ready", "/.wellknown/jwks", "websockets", "apis"]);
 }
 
 #[test]
 fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_cluster() {
-    let (_, any) = routes(&gateway(), true, true);
+    let (_, any) = routes(&gateway(), KEYS, true);
     let configuration: route::RouteConfiguration = open(&any);
     assert_eq!(configuration.request_headers_to_remove, [CLUSTER_HEADER]);
     for found in configuration.virtual_hosts.iter().flat_map(|host| &host.routes) {
@@ -334,7 +340,7 @@ fn only_system_pages_go_without_the_enforcer_and_everything_else_needs_its_clust
 /// The tunnel is for nothing but requests that ask for it, and those ask no other route.
 #[test]
 fn only_websockets_are_upgraded_and_not_for_ever() {
-    let (_, any) = routes(&gateway(), true, true);
+    let (_, any) = routes(&gateway(), KEYS, true);
     let configuration: route::RouteConfiguration = open(&any);
     for found in configuration.virtual_hosts.iter().flat_map(|host| &host.routes) {
         let Some(route::route::Action::Route(action)) = &found.action else { continue };
@@ -377,7 +383,7 @@ fn soap_faults_of_envoy_come_before_the_rest() {
 #[test]
 fn every_response_header_of_the_contract_comes_from_filter_state() {
     use core::header_value_option::HeaderAppendAction::{AppendIfExistsOrAdd, OverwriteIfExistsOrAdd};
-    let (_, any) = routes(&gateway(), true, true);
+    let (_, any) = routes(&gateway(), KEYS, true);
     let configuration: route::RouteConfiguration = open(&any);
     let found = configuration.virtual_hosts.iter().flat_map(|host| &host.routes);
     for found in found.filter(|route| !route.name.starts_with('/')) {
@@ -397,7 +403,7 @@ fn every_response_header_of_the_contract_comes_from_filter_state() {
 #[test]
 fn ready_says_what_it_is_told() {
     let check = |ready, status, body: &str| {
-        let (_, any) = routes(&gateway(), true, ready);
+        let (_, any) = routes(&gateway(), KEYS, ready);
         let page = open::<route::RouteConfiguration>(&any).virtual_hosts[0].routes[1].clone();
         let Some(route::route::Action::DirectResponse(answer)) = page.action else { panic!() };
         let text = core::data_source::Specifier::InlineString(body.to_owned());

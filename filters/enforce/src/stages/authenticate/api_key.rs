@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use tollgate_model::ApiKeyPlace;
+use tollgate_model::{Api, ApiKeyPlace, Secret};
 
 use super::super::admit::Admitted;
 use super::super::authorize::{Subscribed, subscription};
@@ -23,6 +23,8 @@ use crate::{Cx, Header, query};
 pub(crate) struct ApiKey {
     /// What it says itself; an opaque one says nothing.
     pub(crate) token: Option<Rc<VerifiedToken>>,
+    /// The text of an opaque one.
+    pub(crate) opaque: Option<Secret>,
     /// On whose behalf it is used.
     pub(crate) subscribed: Subscribed,
 }
@@ -34,6 +36,16 @@ pub(super) fn attempt(cx: &Cx, admitted: &Admitted, place: &ApiKeyPlace) -> Resu
     let found =
         if has_three_parts(raw) { signed(cx, admitted, raw)? } else { opaque_key::look_up(cx, &admitted.api.api, raw) };
     Ok(found.map_or_else(Attempt::Bad, Attempt::Good))
+}
+
+/// The key behind this text, wherever it was shown.
+pub(super) fn recognise(cx: &Cx, api: &Api, raw: &str, skew: u32) -> Result<ApiKey, Halt> {
+    if !has_three_parts(raw) {
+        return Ok(opaque_key::look_up(cx, api, raw)?);
+    }
+    let token = judge(cx, Usage::ApiKey, raw, skew)??;
+    let subscribed = subscription::of_api_key(cx, api, &token)?;
+    Ok(ApiKey { token: Some(token), opaque: None, subscribed })
 }
 
 /// The first key that stands where one may, of which nothing is known.
@@ -65,5 +77,5 @@ fn signed(cx: &Cx, admitted: &Admitted, raw: &str) -> Result<Result<ApiKey, Reje
         Err(why) => return Ok(Err(why)),
     };
     let subscribed = subscription::of_api_key(cx, &admitted.api.api, &token);
-    Ok(subscribed.map(|subscribed| ApiKey { token: Some(token), subscribed }))
+    Ok(subscribed.map(|subscribed| ApiKey { token: Some(token), opaque: None, subscribed }))
 }

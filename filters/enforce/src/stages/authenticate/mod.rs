@@ -14,7 +14,7 @@ mod verify;
 
 use std::rc::Rc;
 
-use tollgate_model::{ApiKeyPlace, ClientCertificate, Security};
+use tollgate_model::{Api, ApiKeyPlace, ClientCertificate, Security};
 
 pub(crate) use self::api_key::ApiKey;
 use self::rules::{Attempt, Certificates, Credentials, Rules};
@@ -22,7 +22,7 @@ pub(crate) use self::token::{authorization_header, bearer_token};
 use super::admit::Admitted;
 use crate::Cx;
 use crate::decide::Halt;
-use crate::token::VerifiedToken;
+use crate::token::{Usage, VerifiedToken};
 
 /// Proof that somebody entitled to call has called.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,15 @@ pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Hal
             rules::judge(&rules, &Request { cx, admitted })
         }
     }
+}
+
+/// Whose credential this is, wherever it was shown.
+pub(crate) fn recognise(cx: &Cx, api: &Api, usage: Usage, raw: &str, skew: u32) -> Result<Identity, Halt> {
+    Ok(match usage {
+        Usage::AccessToken => Identity::Bearer(verify::judge(cx, usage, raw, skew)??),
+        Usage::InternalKey => Identity::InternalKey(verify::judge(cx, usage, raw, skew)??),
+        Usage::ApiKey => Identity::ApiKey(api_key::recognise(cx, api, raw, skew)?),
+    })
 }
 
 /// What the request at hand brings.
@@ -94,8 +103,18 @@ impl Identity {
         Some((kind, token?))
     }
 
+    /// The text of what was judged, and what it was shown as; `None` for callers without a token or key.
+    pub(super) fn credential(&self) -> Option<(Usage, &str)> {
+        match self {
+            Self::Anonymous | Self::Certificate(_) => None,
+            Self::Bearer(token) | Self::InternalKey(token) => Some((token.usage, &token.raw)),
+            Self::ApiKey(ApiKey { token: Some(token), .. }) => Some((token.usage, &token.raw)),
+            Self::ApiKey(key) => key.opaque.as_ref().map(|text| (Usage::ApiKey, text.expose())),
+        }
+    }
+
     /// The token that says who it is, whatever kind of key it is.
-    pub(super) fn token(&self) -> Option<&Rc<VerifiedToken>> {
+    pub(crate) fn token(&self) -> Option<&Rc<VerifiedToken>> {
         match self {
             Self::Anonymous | Self::Certificate(_) => None,
             Self::Bearer(token) | Self::InternalKey(token) => Some(token),

@@ -4,7 +4,7 @@
 //! let a text in that is not in the tables, nor one whose application has not subscribed.
 
 use sha2::{Digest, Sha256};
-use tollgate_model::{Api, Application, Credential, CutoffKind, keys};
+use tollgate_model::{Api, Application, Credential, CutoffKind, Secret, keys};
 
 use super::super::authorize::subscription;
 use super::api_key::ApiKey;
@@ -30,7 +30,7 @@ pub(super) fn look_up(cx: &Cx, api: &Api, raw: &str) -> Result<ApiKey, Rejection
         return Err(UNKNOWN);
     }
     let subscribed = subscription::of_application(cx, api, application, Some(credential.key_type), None)?;
-    Ok(ApiKey { token: None, subscribed })
+    Ok(ApiKey { token: None, opaque: Some(Secret::from(raw.to_owned())), subscribed })
 }
 
 /// By its digest, as a token by its id; and with all that was given to the owner of its application before a moment.

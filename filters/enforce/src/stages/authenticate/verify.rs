@@ -15,7 +15,7 @@ use crate::{Answer, CompiledIssuer, Cx, Question};
 const MAX_KEY_ID: usize = 256;
 
 /// What a token is worth.
-pub(super) type Judgement = Result<Rc<VerifiedToken>, Rejection>;
+pub(crate) type Judgement = Result<Rc<VerifiedToken>, Rejection>;
 
 /// Whether its text looks like a signed token at all.
 pub(super) fn has_three_parts(text: &str) -> bool {
@@ -23,7 +23,7 @@ pub(super) fn has_three_parts(text: &str) -> bool {
 }
 
 /// The token behind this text, if it is good now.
-pub(super) fn judge(cx: &Cx, usage: Usage, raw: &str, skew: u32) -> Result<Judgement, Halt> {
+pub(crate) fn judge(cx: &Cx, usage: Usage, raw: &str, skew: u32) -> Result<Judgement, Halt> {
     let token = match cx.directory.tokens().get(usage, raw, cx.now) {
         Some(Known::Good(token)) => token,
         Some(Known::Bad) => return Ok(Err(useless(usage))),
@@ -79,8 +79,9 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     match verdict {
         Verdict::Invalid => Ok(Err(useless(usage))),
         Verdict::Valid => {
-            let token = Rc::new(VerifiedToken { claims, issuer, payload: jws.payload.into() });
-            cx.directory.tokens().put(usage, raw, Rc::clone(&token));
+            let payload = jws.payload.into();
+            let token = Rc::new(VerifiedToken { claims, usage, raw: raw.into(), issuer, payload });
+            cx.directory.tokens().put(Rc::clone(&token));
             Ok(Ok(token))
         }
     }

@@ -31,7 +31,7 @@ pub(crate) struct Subscribed {
 }
 
 /// Which backend a key is for: what it says itself goes before what the tables say.
-pub(super) fn key_type(said: Option<KeyType>, subscribed: Option<&Subscribed>) -> KeyType {
+pub(crate) fn key_type(said: Option<KeyType>, subscribed: Option<&Subscribed>) -> KeyType {
     let side = subscribed.and_then(|subscribed| subscribed.side);
     said.unwrap_or(match side {
         Some(Side::Sandbox) => KeyType::Sandbox,
@@ -40,7 +40,7 @@ pub(super) fn key_type(said: Option<KeyType>, subscribed: Option<&Subscribed>) -
 }
 
 /// The subscription behind a caller; none for callers who need none.
-pub(super) fn validate(cx: &Cx, api: &Api, identity: &Identity) -> Result<Option<Subscribed>, Rejection> {
+pub(crate) fn validate(cx: &Cx, api: &Api, identity: &Identity) -> Result<Option<Subscribed>, Rejection> {
     match identity {
         Identity::Anonymous | Identity::Certificate(_) => Ok(None),
         Identity::Bearer(token) if token.issuer.issuer.validate_subscription => {

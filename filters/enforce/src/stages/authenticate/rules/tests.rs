@@ -36,12 +36,12 @@ impl Credentials for Brought {
     }
 
     fn internal_key(&self) -> Result<Attempt<Identity>, Halt> {
-        let token = Identity::InternalKey(crate::testing::verified());
+        let token = Identity::InternalKey(crate::testing::verified("a.b.c"));
         Ok(attempt(self.internal, token, BadCredentials::InternalKey))
     }
 
     fn token(&self) -> Result<Attempt<Identity>, Halt> {
-        Ok(attempt(self.token, Identity::Bearer(crate::testing::verified()), BadCredentials::Token))
+        Ok(attempt(self.token, Identity::Bearer(crate::testing::verified("a.b.c")), BadCredentials::Token))
     }
 
     fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt> {
@@ -49,9 +49,12 @@ impl Credentials for Brought {
             ApiKeyPlace::Header { .. } => self.header,
             ApiKeyPlace::Query { .. } => self.query,
         };
-        let token = crate::testing::verified();
-        let key =
-            crate::stages::authenticate::ApiKey { subscribed: token.issuer.anonymous.clone(), token: Some(token) };
+        let token = crate::testing::verified("a.b.c");
+        let key = crate::stages::authenticate::ApiKey {
+            opaque: None,
+            subscribed: token.issuer.anonymous.clone(),
+            token: Some(token),
+        };
         Ok(attempt(letter, Identity::ApiKey(key), BadCredentials::ApiKey))
     }
 }

@@ -370,3 +370,47 @@ async fn the_sample_project_is_served() -> Result<()> {
     assert_eq!(gateway.get(path, None).await?.json()["code"], "103500");
     Ok(())
 }
+
+const CALL: &str = "definition:
+  action: CALL_INTERCEPTOR_SERVICE
+  parameters:
+    interceptorServiceURL: \"{{ .interceptorServiceURL }}\"
+    includes: \"{{ .includes }}\"
+";
+
+/// An operation policy names the services, and goes before the extension of the definition.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_call_services_too() -> Result<()> {
+    let service = Backend::answering(None, play).await?;
+    let gateway = Gateway::start().await?;
+    let policy = |includes: &str| {
+        let parameters = json!({"interceptorServiceURL": service.url(), "includes": includes});
+        json!([{"policyName": "ccCall", "policyVersion": "v1", "parameters": parameters}])
+    };
+    let flows = json!({"request": policy("request_headers"), "response": policy("request_headers,response_headers")});
+    let specification = json!({"type": "operation_policy_specification", "version": "v4.1.0", "data": {
+        "name": "ccCall", "version": "v1", "applicableFlows": ["request", "response"],
+        "supportedGateways": ["ChoreoConnect"],
+        "policyAttributes": [{"name": "interceptorServiceURL", "required": true}, {"name": "includes", "required": true}]}});
+    let nobody = json!({"x-wso2-request-interceptor": {"serviceURL": "http://127.0.0.1:9"}});
+    let api = ApiProject::new("Policed", "1.0.0", "/policed")
+        .production(&gateway.backend.url())
+        .unsecured("GET", "/plain")
+        .unsecured_with("GET", "/asked", nobody)
+        .with("operations", json!([{"target": "/asked", "verb": "GET", "operationPolicies": flows}]))
+        .with_file("Policies/ccCall_v1.json", &specification.to_string())
+        .with_file("Policies/ccCall_v1.gotmpl", CALL);
+    gateway.deploy(&api, "/policed/1.0.0/plain").await?;
+    let served = async || gateway.all_answer("/policed/1.0.0/asked", 8, |status| status == 200).await;
+    eventually("responses are shown", served).await?;
+    gateway.backend.forget();
+    let request = client(0)?.get(gateway.url("/policed/1.0.0/asked"));
+    let request = request
+        .header(ON_REQUEST, json!({"headersToAdd": {"x-before": "1"}}).to_string())
+        .header(ON_RESPONSE, json!({"headersToAdd": {"x-after": "2"}}).to_string());
+    let answer = Answer::of(request).await?;
+    assert_eq!((answer.status, answer.headers["x-after"].to_str()?), (StatusCode::OK, "2"));
+    let [seen] = &gateway.backend.take()[..] else { panic!("the backend saw another number of requests than one") };
+    assert_eq!(seen.headers["x-before"], "1");
+    Ok(())
+}

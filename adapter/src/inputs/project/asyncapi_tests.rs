@@ -4,8 +4,14 @@ use tollgate_model::Security;
 use super::*;
 use crate::inputs::project::security::NamedSchemes;
 
-const FRAME: Frame<'_> =
-    Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false, lambda: None };
+const FRAME: Frame<'_> = Frame {
+    version: "1.0.0",
+    security: NamedSchemes::NONE,
+    servers: true,
+    mocked: false,
+    lambda: None,
+    intercepts: false,
+};
 
 #[track_caller]
 fn check(change: &Value, errors: &[&str], warnings: &[&str]) -> Definition {

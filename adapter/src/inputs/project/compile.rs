@@ -59,18 +59,18 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             servers: metadata.life_cycle != LifeCycle::Prototyped,
             mocked: metadata.mocked,
             lambda: metadata.lambda.as_ref(),
+            intercepts: metadata.policies.intercepts_requests(),
         };
         if metadata.graphql.is_none() && files.get(graphql::SCHEMA).is_some() {
             let why = "type of api.yaml is not GRAPHQL";
             let fix = "write type: GRAPHQL, or remove the file";
             problems.warn((graphql::SCHEMA, ""), "the GraphQL schema is not read", why, fix);
         }
-        let mut definition = match &metadata.graphql {
+        let definition = match &metadata.graphql {
             Some(facts) => graphql::read(files, &metadata, facts, options, &mut problems),
             None if metadata.kind == ApiKind::WebSocket => read_channels(files, frame, options, &mut problems),
             None => read_definition(files, frame, options, &mut problems),
         };
-        trust_interceptors(&mut definition, &trusted);
         let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
         let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
         blueprint.api.mutual_ssl = mutual_ssl;
@@ -99,7 +99,7 @@ fn read_metadata(files: &ProjectFiles, options: &CompileOptions, problems: &mut 
     let root = Node::root(file, &document);
     let mut metadata = metadata::read(&root, options, problems)?;
     if let Some(data) = root.get("data").filter(|_| metadata.kind == ApiKind::Http) {
-        metadata.policies = policies::read(files, &data, problems);
+        metadata.policies = policies::read(files, &data, options, problems);
     }
     Some(metadata)
 }
@@ -231,6 +231,7 @@ fn merge(
     check_scopes(&metadata, &definition, problems);
     check_cors(&metadata, &definition, problems);
     metadata.policies.join(&mut definition.resources, problems);
+    trust_interceptors(&mut definition, trusted);
     let (mut production, mut sandbox) = backends(&metadata, &definition);
     if !metadata.mocked && metadata.lambda.is_none() {
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);

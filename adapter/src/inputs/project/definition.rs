@@ -58,6 +58,8 @@ pub struct Frame<'m> {
     pub mocked: bool,
     /// How functions of AWS Lambda are called, when they are the backends.
     pub lambda: Option<&'m LambdaAccess>,
+    /// Whether policies show requests to interceptors.
+    pub intercepts: bool,
 }
 
 /// Reads a definition.
@@ -67,7 +69,8 @@ pub fn read(root: &Node<'_>, frame: Frame<'_>, options: &CompileOptions, problem
     let servers = servers(root, dialect, frame, problems);
     let resources = Resources::new(root, dialect, frame, options);
     let plans = resources.read(problems);
-    let intercepted = plans.iter().flat_map(|plan| plan.interceptors.values()).any(|plans| plans.request.is_some());
+    let intercepted = frame.intercepts
+        || plans.iter().flat_map(|plan| plan.interceptors.values()).any(|plans| plans.request.is_some());
     Definition {
         base_path: base_path(root, frame, problems).or_else(|| {
             let path = servers.base_path?;
@@ -140,8 +143,14 @@ mod tests {
 
     use super::*;
 
-    const FRAME: Frame<'_> =
-        Frame { version: "1.0.0", security: NamedSchemes::NONE, servers: true, mocked: false, lambda: None };
+    const FRAME: Frame<'_> = Frame {
+        version: "1.0.0",
+        security: NamedSchemes::NONE,
+        servers: true,
+        mocked: false,
+        lambda: None,
+        intercepts: false,
+    };
 
     #[track_caller]
     fn check(definition: &Value, frame: Frame<'_>, errors: &[&str]) -> Definition {

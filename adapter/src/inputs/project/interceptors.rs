@@ -107,15 +107,14 @@ fn plan(node: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> O
 /// Where the service at that URL is, and its host header.
 pub fn service(url: &Node<'_>, problems: &mut Problems) -> Option<(Endpoint, String)> {
     let text = url.text(problems)?;
-    match address(text) {
-        Ok(found) => {
-            if !found.base_path.is_empty() {
-                let what = format!("the path {} of the URL is not used", found.base_path);
+    match service_at(text) {
+        Ok((service, unused)) => {
+            if let Some(path) = unused {
+                let what = format!("the path {path} of the URL is not used");
                 let why = "interceptors are called at /api/v1/handle-request and /api/v1/handle-response";
                 url.warn(problems, what, why, "remove it");
             }
-            let authority = authority(&found.endpoint);
-            Some((found.endpoint, authority))
+            Some(service)
         }
         Err(what) => {
             let why = "the interceptor could not be called";
@@ -123,6 +122,16 @@ pub fn service(url: &Node<'_>, problems: &mut Problems) -> Option<(Endpoint, Str
             None
         }
     }
+}
+
+/// Where the service at that URL is, its host header, and a path of the URL that is not used.
+///
+/// # Errors
+/// What is wrong with the URL.
+pub fn service_at(url: &str) -> Result<((Endpoint, String), Option<String>), String> {
+    let found = address(url)?;
+    let authority = authority(&found.endpoint);
+    Ok(((found.endpoint, authority), Some(found.base_path).filter(|path| !path.is_empty())))
 }
 
 /// What it is told, of names that people wrote.

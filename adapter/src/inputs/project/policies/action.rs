@@ -1,13 +1,14 @@
 //! Actions of definitions to policies of the model: which there are, what they take, and what is refused.
 
-use tollgate_model::{HeaderPolicy, RequestPolicy, Secret};
+use tollgate_model::{HeaderPolicy, Include, RequestPolicy, Secret};
 
 use super::definition::Rendered;
 use super::opa::{self, PolicyService};
 use super::parameters::Parameters;
 use crate::inputs::project::document::Node;
+use crate::inputs::project::interceptors::{self, InterceptorPlan};
 use crate::inputs::project::names;
-use crate::inputs::project::unsupported::{did_you_mean, refuse};
+use crate::inputs::project::unsupported::did_you_mean;
 use crate::model::Problems;
 
 /// Actions that the original knows.
@@ -41,6 +42,8 @@ const VARIABLE: &str = "{uri.var.";
 pub(super) enum Action {
     Request(RequestPolicy),
     Response(HeaderPolicy),
+    /// Calls an interceptor of this flow.
+    Intercept(Box<InterceptorPlan>),
 }
 
 /// Where an action stands.
@@ -51,6 +54,8 @@ pub(super) struct Context<'c, 'v> {
     /// The operation of api.yaml.
     pub(super) operation: &'c Node<'v>,
     pub(super) services: &'c mut Vec<PolicyService>,
+    /// Longest wait for an interceptor.
+    pub(super) interceptor_timeout_ms: u32,
 }
 
 impl Action {
@@ -61,7 +66,11 @@ impl Action {
 
     /// Whether only the first of its kind counts.
     pub(super) const fn is_single(&self) -> bool {
-        matches!(self, Self::Request(RequestPolicy::RewritePath { .. } | RequestPolicy::RewriteMethod { .. }))
+        match self {
+            Self::Request(RequestPolicy::RewritePath { .. } | RequestPolicy::RewriteMethod { .. })
+            | Self::Intercept(_) => true,
+            Self::Request(_) | Self::Response(_) => false,
+        }
     }
 
     /// Equal for actions that do the same.
@@ -69,13 +78,14 @@ impl Action {
         match self {
             Self::Request(policy) => (true, Some(std::mem::discriminant(policy))),
             Self::Response(_) => (false, None),
+            Self::Intercept(_) => (true, None),
         }
     }
 }
 
 /// Makes the policy of a rendered definition.
 pub(super) fn read(rendered: Rendered, context: Context<'_, '_>, problems: &mut Problems) -> Option<Action> {
-    let Context { flow, item, operation, services } = context;
+    let Context { flow, item, operation, services, interceptor_timeout_ms } = context;
     let action = rendered.action.clone();
     let known: &[&str] = match action.as_str() {
         "SET_HEADER" => &["headerName", "headerValue"],
@@ -86,10 +96,7 @@ pub(super) fn read(rendered: Rendered, context: Context<'_, '_>, problems: &mut 
         "REWRITE_RESOURCE_PATH" => &["resourcePath", "includeQueryParams"],
         "REWRITE_RESOURCE_METHOD" => &["updatedMethod", "currentMethod"],
         "OPA" => &opa::PARAMETERS,
-        "CALL_INTERCEPTOR_SERVICE" => {
-            refuse(item, "a policy that calls an interceptor", problems);
-            return None;
-        }
+        "CALL_INTERCEPTOR_SERVICE" => &["interceptorServiceURL", "includes"],
         other => {
             let fix = did_you_mean(other, ACTIONS)
                 .map_or_else(|| format!("use one of {}", ACTIONS.join(", ")), |close| format!("did you mean {close}?"));
@@ -97,7 +104,7 @@ pub(super) fn read(rendered: Rendered, context: Context<'_, '_>, problems: &mut 
             return None;
         }
     };
-    if flow == "response" && !matches!(action.as_str(), "SET_HEADER" | "REMOVE_HEADER") {
+    if flow == "response" && !matches!(action.as_str(), "SET_HEADER" | "REMOVE_HEADER" | "CALL_INTERCEPTOR_SERVICE") {
         let what = format!("{action} cannot be used in the response flow");
         item.error(problems, what, "it changes requests", "move it to the request flow");
         return None;
@@ -109,10 +116,30 @@ pub(super) fn read(rendered: Rendered, context: Context<'_, '_>, problems: &mut 
             let policy = header(&action, &mut parameters, from_request)?;
             Some(if from_request { Action::Request(RequestPolicy::Header(policy)) } else { Action::Response(policy) })
         }
+        "CALL_INTERCEPTOR_SERVICE" => intercept(&mut parameters, interceptor_timeout_ms).map(Action::Intercept),
         "OPA" => opa::read(&mut parameters, services).map(|policy| Action::Request(RequestPolicy::Opa(policy))),
         "REWRITE_RESOURCE_METHOD" => rewrite_method(&mut parameters, operation).map(Action::Request),
         _ => request(&action, &mut parameters).map(Action::Request),
     }
+}
+
+fn intercept(parameters: &mut Parameters<'_, '_>, timeout_ms: u32) -> Option<Box<InterceptorPlan>> {
+    let (url, list) = (parameters.required("interceptorServiceURL"), parameters.required("includes"));
+    let (endpoint, authority) = match interceptors::service_at(&url?) {
+        Ok((service, _)) => service,
+        Err(what) => return parameters.wrong("interceptorServiceURL", &what, "write a URL such as https://host:port"),
+    };
+    let mut includes = Vec::new();
+    for name in list?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let Some(include) = Include::ALL.into_iter().find(|include| include.name() == name) else {
+            let fix = format!("write some of {}, with commas between them", Include::ALL.map(Include::name).join(", "));
+            return parameters.wrong("includes", "names something that cannot be included", &fix);
+        };
+        if !includes.contains(&include) {
+            includes.push(include);
+        }
+    }
+    Some(Box::new(InterceptorPlan { endpoint, authority, connect_ms: timeout_ms, timeout_ms, includes }))
 }
 
 fn header(action: &str, parameters: &mut Parameters<'_, '_>, request: bool) -> Option<HeaderPolicy> {

@@ -18,6 +18,8 @@ pub use self::opa::PolicyService;
 use self::specification::Library;
 use super::document::Node;
 use super::files::ProjectFiles;
+use super::interceptors::InterceptorPlans;
+use super::options::CompileOptions;
 use super::resources::ResourcePlan;
 use crate::model::Problems;
 
@@ -41,17 +43,20 @@ struct PlannedOperation {
     method: String,
     target: String,
     policies: Policies,
+    interceptors: InterceptorPlans,
 }
 
 /// Reads the policies of all operations under `data` of api.yaml.
-pub fn read(files: &ProjectFiles, data: &Node<'_>, problems: &mut Problems) -> Planned {
+pub fn read(files: &ProjectFiles, data: &Node<'_>, options: &CompileOptions, problems: &mut Problems) -> Planned {
     let mut planned = Planned::default();
     let mut library = Library::new(files);
     for operation in data.get("operations").map(|list| list.items(problems)).unwrap_or_default() {
         let Some(flows) = operation.get("operationPolicies") else { continue };
-        let mut reader = Reader { library: &mut library, services: &mut planned.services, problems };
-        let policies = reader.operation(&flows, &operation);
-        if policies.is_empty() {
+        let interceptor_timeout_ms = options.interceptor_timeout_ms;
+        let services = &mut planned.services;
+        let mut reader = Reader { library: &mut library, services, interceptor_timeout_ms, problems };
+        let (policies, interceptors) = reader.operation(&flows, &operation);
+        if policies.is_empty() && interceptors.is_empty() {
             continue;
         }
         let mut text = |key: &str| match operation.get(key).and_then(|node| node.text(problems)) {
@@ -69,12 +74,18 @@ pub fn read(files: &ProjectFiles, data: &Node<'_>, problems: &mut Problems) -> P
         let (method, target) = (text("verb").to_ascii_uppercase(), text("target"));
         let (file, pointer) = operation.at();
         let (file, pointer) = (file.to_owned(), pointer.to_owned());
-        planned.operations.push(PlannedOperation { file, pointer, method, target, policies });
+        planned.operations.push(PlannedOperation { file, pointer, method, target, policies, interceptors });
     }
     planned
 }
 
 impl Planned {
+    /// Whether any request is shown to an interceptor.
+    #[must_use]
+    pub fn intercepts_requests(&self) -> bool {
+        self.operations.iter().any(|operation| operation.interceptors.request.is_some())
+    }
+
     /// Gives the policies to the operations of the definition: same path but for slashes at its ends, same method.
     pub fn join(&self, resources: &mut [ResourcePlan], problems: &mut Problems) {
         let mut taken: BTreeMap<(&str, &str), &str> = BTreeMap::new();
@@ -101,6 +112,16 @@ impl Planned {
                 continue;
             };
             check_variables(at, &planned.policies, &resource.template, problems);
+            if !planned.interceptors.is_empty() {
+                // A policy goes before the extensions of the definition.
+                let plans = resource.interceptors.entry(planned.method.clone()).or_default();
+                let InterceptorPlans { request, response } = planned.interceptors.clone();
+                plans.request = request.or(plans.request.take());
+                plans.response = response.or(plans.response.take());
+            }
+            if planned.policies.is_empty() {
+                continue;
+            }
             for operation in resource.operations.iter_mut().filter(|operation| operation.method == planned.method) {
                 operation.policies = Some(planned.policies.clone());
             }
@@ -132,12 +153,13 @@ fn check_variables(at: (&str, &str), policies: &Policies, template: &str, proble
 struct Reader<'r, 'f> {
     library: &'r mut Library<'f>,
     services: &'r mut Vec<PolicyService>,
+    interceptor_timeout_ms: u32,
     problems: &'r mut Problems,
 }
 
 impl Reader<'_, '_> {
-    fn operation(&mut self, flows: &Node<'_>, operation: &Node<'_>) -> Policies {
-        let mut policies = Policies::default();
+    fn operation(&mut self, flows: &Node<'_>, operation: &Node<'_>) -> (Policies, InterceptorPlans) {
+        let (mut policies, mut interceptors) = (Policies::default(), InterceptorPlans::default());
         for (flow, list) in flows.members(self.problems) {
             if list.value().is_null() || list.value().as_array().is_some_and(Vec::is_empty) {
                 continue;
@@ -151,7 +173,7 @@ impl Reader<'_, '_> {
             match flow {
                 "request" | "response" => {
                     let actions = self.flow(flow, &items, operation);
-                    self.sort(actions, &mut policies);
+                    sort(flow, actions, &mut policies, &mut interceptors);
                 }
                 "fault" => list.warn(
                     self.problems,
@@ -167,7 +189,7 @@ impl Reader<'_, '_> {
                 ),
             }
         }
-        policies
+        (policies, interceptors)
     }
 
     fn flow(&mut self, flow: &str, items: &[Node<'_>], operation: &Node<'_>) -> Vec<Action> {
@@ -175,7 +197,9 @@ impl Reader<'_, '_> {
         let mut agents: usize = 0;
         for item in items {
             let Some(rendered) = self.library.render(item, flow, self.problems) else { continue };
-            let context = action::Context { flow, item, operation, services: self.services };
+            let interceptor_timeout_ms = self.interceptor_timeout_ms;
+            let services = &mut *self.services;
+            let context = action::Context { flow, item, operation, services, interceptor_timeout_ms };
             let Some(action) = action::read(rendered, context, self.problems) else { continue };
             agents = agents.saturating_add(usize::from(action.asks()));
             if action.is_single() && actions.iter().any(|other| other.kind() == action.kind()) {
@@ -196,13 +220,15 @@ impl Reader<'_, '_> {
         }
         actions
     }
+}
 
-    fn sort(&self, actions: Vec<Action>, policies: &mut Policies) {
-        for action in actions {
-            match action {
-                Action::Request(policy) => policies.request.push(policy),
-                Action::Response(policy) => policies.response.push(policy),
-            }
+fn sort(flow: &str, actions: Vec<Action>, policies: &mut Policies, interceptors: &mut InterceptorPlans) {
+    for action in actions {
+        match action {
+            Action::Request(policy) => policies.request.push(policy),
+            Action::Response(policy) => policies.response.push(policy),
+            Action::Intercept(plan) if flow == "request" => interceptors.request = Some(*plan),
+            Action::Intercept(plan) => interceptors.response = Some(*plan),
         }
     }
 }

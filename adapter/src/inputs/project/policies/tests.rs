@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tollgate_model::{HeaderPolicy, OpaPolicy, Policies, RequestPolicy, Secret};
+use tollgate_model::{HeaderPolicy, Include, OpaPolicy, Policies, RequestPolicy, Secret};
 
 use crate::inputs::project::{CompileOptions, ProjectFiles, compile, directory};
 use crate::model::{Deployment, Severity};
@@ -302,4 +302,36 @@ fn the_sample_project_compiles_without_a_warning() {
     let (deployment, warnings) = deployed(&files).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(deployment.api.operations().filter(|operation| operation.policies.is_some()).count(), 8);
+}
+
+#[test]
+fn interceptors_are_called_where_a_policy_says_so() {
+    let definition = "definition:\n  action: CALL_INTERCEPTOR_SERVICE\n  parameters:\n    \
+                      interceptorServiceURL: \"{{ .url }}\"\n    includes: \"{{ .includes }}\"\n";
+    let entry = |url: &str, includes: &str| json!([{"policyName": "p", "policyVersion": "v1", "parameters": {"url": url, "includes": includes}}]);
+    let mut bare = specification();
+    bare["policyAttributes"] = json!([{"name": "url"}, {"name": "includes"}]);
+    let flows = json!({
+        "request": entry("https://before:8443", "request_headers, request_body,request_headers"),
+        "response": entry("http://after", "response_headers"),
+    });
+    let (deployment, warnings) = deployed(&project(&bare, definition, &flows)).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let operation = &deployment.api.resources[0].operations[0];
+    let (before, after) = (operation.interceptors.request.as_ref(), operation.interceptors.response.as_ref());
+    assert_eq!(before.unwrap().authority, "before:8443");
+    assert_eq!(before.unwrap().includes, [Include::RequestHeaders, Include::RequestBody]);
+    assert_eq!(after.unwrap().authority, "after");
+    let clusters: Vec<&str> = deployment.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    assert!(clusters.contains(&before.unwrap().cluster.as_str()), "{clusters:?}");
+    assert!(deployment.api.resources[0].operations[1].interceptors.is_empty(), "only that operation");
+    for (url, includes, error) in [
+        ("before:8443", "request_headers", "interceptorServiceURL"),
+        ("http://before", "request_heads", "includes"),
+        ("http://before", "", "includes"),
+    ] {
+        let flows = json!({"request": entry(url, includes)});
+        let errors = deployed(&project(&bare, definition, &flows)).unwrap_err();
+        assert!(errors.iter().any(|text| text.contains(error)), "{errors:?}");
+    }
 }

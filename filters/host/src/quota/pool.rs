@@ -21,8 +21,12 @@ const CHUNK: u64 = 64;
 const FIRST_WANT: u64 = 16;
 /// A lease that lasts shorter than this was too small, and the next one is twice as large.
 const LEASE_MS: u64 = 1_000;
-/// A chunk that was not used for so long goes back to the process, a lease to its owner.
+/// A chunk that was not used for so long goes back to the process.
 const IDLE_MS: u64 = 500;
+/// A lease that nobody drew from for so long goes back to its owner.
+const IDLE_LEASE_MS: u64 = 3_000;
+/// After so long it is worth asking an owner again that had nothing left: others may have given something back.
+const REFUSED_MS: u64 = 1_000;
 /// A worker that was refused looks again after so long: others may have given something back.
 const RECHECK_MS: u64 = 250;
 /// After a failure the owner is not asked again for so long.
@@ -125,29 +129,28 @@ impl QuotaPool {
         }
         let mut asks = Vec::new();
         self.watched.borrow_mut().retain(|id, watched| {
-            if asks.len() < MAX_ASKS
-                && let Some(ask) = self.look_after(*id, watched, now.0)
-            {
-                asks.push(ask);
+            if asks.len() >= MAX_ASKS {
+                return true;
             }
-            watched.wanted || self.chunks.borrow().contains_key(id)
+            let (ask, lease_left) = self.look_after(*id, watched, now.0);
+            asks.extend(ask);
+            lease_left || watched.wanted || self.chunks.borrow().contains_key(id)
         });
         asks
     }
 
-    /// Asks for more when that is wanted; gives a lease back that nobody draws from.
-    fn look_after(&self, id: u128, watched: &mut Watched, now: u64) -> Option<QuotaAsk> {
+    /// Asks for more when that is wanted; gives a lease back that nobody draws from. Says whether any of it is left.
+    fn look_after(&self, id: u128, watched: &mut Watched, now: u64) -> (Option<QuotaAsk>, bool) {
         let ask = |want, unused| QuotaAsk { key: watched.key.clone(), limit: watched.limit, want, unused };
         if watched.wanted {
             watched.wanted = false;
             let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(|entry| entry.want));
-            return want.flatten().map(|want| ask(want, None));
+            return (want.flatten().map(|want| ask(want, None)), true);
         }
+        let mut left = false;
         let idle = bucket::update(self.abi.as_ref(), id, now, |entry| {
-            let idle = entry.as_mut().filter(|entry| {
-                let idle = now.saturating_sub(entry.drawn) > IDLE_MS;
-                idle && entry.is_current(now) && entry.left > 0 && entry.own == 0
-            })?;
+            left = entry.is_some_and(|entry| entry.is_current(now) && entry.left > 0 && entry.own == 0);
+            let idle = entry.as_mut().filter(|entry| left && now.saturating_sub(entry.drawn) > IDLE_LEASE_MS)?;
             // Out of reach before it is given back.
             let unused = Unused { window: idle.window, amount: std::mem::take(&mut idle.left) };
             idle.leased = idle.leased.saturating_sub(unused.amount);
@@ -156,7 +159,7 @@ impl QuotaPool {
             idle.refused_until = 0;
             Some(unused)
         });
-        idle.flatten().map(|unused| ask(0, Some(unused)))
+        (idle.flatten().map(|unused| ask(0, Some(unused))), left)
     }
 
     /// Puts what this worker did not use lately back where others find it.
@@ -307,7 +310,11 @@ fn id_of(ask: &QuotaAsk) -> u128 {
 
 /// Adds a grant to what the process has of that window.
 fn merge(current: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &QuotaGrant, sent: u64, now: u64) -> Entry {
-    let same = current.filter(|entry| entry.window == grant.window).unwrap_or_default();
+    // A window that this process had to itself goes on as the owner's.
+    let same = current.filter(|entry| entry.window == grant.window || entry.window < 0).unwrap_or_default();
+    // What it took by itself comes off what it gets now, so that a lost answer never adds to the limit.
+    let owed = same.own.min(grant.granted);
+    let granted = grant.granted.saturating_sub(owed);
     let too_small = current.is_some_and(|entry| sent.saturating_sub(entry.asked) < LEASE_MS);
     let want = if too_small { ask.want.saturating_mul(2) } else { ask.want };
     // The window ends so long after the question, not after the answer.
@@ -315,13 +322,17 @@ fn merge(current: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &QuotaGrant, s
     Entry {
         id,
         window: grant.window,
-        left: same.left.saturating_add(grant.granted),
+        left: same.left.saturating_add(granted),
         ends: if same.ends == 0 { ends } else { same.ends.min(ends) },
-        leased: same.leased.saturating_add(grant.granted),
-        own: same.own,
+        leased: same.leased.saturating_add(granted),
+        own: same.own.saturating_sub(owed),
         asked: sent,
         asking_until: 0,
-        refused_until: if grant.granted == 0 { now.saturating_add(grant.retry_in_ms).min(ends) } else { 0 },
+        refused_until: if grant.granted == 0 {
+            now.saturating_add(grant.retry_in_ms.min(REFUSED_MS)).min(ends)
+        } else {
+            0
+        },
         want: want.clamp(1, ask.limit.amount.max(1)),
         drawn: now,
     }

@@ -25,6 +25,8 @@ const LEASE_MS: u64 = 1_000;
 const IDLE_MS: u64 = 500;
 /// A lease that nobody drew from for so long goes back to its owner.
 const IDLE_LEASE_MS: u64 = 3_000;
+/// How often a lease is looked at that nobody draws from.
+const LOOK_MS: u64 = 1_000;
 /// After so long it is worth asking an owner again that had nothing left: others may have given something back.
 const REFUSED_MS: u64 = 1_000;
 /// A worker that was refused looks again after so long: others may have given something back.
@@ -65,6 +67,8 @@ struct Watched {
     limit: Limit,
     /// Whether more is to be asked for at the next tick.
     wanted: bool,
+    /// When its lease was last looked at.
+    looked: u64,
 }
 
 /// What a draw found.
@@ -129,9 +133,12 @@ impl QuotaPool {
         }
         let mut asks = Vec::new();
         self.watched.borrow_mut().retain(|id, watched| {
-            if asks.len() >= MAX_ASKS {
+            // A look at what nobody asks for costs a host call, and can wait.
+            let fresh = now.0.saturating_sub(watched.looked) < LOOK_MS;
+            if asks.len() >= MAX_ASKS || (fresh && !watched.wanted) {
                 return true;
             }
+            watched.looked = now.0;
             let (ask, lease_left) = self.look_after(*id, watched, now.0);
             asks.extend(ask);
             lease_left || watched.wanted || self.chunks.borrow().contains_key(id)
@@ -207,11 +214,11 @@ impl QuotaPool {
                 touched: now,
             })
         });
-        self.watch(id, counter, low);
+        self.watch(id, counter, low, now);
         drawn.unwrap_or(Drawn::Nothing { want: first_want(counter) })
     }
 
-    fn watch(&self, id: u128, counter: &Counter, wanted: bool) {
+    fn watch(&self, id: u128, counter: &Counter, wanted: bool, now: u64) {
         let mut watched = self.watched.borrow_mut();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(&id) {
             watched.clear();
@@ -221,6 +228,7 @@ impl QuotaPool {
             key: counter.key.clone(),
             limit: counter.limit,
             wanted,
+            looked: now,
         });
     }
 

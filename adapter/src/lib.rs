@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod broker;
 pub mod certs;
 pub mod cli;
 pub mod config;

@@ -3,6 +3,7 @@
 //! Must never fall back to a weaker setting: a file that cannot be used stops the start with an error that names it.
 
 mod accept;
+mod trust;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use accept::{serve, serve_plain};
+pub use trust::{Trust, trusting_config};
 
 /// Why a TLS configuration cannot be made.
 #[derive(Debug, thiserror::Error)]

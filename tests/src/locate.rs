@@ -46,6 +46,22 @@ pub fn etcd() -> Result<PathBuf> {
     program("etcd", "ETCD", "etcd", "apt-get install etcd-server")
 }
 
+/// A RabbitMQ server: `RABBITMQ_SERVER`, or the first `rabbitmq-server` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn rabbitmq() -> Result<PathBuf> {
+    program("RabbitMQ", "RABBITMQ_SERVER", "rabbitmq-server", "apt-get install rabbitmq-server")
+}
+
+/// The port mapper of Erlang, without which no RabbitMQ starts: `EPMD`, or the first `epmd` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn epmd() -> Result<PathBuf> {
+    program("the port mapper of Erlang", "EPMD", "epmd", "apt-get install rabbitmq-server")
+}
+
 /// A Redis server: `REDIS_SERVER`, or the first `redis-server` on `PATH`.
 ///
 /// # Errors

@@ -81,9 +81,25 @@ impl Adapter {
     /// # Errors
     /// When it does not become ready; with the end of its log.
     pub async fn start(folder: &Path, config: &AdapterConfig, ports: &Ports) -> Result<Self> {
+        let mut adapter = Self::spawn(folder, config, ports)?;
+        adapter.wait_ready().await?;
+        Ok(adapter)
+    }
+
+    /// The same, but waits only until it is alive.
+    ///
+    /// # Errors
+    /// When it does not live; with the end of its log.
+    pub async fn launch(folder: &Path, config: &AdapterConfig, ports: &Ports) -> Result<Self> {
+        let mut adapter = Self::spawn(folder, config, ports)?;
+        adapter.wait_for("/health").await?;
+        Ok(adapter)
+    }
+
+    fn spawn(folder: &Path, config: &AdapterConfig, ports: &Ports) -> Result<Self> {
         let file = folder.join("config.toml");
         std::fs::write(&file, toml(config, ports)).with_context(|| format!("writing {}", file.display()))?;
-        let mut adapter = Self {
+        Ok(Self {
             process: serve(&file, folder)?,
             config: file,
             folder: folder.to_owned(),
@@ -91,9 +107,7 @@ impl Adapter {
             rest: ports.rest,
             admin: ports.admin,
             client: client(0)?,
-        };
-        adapter.wait_ready().await?;
-        Ok(adapter)
+        })
     }
 
     /// `kill -9`.
@@ -113,6 +127,15 @@ impl Adapter {
         self.wait_ready().await
     }
 
+    /// Starts it anew, and waits only until it is alive.
+    ///
+    /// # Errors
+    /// When it does not live.
+    pub async fn launch_again(&mut self) -> Result<()> {
+        self.process = serve(&self.config, &self.folder)?;
+        self.wait_for("/health").await
+    }
+
     /// Starts it anew, with another configuration.
     ///
     /// # Errors
@@ -122,11 +145,19 @@ impl Adapter {
         self.start_again().await
     }
 
-    async fn wait_ready(&mut self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}/ready", self.admin);
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        self.wait_for("/ready").await
+    }
+
+    async fn wait_for(&mut self, page: &str) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}{page}", self.admin);
         let (process, client) = (&mut self.process, &self.client);
         let mut ended = None;
-        let ready = eventually("the adapter is ready", async || {
+        let ready = eventually("the adapter answers", async || {
             if let Err(error) = process.check_running() {
                 // Waiting longer is pointless; leave the loop and report after it.
                 ended = Some(error);
@@ -199,6 +230,14 @@ impl Adapter {
     /// When there is no answer.
     pub async fn status(&self) -> Result<Value> {
         Ok(Answer::of(self.client.get(format!("http://127.0.0.1:{}/status", self.admin))).await?.json())
+    }
+
+    /// The answer of its readiness.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn ready(&self) -> Result<Answer> {
+        Answer::of(self.client.get(format!("http://127.0.0.1:{}/ready", self.admin))).await
     }
 
     /// Folder of its store and of its development certificates.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub workers: u8,
     /// The gateway label.
     pub environment: String,
+    /// Whether not even the adapter is waited for, beyond that it is alive: where it cannot be ready yet.
+    pub unready: bool,
     /// Whether dropping the gateway asks no questions about its VMs: where a test makes one fail, and where a person may stop
     /// the gateway at any moment.
     pub unjudged: bool,
@@ -58,6 +60,7 @@ impl Default for Settings {
             extra: String::new(),
             workers: 2,
             environment: "Default".to_owned(),
+            unready: false,
             unjudged: false,
         }
     }
@@ -139,7 +142,10 @@ impl Gateway {
         };
         locate::envoy()?;
         let backend = Backend::start().await?;
-        let adapter = Adapter::start(folder.path(), &config, &ports).await?;
+        let adapter = match settings.unready {
+            false => Adapter::start(folder.path(), &config, &ports).await?,
+            true => Adapter::launch(folder.path(), &config, &ports).await?,
+        };
         let envoy = Envoy::start(folder.path(), adapter.state(), &ports, &settings.environment, settings.workers)?;
         let unjudged = settings.unjudged;
         Ok(Self { envoy, adapter, backend, ports, config, client: client(0)?, unjudged, _folder: folder })

@@ -8,6 +8,7 @@
 //! a user sees.
 
 pub mod adapter;
+pub mod apim;
 pub mod backend;
 pub mod consul;
 pub mod envoy;
@@ -20,6 +21,7 @@ pub mod locate;
 pub mod ports;
 pub mod process;
 pub mod project;
+pub mod rabbitmq;
 pub mod redis;
 mod server;
 pub mod token;
@@ -32,4 +34,5 @@ pub use etcd::Etcd;
 pub use eventually::{PATIENCE, eventually, within};
 pub use gateway::{Gateway, Settings};
 pub use project::ApiProject;
+pub use rabbitmq::{RabbitMq, Topics};
 pub use redis::RedisServer;

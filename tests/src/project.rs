@@ -108,6 +108,12 @@ impl ApiProject {
         &self.version
     }
 
+    /// Its context, without the version.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
     /// Sets a member of `data` in api.yaml.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {

@@ -2,12 +2,15 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Either, Full, Limited};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -105,12 +108,38 @@ where
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn respond<A>(request: Request<Incoming>, answer: A) -> Result<Response<Full<Bytes>>, Infallible>
+/// What goes wrong with a response that has this among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misbehaviour {
+    /// Nothing is ever sent.
+    Hang,
+    /// The connection breaks after half of the body.
+    Half,
+}
+
+/// A body that ends too early.
+#[derive(Debug)]
+struct Broken(Option<Bytes>);
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = self.0.take().map(Frame::data);
+        Poll::Ready(Some(frame.ok_or_else(|| std::io::ErrorKind::BrokenPipe.into())))
+    }
+}
+
+async fn respond<A>(request: Request<Incoming>, answer: A) -> Result<Response<Either<Full<Bytes>, Broken>>, Infallible>
 where
     A: Fn(Request<Bytes>) -> Response<Bytes>,
 {
     let (head, body) = request.into_parts();
-    let response = match Limited::new(body, MAX_BODY).collect().await {
+    let response: Response<Bytes> = match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => answer(Request::from_parts(head, body.to_bytes())),
         Err(error) => {
             let mut response = Response::new(Bytes::from(error.to_string()));
@@ -118,5 +147,13 @@ where
             response
         }
     };
-    Ok(response.map(Full::new))
+    Ok(match response.extensions().get::<Misbehaviour>() {
+        None => response.map(|body| Either::Left(Full::new(body))),
+        Some(Misbehaviour::Hang) => std::future::pending().await,
+        Some(Misbehaviour::Half) => {
+            let (mut head, body) = response.into_parts();
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            Response::from_parts(head, Either::Right(Broken(Some(body.slice(..body.len() / 2)))))
+        }
+    })
 }

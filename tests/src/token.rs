@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::pkcs1v15::SigningKey;
-use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use rsa::pss;
 use rsa::rand_core::OsRng;
 use rsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _};
@@ -59,6 +59,15 @@ impl KeyPair {
     /// Never for a sound key.
     pub fn public_pem(&self) -> Result<String> {
         RsaPublicKey::from(&self.private).to_public_key_pem(LineEnding::LF).context("encoding the public key")
+    }
+
+    /// The private key, for certificates around it.
+    ///
+    /// # Errors
+    /// Never for a sound key.
+    pub fn private_pem(&self) -> Result<String> {
+        let pem = self.private.to_pkcs8_pem(LineEnding::LF).context("encoding the private key")?;
+        Ok(pem.as_str().to_owned())
     }
 
     /// The public key as a JWK.

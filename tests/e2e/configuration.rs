@@ -82,6 +82,7 @@ fn the_module_accepts_the_plugin_configuration_of_both_manifests() -> Result<()>
         authority: Some("tollgate-adapter.tollgate.svc.cluster.local".to_owned()),
         environment: "Default".to_owned(),
         managed: false,
+        own_routes: false,
         callbacks: Callbacks { response_headers: true, ..Callbacks::NONE },
     };
     for (file, kind, at) in

@@ -25,6 +25,7 @@ mod issuers;
 mod lambda;
 mod limits;
 mod logs;
+mod mesh;
 mod origins;
 mod outages;
 mod policies;

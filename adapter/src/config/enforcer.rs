@@ -1,5 +1,6 @@
 //! `[enforcer]`: what the filters are told, and the issuer of test keys.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tollgate_model::{CertificateSource, Settings};
@@ -36,7 +37,41 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         soap_faults: super::adapter::soap_faults(reader),
         gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
         backend_jwt: None,
+        aliases: aliases(reader),
     }
+}
+
+/// `[[tollgate.virtualHosts]]`: further names, each of one virtual host.
+fn aliases(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for index in 0..reader.count("tollgate.virtualHosts") {
+        let (host_key, aliases_key) =
+            (format!("tollgate.virtualHosts.{index}.host"), format!("tollgate.virtualHosts.{index}.aliases"));
+        let host = reader.text(&host_key).map(|host| names::virtual_host(&host));
+        let Some(Ok(host)) = host else {
+            reader.error(&host_key, "this is no virtual host", "write the name that APIs are deployed under");
+            continue;
+        };
+        let aliases = reader.texts(&aliases_key).unwrap_or_default();
+        if aliases.is_empty() {
+            reader.error(&aliases_key, "the virtual host has no further names", "write some, or remove the entry");
+        }
+        for alias in aliases {
+            let checked = match names::virtual_host(&alias) {
+                Ok(name) if name.contains('*') => Err("is a wildcard"),
+                Ok(name) if name == host => Err("is the name that the virtual host has anyway"),
+                Ok(name) if found.contains_key(&name) => Err("is listed twice"),
+                other => other,
+            };
+            match checked {
+                Ok(name) => {
+                    found.insert(name, host.clone());
+                }
+                Err(what) => reader.error(&aliases_key, &format!("{alias} {what}"), "write host names without ports"),
+            }
+        }
+    }
+    found
 }
 
 pub(super) fn header(reader: &mut Reader<'_>, key: &str) -> Option<String> {

@@ -12,6 +12,9 @@ use crate::Cx;
 pub trait Connection {
     /// SHA-256 of the certificate that the peer has shown, in hexadecimal digits; `None` without one.
     fn certificate_digest(&self) -> Option<String>;
+    /// The name (a URI) that the certificate of the calling workload gives it, as Envoy has verified it. Never something that
+    /// stands in the request.
+    fn principal(&self) -> Option<String>;
     /// Address and port of the peer, as Envoy writes them.
     fn peer(&self) -> Option<String>;
     /// Version of HTTP of the request, such as `HTTP/1.1`.

@@ -42,6 +42,11 @@ pub trait Directory: Subscribers + Revocations {
     fn throttle(&self) -> Rc<Throttle>;
     /// The quota at hand.
     fn quotas(&self) -> &dyn Quotas;
+    /// Whether the gateway's routes take a request to the cluster that a decision names. Elsewhere routes belong to somebody
+    /// else, who knows nothing of our clusters.
+    fn owns_routes(&self) -> bool {
+        true
+    }
 }
 
 /// There is configuration, but it cannot be enforced: damaged, or written for a newer release.

@@ -65,12 +65,17 @@ pub(crate) fn verified(raw: &str) -> Rc<VerifiedToken> {
 #[derive(Debug, Default)]
 pub(crate) struct TestConnection {
     pub(crate) certificate: Option<String>,
+    pub(crate) principal: Option<String>,
     pub(crate) peer: Option<String>,
 }
 
 impl Connection for TestConnection {
     fn certificate_digest(&self) -> Option<String> {
         self.certificate.clone()
+    }
+
+    fn principal(&self) -> Option<String> {
+        self.principal.clone()
     }
 
     fn peer(&self) -> Option<String> {
@@ -225,6 +230,7 @@ pub(crate) struct TestDirectory {
     pub(crate) subscribers: TestSubscribers,
     pub(crate) throttle: Rc<Throttle>,
     pub(crate) quotas: TestQuotas,
+    pub(crate) foreign_routes: bool,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
 }
 
@@ -242,6 +248,7 @@ impl TestDirectory {
             subscribers: TestSubscribers::default(),
             throttle: Rc::default(),
             quotas: TestQuotas::default(),
+            foreign_routes: false,
             compiled: std::cell::OnceCell::new(),
         }
     }
@@ -306,6 +313,10 @@ impl Directory for TestDirectory {
 
     fn verifier(&self) -> &dyn SignatureVerifier {
         &SignatureIsKeyId
+    }
+
+    fn owns_routes(&self) -> bool {
+        !self.foreign_routes
     }
 }
 

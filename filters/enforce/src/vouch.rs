@@ -110,6 +110,10 @@ impl Connection for ShownBefore<'_> {
         self.0.map(str::to_owned)
     }
 
+    fn principal(&self) -> Option<String> {
+        None
+    }
+
     fn peer(&self) -> Option<String> {
         None
     }

@@ -17,6 +17,14 @@ impl Connection for RequestConnection {
         self.0.property(&["connection", "sha256_peer_certificate_digest"]).filter(|digest| !digest.is_empty())
     }
 
+    /// In a waypoint of Istio's the workload's connection ends at a listener in front, which hands on whose it was in filter
+    /// state. No client can write there.
+    fn principal(&self) -> Option<String> {
+        let shown = |path: &[&str]| self.0.property(path).filter(|uri| !uri.is_empty());
+        shown(&["connection", "uri_san_peer_certificate"])
+            .or_else(|| shown(&["filter_state", "io.istio.peer_principal"]))
+    }
+
     fn peer(&self) -> Option<String> {
         self.0.property(&["source", "address"])
     }

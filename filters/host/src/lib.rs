@@ -18,6 +18,7 @@ mod envoy;
 mod fake;
 mod metrics;
 mod quota;
+mod reach;
 mod request;
 mod signature;
 mod snapshot;

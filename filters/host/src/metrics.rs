@@ -17,6 +17,8 @@ pub(crate) struct Metrics {
 pub(crate) const FEED_REVISION: &str = "tollgate_feed_revision";
 /// Counter: feed call-outs that failed.
 pub(crate) const FEED_FAILURES: &str = "tollgate_feed_failures_total";
+/// Counter: call-outs to the adapter that Envoy did not take, since it has no such cluster or nobody is behind it.
+pub(crate) const CLUSTER_MISSING: &str = "tollgate_adapter_cluster_missing_total";
 /// Counter: configuration entries that could not be read and are denied.
 pub(crate) const UNREADABLE: &str = "tollgate_unreadable_total";
 /// Counter: call-outs made for requests.

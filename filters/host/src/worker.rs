@@ -15,6 +15,7 @@ use tollgate_model::contract::{
 
 use crate::metrics::Metrics;
 use crate::quota::{self, Pending};
+use crate::reach::Reach;
 use crate::signature::HostVerifier;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
 use crate::{Abi, CallId, Level, Status};
@@ -48,6 +49,7 @@ pub struct Worker {
     node: Cell<Option<String>>,
     leadership: RefCell<Leadership>,
     feed: RefCell<Feed>,
+    reach: RefCell<Reach>,
     pending: Pending,
 }
 
@@ -60,7 +62,7 @@ impl Caller<'_> {
         let node = self.0.node();
         let mut headers = self.0.headers("POST", path);
         headers.extend([("content-type", "application/json"), (NODE_HEADER, &node)]);
-        self.0.abi.call(&self.0.config.cluster, &headers, body, timeout)
+        self.0.call_adapter(&headers, body, timeout)
     }
 }
 
@@ -78,9 +80,10 @@ impl Worker {
         let metrics = Rc::new(Metrics::new(Rc::clone(&abi)));
         let verifier = Box::new(HostVerifier::new(Rc::clone(&abi), Rc::clone(&metrics)));
         let worker = Self {
-            directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier, config.callbacks),
+            directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier, &config),
             leadership: RefCell::new(Leadership::new(RandomState::new().build_hasher().finish())),
             feed: RefCell::new(Feed::new(Rc::clone(&abi), Rc::clone(&metrics))),
+            reach: RefCell::default(),
             node: Cell::default(),
             pending: Pending::default(),
             metrics,
@@ -146,7 +149,7 @@ impl Worker {
         if !poll.problems.is_empty() {
             headers.push((PROBLEMS_HEADER, &poll.problems));
         }
-        self.abi.call(&self.config.cluster, &headers, b"", Duration::from_millis(POLL_TIMEOUT_MS))
+        self.call_adapter(&headers, b"", Duration::from_millis(POLL_TIMEOUT_MS))
     }
 
     /// What Envoy calls the filter for.
@@ -195,7 +198,15 @@ impl Worker {
     fn ask_adapter(&self, path: &str, body: &[u8], timeout: Duration) -> Result<CallId, Status> {
         let mut headers = self.headers("POST", path);
         headers.push(("content-type", "application/json"));
-        self.abi.call(&self.config.cluster, &headers, body, timeout)
+        self.call_adapter(&headers, body, timeout)
+    }
+
+    /// Envoy says at once that it does not know the cluster, or that nobody is behind it. It may any moment: another try is
+    /// always worth it.
+    fn call_adapter(&self, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Result<CallId, Status> {
+        let called = self.abi.call(&self.config.cluster, headers, body, timeout);
+        self.reach.borrow_mut().tried(self.abi.as_ref(), &self.metrics, &self.config.cluster, called.is_ok());
+        called
     }
 
     fn headers<'h>(&'h self, method: &'h str, path: &'h str) -> Vec<(&'h str, &'h str)> {

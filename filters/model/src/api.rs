@@ -67,6 +67,8 @@ impl Api {
             _ if self.operations().any(|operation| !operation.interceptors.is_empty()) => 2,
             // Callers without a certificate would get in.
             _ if self.mutual_ssl.is_some() => 2,
+            // Callers whose workload nobody has looked at would count as known by the rest of what they have shown.
+            _ if self.asks_for_workloads() => 2,
             // Nobody would ask the policy agent.
             _ if self.operations().any(|operation| operation.policies.is_some()) => 2,
             ApiKind::Http | ApiKind::Soap => 1,
@@ -77,6 +79,12 @@ impl Api {
 }
 
 impl Api {
+    /// Whether the identity of the calling workload matters to any operation.
+    #[must_use]
+    pub fn asks_for_workloads(&self) -> bool {
+        self.operations().flat_map(|operation| operation.security.requirements()).any(|one| one.workload)
+    }
+
     /// All operations of all resources.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.resources.iter().flat_map(|resource| &resource.operations)

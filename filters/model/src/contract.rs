@@ -116,6 +116,14 @@ pub struct PluginConfig {
     /// Which callbacks Envoy makes besides those for the headers of requests.
     #[serde(default, skip_serializing_if = "Callbacks::is_none")]
     pub callbacks: Callbacks,
+    /// Whether the gateway's routes send requests to the cluster that [`CLUSTER_HEADER`] names. `false` where they belong to
+    /// somebody else, as in a mesh: the filter then names no cluster, and refuses what would need one of its own choice.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub own_routes: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn default_environment() -> String {

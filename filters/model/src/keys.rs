@@ -40,6 +40,12 @@ pub fn opaque_key(sha256: &[u8; 32]) -> Vec<u8> {
     join(b"key", sha256)
 }
 
+/// Key of a workload in the `credential` table, by its SPIFFE ID.
+#[must_use]
+pub fn workload(spiffe_id: &str) -> Vec<u8> {
+    join(b"workload", spiffe_id.as_bytes())
+}
+
 /// Key of a subscription to the API of that id.
 #[must_use]
 pub fn subscription(application: &str, api_id: &str) -> Vec<u8> {

@@ -56,18 +56,24 @@ pub struct Requirement {
     /// Places that must hold an API key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub api_keys: Vec<ApiKeyPlace>,
+    /// Whether the connection must say which workload calls (a SPIFFE ID), and the workload be that of an application.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub workload: bool,
 }
 
 static TOKEN: Requirement = Requirement::TOKEN;
 
 impl Requirement {
     /// An access token alone.
-    pub const TOKEN: Self = Self { token: true, api_keys: Vec::new() };
+    pub const TOKEN: Self = Self { token: true, api_keys: Vec::new(), workload: false };
+
+    /// The identity of the calling workload alone.
+    pub const WORKLOAD: Self = Self { token: false, api_keys: Vec::new(), workload: true };
 
     /// An API key alone.
     #[must_use]
     pub fn api_key(place: ApiKeyPlace) -> Self {
-        Self { token: false, api_keys: vec![place] }
+        Self { token: false, api_keys: vec![place], workload: false }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What holds for every API of a gateway.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Global configuration of the filters: the only entry of the `settings` table.
@@ -32,6 +34,10 @@ pub struct Settings {
     /// How backends are told who calls (`enforcer.jwtGenerator`); they are not when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_jwt: Option<BackendJwtHeader>,
+    /// Further names of virtual hosts (`tollgate.virtualHosts`): what a client calls it, and the virtual host that is meant.
+    /// Lower case, without ports. A virtual host of that very name goes before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -114,6 +120,7 @@ impl Default for Settings {
             direct_clients: false,
             gateways: one(),
             backend_jwt: None,
+            aliases: BTreeMap::new(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Application {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A client of a key manager, or an opaque API key: which application calls with it.
+/// A client of a key manager, an opaque API key, or a workload of the mesh: which application calls with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
@@ -42,6 +42,17 @@ pub struct Credential {
     /// When it was made, in seconds since the epoch; only for opaque API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<i64>,
+    /// Scopes that it holds; only for workloads, since tokens say themselves which ones they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+impl Credential {
+    /// One of this application for that backend, of which nothing else is known.
+    #[must_use]
+    pub const fn of(application: String, key_type: KeyType) -> Self {
+        Self { application, key_type, expires_at: None, issued_at: None, scopes: Vec::new() }
+    }
 }
 
 /// Which backend a credential is for.

@@ -22,7 +22,7 @@ pub enum Table {
     Tier = 5,
     /// Key = UUID of the application: [`crate::Application`].
     Application = 6,
-    /// Key = [`crate::keys::credential`] or [`crate::keys::opaque_key`]: [`crate::Credential`].
+    /// Key = [`crate::keys::credential`], [`crate::keys::opaque_key`] or [`crate::keys::workload`]: [`crate::Credential`].
     Credential = 7,
     /// Key = [`crate::keys::subscription`] or [`crate::keys::subscription_by_name`]: [`crate::Subscription`].
     Subscription = 8,

@@ -16,7 +16,7 @@ const EVERYTHING: [&str; 3] = [
      [[enforcer.security.tokenService]]\nname = 'a'\n[[enforcer.security.tokenService.claimMapping]]\nlocalClaim = 'a'\n\
      [[adapter.server.users]]\nusername = 'a'\n[[enforcer.jwtIssuer.jwtUser]]\nusername = 'a'\n\
      [[enforcer.jwtGenerator.keypair]]\nuseForSigning = true\n\
-     [[adapter.vhostMapping]]\nvhost = 'a'\n[tracing]\nenabled = true\ntype = 'zipkin'\n",
+     [[adapter.vhostMapping]]\nvhost = 'a'\n[[tollgate.virtualHosts]]\nhost = 'a'\n[tracing]\nenabled = true\ntype = 'zipkin'\n",
     "[tracing]\nenabled = true\ntype = 'otlp'\n[tracing.configProperties]\nconnectionString = 'https://a'\n",
     "[tracing]\nenabled = true\ntype = 'otlp'\n[tracing.configProperties]\nprotocol = 'http'\nhost = 'a'\n",
 ];

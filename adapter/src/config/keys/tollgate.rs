@@ -12,6 +12,8 @@ const KEYS: &[Key] = &[
     read("tollgate.listen.xds", "18000", "port of xDS").added(),
     read("tollgate.listen.public", "9001", "port of test keys and JWKS").added(),
     read("tollgate.listen.admin", "6060", "port of health, readiness, status and metrics; always on loopback").added(),
+    unset("tollgate.virtualHosts[].host", "none", "a virtual host with further names; see [mesh](mesh.md)").added(),
+    unset("tollgate.virtualHosts[].aliases", "none", "those names, such as short ones of a Kubernetes service").added(),
     read(
         "tollgate.accessLogs.enable",
         "false",

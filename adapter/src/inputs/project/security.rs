@@ -25,6 +25,8 @@ pub struct NamedSchemes {
     pub mutual_ssl: bool,
     /// `mutualssl_mandatory`: nobody gets in without one.
     pub mutual_ssl_mandatory: bool,
+    /// `spiffe`: callers known by the identity of their workload are accepted (an addition).
+    pub spiffe: bool,
     /// `oauth_basic_auth_api_key_mandatory`: with a certificate a token or key is needed besides.
     pub application_security: bool,
 }
@@ -37,6 +39,7 @@ impl NamedSchemes {
         mutual_ssl: false,
         mutual_ssl_mandatory: false,
         application_security: false,
+        spiffe: false,
     };
 
     /// Reads the list among the members of `data`.
@@ -50,6 +53,7 @@ impl NamedSchemes {
                 Some("mutualssl") => named.mutual_ssl = true,
                 Some("mutualssl_mandatory") => named.mutual_ssl_mandatory = true,
                 Some("oauth_basic_auth_api_key_mandatory") => named.application_security = true,
+                Some("spiffe") => named.spiffe = true,
                 Some("basic_auth") => {
                     item.warn(
                         problems,
@@ -60,7 +64,7 @@ impl NamedSchemes {
                 }
                 Some(other) => {
                     let what = format!("{other} is no known security scheme");
-                    item.error(problems, what, "", "write oauth2 or api_key, or remove it");
+                    item.error(problems, what, "", "write oauth2, api_key or spiffe, or remove it");
                 }
             }
         }
@@ -74,12 +78,12 @@ impl NamedSchemes {
 
     /// Security of an operation whose definition names no schemes.
     pub fn security(self, scopes: Vec<String>) -> Security {
-        secured(self.requirements(), scopes)
+        secured(self.or_workload(self.requirements()), scopes)
     }
 
     /// Security of an operation that no definition describes: access tokens, and API keys where they are named.
     pub fn with_scopes(self, scopes: Vec<String>) -> Security {
-        secured(Self { oauth2: true, ..self }.requirements(), scopes)
+        secured(self.or_workload(Self { oauth2: true, ..self }.requirements()), scopes)
     }
 
     fn requirements(self) -> Vec<Requirement> {
@@ -88,6 +92,17 @@ impl NamedSchemes {
             [ApiKeyPlace::Header { name: API_KEY.to_owned() }, ApiKeyPlace::Query { name: API_KEY.to_owned() }];
         let keys = places.into_iter().filter(|_| self.api_key).map(Requirement::api_key);
         token.into_iter().chain(keys).collect()
+    }
+
+    /// The same, or the identity of a workload where api.yaml accepts it, unless they say themselves where it counts.
+    fn or_workload(self, mut requirements: Vec<Requirement>) -> Vec<Requirement> {
+        if self.spiffe && !requirements.iter().any(|requirement| requirement.workload) {
+            if requirements.is_empty() {
+                requirements.push(Requirement::TOKEN);
+            }
+            requirements.push(Requirement::WORKLOAD);
+        }
+        requirements
     }
 }
 
@@ -114,6 +129,8 @@ enum Scheme {
     /// Basic and bearer schemes mean the access token; roles of OpenAPI 3.1 are not read.
     Http,
     ApiKey(ApiKeyPlace),
+    /// The identity of the workload that calls.
+    Workload,
     /// api.yaml replaces it, or a problem was reported.
     Nothing,
 }
@@ -134,7 +151,7 @@ impl<'v> Schemes<'v> {
             return Security::Unsecured;
         }
         let requirements = if self.named.replaces() { self.named.requirements() } else { defined };
-        secured(requirements, scopes)
+        secured(self.named.or_workload(requirements), scopes)
     }
 
     /// What the definition asks for, and the first non-empty list of scopes, which is the one the original reads.
@@ -158,15 +175,18 @@ impl<'v> Schemes<'v> {
     /// All members of a requirement must be met. One that asks for nothing asks for a token: nothing is open unless
     /// security is disabled.
     fn requirement(&self, item: &Node<'v>, problems: &mut Problems) -> (Requirement, Vec<String>) {
-        let mut requirement = Requirement { token: false, api_keys: Vec::new() };
+        let mut requirement = Requirement { token: false, api_keys: Vec::new(), workload: false };
         let mut found: Vec<String> = Vec::new();
         for (name, scopes) in item.members(problems) {
             match self.scheme(name, &scopes, problems) {
-                Scheme::OAuth2 => {
-                    requirement.token = true;
+                scheme @ (Scheme::OAuth2 | Scheme::Workload) => {
+                    match scheme {
+                        Scheme::Workload => requirement.workload = true,
+                        _ => requirement.token = true,
+                    }
                     let scopes = scopes.texts(problems);
                     if !scopes.is_empty() && !found.is_empty() {
-                        refuse(item, "a requirement of several OAuth2 schemes at once", problems);
+                        refuse(item, "a requirement of several lists of scopes at once", problems);
                     } else if !scopes.is_empty() {
                         found = scopes.into_iter().map(str::to_owned).collect();
                     }
@@ -176,7 +196,7 @@ impl<'v> Schemes<'v> {
                 Scheme::Nothing => {}
             }
         }
-        requirement.token |= requirement.api_keys.is_empty();
+        requirement.token |= requirement.api_keys.is_empty() && !requirement.workload;
         (requirement, found)
     }
 
@@ -189,12 +209,13 @@ impl<'v> Schemes<'v> {
             (Some(kind), _) if kind == self.dialect.http_scheme() => Scheme::Http,
             (Some("apiKey" | "mutualTLS"), _) if self.named.replaces() => Scheme::Nothing,
             (Some("apiKey"), Some(scheme)) => api_key(&scheme, problems).map_or(Scheme::Nothing, Scheme::ApiKey),
+            (Some("mutualTLS"), _) if self.named.spiffe => Scheme::Workload,
             (Some("mutualTLS"), _) => {
                 node.error(
                     problems,
                     format!("the security scheme {name} of type mutualTLS cannot be used"),
                     "whose certificates are accepted is said by the whole API",
-                    "list mutualssl in securityScheme of api.yaml and add Client-certificates to the project",
+                    "list spiffe in securityScheme of api.yaml for workloads of a mesh, or mutualssl with Client-certificates in the project",
                 );
                 Scheme::Nothing
             }

@@ -7,6 +7,8 @@ use super::*;
 const OAUTH2: NamedSchemes = NamedSchemes { oauth2: true, ..NamedSchemes::NONE };
 const API_KEYS: NamedSchemes = NamedSchemes { api_key: true, ..NamedSchemes::NONE };
 const BOTH: NamedSchemes = NamedSchemes { oauth2: true, api_key: true, ..NamedSchemes::NONE };
+const SPIFFE: NamedSchemes = NamedSchemes { spiffe: true, ..NamedSchemes::NONE };
+const OAUTH2_OR_SPIFFE: NamedSchemes = NamedSchemes { oauth2: true, spiffe: true, ..NamedSchemes::NONE };
 const CERTIFICATES: NamedSchemes = NamedSchemes { mutual_ssl: true, ..NamedSchemes::NONE };
 
 fn definition() -> Value {
@@ -29,7 +31,9 @@ fn describe(security: &Security) -> String {
     };
     let one = |requirement: &Requirement| {
         let token = requirement.token.then(|| "token".to_owned());
-        token.into_iter().chain(requirement.api_keys.iter().map(place)).collect::<Vec<_>>().join("+")
+        let workload = requirement.workload.then(|| "workload".to_owned());
+        let all = token.into_iter().chain(requirement.api_keys.iter().map(place)).chain(workload);
+        all.collect::<Vec<_>>().join("+")
     };
     let alternatives: Vec<String> = security.requirements().iter().map(one).collect();
     let scopes = security.scopes();
@@ -79,6 +83,16 @@ fn security_of_operations() {
         (json!({"security": [{"default": ["a"]}]}), BOTH, "token header:apikey query:apikey | a", 0),
         (json!({}), BOTH, "token header:apikey query:apikey", 0),
         (json!({"security": [{"default": ["a"]}, {"head": []}]}), CERTIFICATES, "token header:x-key | a", 0),
+        // Identities of workloads: besides what is asked for, or where the definition says.
+        (json!({}), SPIFFE, "token workload", 0),
+        (json!({"security": [{"default": ["a"]}]}), SPIFFE, "token workload | a", 0),
+        (json!({"security": [{"head": []}]}), SPIFFE, "header:x-key workload", 0),
+        (json!({"security": [{"head": []}]}), OAUTH2_OR_SPIFFE, "token workload", 0),
+        (json!({"security": [{"tls": ["a"]}]}), SPIFFE, "workload | a", 0),
+        (json!({"security": [{"default": ["a"], "tls": []}]}), SPIFFE, "token+workload | a", 0),
+        (json!({"security": [{"default": ["a"], "tls": ["b"]}]}), SPIFFE, "token+workload | a", 1),
+        (json!({"security": [{"default": []}, {"head": [], "tls": []}]}), SPIFFE, "token header:x-key+workload", 0),
+        (json!({"security": [{"tls": []}]}), OAUTH2_OR_SPIFFE, "token workload", 0),
         // Switched off.
         (json!({"x-wso2-disable-security": true}), BOTH, "open", 0),
         (json!({"x-wso2-disable-security": "true"}), NONE, "token", 1),

@@ -94,3 +94,68 @@ pub(super) fn choice<T: Copy>(node: &Node, choices: &[(&str, T)], problems: &mut
 pub(super) fn list<'v>(node: &Node<'v>, member: &str, problems: &mut Problems) -> Vec<Node<'v>> {
     node.get(member).map(|child| child.items(problems)).unwrap_or_default()
 }
+
+/// A SPIFFE ID as its specification (§2) writes one: gateways compare it with that of a certificate letter by letter.
+pub(super) fn spiffe_id<'v>(node: &Node<'v>, problems: &mut Problems) -> Option<&'v str> {
+    let text = node.text(problems)?;
+    if let Err(why) = check_spiffe_id(text) {
+        let fix = "write for example spiffe://cluster.local/ns/shop/sa/checkout";
+        node.error(problems, format!("{text} is no SPIFFE ID of a workload"), why, fix);
+        return None;
+    }
+    Some(text)
+}
+
+fn check_spiffe_id(text: &str) -> Result<(), &'static str> {
+    /// Longest SPIFFE ID, and longest trust domain.
+    const MOST: (usize, usize) = (2_048, 255);
+    let rest = text.strip_prefix("spiffe://").ok_or("it does not begin with spiffe://")?;
+    let (domain, path) = rest.split_once('/').ok_or("it has no path, so it names a whole trust domain")?;
+    if text.len() > MOST.0 || domain.len() > MOST.1 {
+        return Err("it is longer than the specification allows");
+    }
+    let in_domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    if domain.is_empty() || !domain.chars().all(in_domain) {
+        return Err("a trust domain has small letters, digits, dots, dashes and underscores only");
+    }
+    let segment = |text: &str| {
+        let letters = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        letters && !matches!(text, "" | "." | "..")
+    };
+    if !path.split('/').all(segment) {
+        return Err("segments of its path have letters, digits, dots, dashes and underscores only, and none is empty");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_spiffe_id;
+
+    #[test]
+    fn spiffe_ids() {
+        for (text, good) in [
+            ("spiffe://cluster.local/ns/shop/sa/checkout", true),
+            ("spiffe://td_1/a", true),
+            ("spiffe://cluster.local/ns/Shop/sa/..a", true),
+            ("spiffe://cluster.local", false),
+            ("spiffe://cluster.local/", false),
+            ("spiffe:///ns/a", false),
+            ("SPIFFE://cluster.local/a", false),
+            ("spiffe://Cluster.local/a", false),
+            ("spiffe://cluster.local/a/../b", false),
+            ("spiffe://cluster.local/a//b", false),
+            ("spiffe://cluster.local/a/", false),
+            ("spiffe://cluster.local/a?b", false),
+            ("spiffe://cluster.local/a%41", false),
+            ("spiffe://cluster.local:80/a", false),
+            ("spiffe://cluster.local/*", false),
+            ("spiffe://cluster.local/a,spiffe://cluster.local/b", false),
+            ("https://cluster.local/a", false),
+        ] {
+            assert_eq!(check_spiffe_id(text).is_ok(), good, "{text}");
+        }
+        assert!(check_spiffe_id(&format!("spiffe://{}/a", "a".repeat(256))).is_err());
+        assert!(check_spiffe_id(&format!("spiffe://td/{}", "a".repeat(2_048))).is_err());
+    }
+}

@@ -9,7 +9,7 @@ use tollgate_model::{
 };
 
 use super::document::Document;
-use super::entries::{choice, list, moment, name, only, optional, positive, required};
+use super::entries::{choice, list, moment, name, only, optional, positive, required, spiffe_id};
 use super::limits;
 use crate::inputs::project::document::{Node, parse};
 use crate::model::{Key, Problems, plans};
@@ -124,8 +124,19 @@ impl Reader {
     }
 
     fn application(&mut self, node: &Node, problems: &mut Problems) {
-        let known =
-            ["name", "uuid", "id", "subscriber", "tenant", "tier", "attributes", "keys", "apiKeys", "subscriptions"];
+        let known = [
+            "name",
+            "uuid",
+            "id",
+            "subscriber",
+            "tenant",
+            "tier",
+            "attributes",
+            "keys",
+            "apiKeys",
+            "workloads",
+            "subscriptions",
+        ];
         only(node, &known, problems);
         let id = node.get("id").map_or(Some(-1), |id| id.number(problems).and_then(|id| i64::try_from(id).ok()));
         let tier = self.tier_name(TierKind::Application, node, problems);
@@ -140,6 +151,9 @@ impl Reader {
         }
         for key in list(node, "apiKeys", problems) {
             self.api_key(&uuid, &key, problems);
+        }
+        for workload in list(node, "workloads", problems) {
+            self.workload(&uuid, &workload, problems);
         }
         for subscription in list(node, "subscriptions", problems) {
             self.subscription(&uuid, &subscription, problems);
@@ -162,9 +176,29 @@ impl Reader {
         let (Some(consumer_key), Some(key_type)) = (consumer_key, key_type) else { return };
         let key = Key::from(keys::credential(manager, consumer_key));
         if self.fresh("consumer key", &key, node, problems) {
-            let credential =
-                Credential { application: application.to_owned(), key_type, expires_at: None, issued_at: None };
+            let credential = Credential::of(application.to_owned(), key_type);
             self.document.credentials.push((key, credential));
+        }
+    }
+
+    /// A service of a mesh, by its SPIFFE ID.
+    fn workload(&mut self, application: &str, node: &Node, problems: &mut Problems) {
+        only(node, &["spiffeId", "type", "scopes"], problems);
+        let key_type = node.get("type").map_or(Some(KeyType::Production), |kind| choice(&kind, &KEY_TYPES, problems));
+        let scopes = list(node, "scopes", problems);
+        let scopes: Vec<&str> = scopes.iter().filter_map(|scope| name(scope, problems)).collect();
+        let id = node.get("spiffeId").and_then(|id| spiffe_id(&id, problems));
+        if node.get("spiffeId").is_none() {
+            let fix = "add spiffeId, for example spiffe://cluster.local/ns/shop/sa/checkout";
+            node.error(problems, "spiffeId is missing", "nobody could be recognised", fix);
+        }
+        let (Some(id), Some(key_type)) = (id, key_type) else { return };
+        let key = Key::from(keys::workload(id));
+        if self.fresh("SPIFFE ID", &key, node, problems) {
+            let scopes = scopes.into_iter().map(str::to_owned).collect();
+            self.document
+                .credentials
+                .push((key, Credential { scopes, ..Credential::of(application.to_owned(), key_type) }));
         }
     }
 
@@ -196,7 +230,7 @@ impl Reader {
         if self.fresh("API key", &key, node, problems) {
             let expires_at = expires.flatten().map(u64::from);
             let issued_at = created.flatten().map(i64::from);
-            let credential = Credential { application: application.to_owned(), key_type, expires_at, issued_at };
+            let credential = Credential { expires_at, issued_at, ..Credential::of(application.to_owned(), key_type) };
             self.document.credentials.push((key, credential));
         }
     }

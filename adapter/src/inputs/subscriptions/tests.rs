@@ -18,6 +18,9 @@ applications:
       - {consumerKey: web-key, keyManager: Other, type: SANDBOX}
     apiKeys:
       - {sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, created: 2026-01-31T12:00:00Z, expires: 2030-01-31T12:00:00Z}
+    workloads:
+      - {spiffeId: spiffe://cluster.local/ns/web/sa/front, type: SANDBOX, scopes: [read, write]}
+      - {spiffeId: spiffe://cluster.local/ns/web/sa/back}
     subscriptions:
       - {api: Pizza, version: 1.0.0, tier: Gold}
       - {apiId: "111", state: BLOCKED}
@@ -48,6 +51,11 @@ fn a_file_becomes_tables() {
     let key = subscribers.credentials.get(&keys::opaque_key(&digest)).unwrap();
     assert_eq!((key.expires_at, key.issued_at), (Some(1_896_091_200), Some(1_769_860_800)));
     assert_eq!(key.key_type, KeyType::Production);
+    let workload = |id: &str| subscribers.credentials.get(&keys::workload(id)).unwrap();
+    let front = workload("spiffe://cluster.local/ns/web/sa/front");
+    assert_eq!((&front.application, front.key_type), (&credential.application, KeyType::Sandbox));
+    assert_eq!(front.scopes, ["read", "write"]);
+    assert_eq!(workload("spiffe://cluster.local/ns/web/sa/back").key_type, KeyType::Production);
     let by_name = keys::subscription_by_name(&application.uuid, "Pizza", "1.0.0");
     assert_eq!(subscribers.subscriptions.get(&by_name).unwrap().tier, "Gold");
     let by_id = subscribers.subscriptions.get(&keys::subscription(&application.uuid, "111")).unwrap();
@@ -98,6 +106,18 @@ fn all_that_is_wrong_is_said_at_once() {
         (
             "applications: [{name: A, apiKeys: [{sha256: secret}, {sha256: 00}]}]",
             vec!["/applications/0/apiKeys/0", "/applications/0/apiKeys/1/sha256"],
+        ),
+        (
+            "applications: [{name: A, workloads: [{spiffeId: spiffe://td}, {scopes: [a]}, {spiffeId: spiffe://td/a, scope: a}]}]",
+            vec![
+                "/applications/0/workloads/0/spiffeId",
+                "/applications/0/workloads/1",
+                "/applications/0/workloads/2/scope",
+            ],
+        ),
+        (
+            "applications: [{name: A, workloads: [{spiffeId: spiffe://td/a}, {spiffeId: spiffe://td/a}]}]",
+            vec!["/applications/0/workloads/1"],
         ),
         ("tiers: [{name: Gold, spikeArrest: {requests: 0}}]", vec!["/tiers/0/spikeArrest/requests"]),
         (

@@ -517,5 +517,7 @@ mod interceptors;
 mod keys;
 mod kinds;
 mod limits;
+mod mesh;
 mod policies;
 mod subscriptions;
+mod workloads;

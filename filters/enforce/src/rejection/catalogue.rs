@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 35] = [
+pub const CATALOGUE: [&Entry; 36] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -32,6 +32,7 @@ pub const CATALOGUE: [&Entry; 35] = [
     &BODY_TOO_LARGE,
     &UNREADABLE,
     &CALLBACKS_MISSING,
+    &FOREIGN_ROUTES,
     &NOT_READY,
     &INTERCEPTOR_FAILED,
     &INTERCEPTOR_ANSWER,
@@ -137,6 +138,17 @@ pub(super) const CALLBACKS_MISSING: Entry = Entry {
     meaning: "The operation needs bodies or responses, and Envoy does not hand them to the filter. With the adapter's \
               own gateways this passes within a moment of the API's deployment. In a mesh, add what the log of Envoy names to \
               `callbacks` of the plugin's configuration.",
+};
+
+pub(super) const FOREIGN_ROUTES: Entry = Entry {
+    code: "102500",
+    status: 500,
+    message: "Unclassified Validation Failure",
+    description: "Error during validating the request",
+    challenge: false,
+    details: "tollgate_102500_foreign_routes",
+    meaning: "An interceptor sends the request to another endpoint, but the plugin's configuration says with `ownRoutes: false` \
+              that routes belong to somebody else, who knows nothing of it.",
 };
 
 pub(super) const UNREADABLE: Entry = Entry {

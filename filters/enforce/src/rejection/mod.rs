@@ -39,6 +39,8 @@ pub enum Rejection {
     Unreadable,
     /// The operation needs callbacks that this gateway does not make.
     CallbacksMissing,
+    /// The request is to go to another place than the gateway's routes know of.
+    ForeignRoutes,
     /// The request's body has more bytes than this, and something needs the whole of it.
     BodyTooLarge(usize),
     /// A token was sent, but it could not be judged.
@@ -131,6 +133,8 @@ pub enum BadCredentials {
     ApiKey,
     /// A key of the test console that is not good.
     InternalKey,
+    /// A workload that no application has named.
+    Workload,
 }
 
 impl BadCredentials {
@@ -144,6 +148,7 @@ impl BadCredentials {
             Self::KeyType => "Invalid key type.",
             Self::ApiKey => "API key authentication failed.",
             Self::InternalKey => "Internal key authentication failed.",
+            Self::Workload => "The calling workload is not known",
         }
     }
 }
@@ -162,6 +167,7 @@ impl Rejection {
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,
             Self::CallbacksMissing => &entries::CALLBACKS_MISSING,
+            Self::ForeignRoutes => &entries::FOREIGN_ROUTES,
             Self::BodyTooLarge(_) => &entries::BODY_TOO_LARGE,
             Self::Unjudged => &entries::UNJUDGED,
             Self::NoBackendJwt => &entries::NO_BACKEND_JWT,

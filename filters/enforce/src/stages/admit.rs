@@ -69,7 +69,7 @@ pub(crate) fn admit<'c>(cx: &Cx<'c>) -> Result<Admitted<'c>, Halt> {
     let settings = cx.directory.settings().ok_or(Rejection::NotReady)?;
     let path = cx.request.pseudo(":path").ok_or(Rejection::NotFound)?;
     let method = cx.request.pseudo(":method").ok_or(Rejection::NotFound)?;
-    let host = virtual_host(cx).ok_or(Rejection::NotFound)?;
+    let host = virtual_host(cx, &settings).ok_or(Rejection::NotFound)?;
     let (path, query) = split_query(path);
 
     let literal = locate(cx, &host, method, path)?;
@@ -141,8 +141,8 @@ fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Result<Option<(Rc<str
 }
 
 /// The virtual host of the request by Envoy's rules: the exact domain, else the longest `*suffix`, else the longest
-/// `prefix*`, else `*`.
-fn virtual_host(cx: &Cx) -> Option<Vec<u8>> {
+/// `prefix*`, else `*`. Further names of a virtual host are as good as its own.
+fn virtual_host(cx: &Cx, settings: &Settings) -> Option<Vec<u8>> {
     let authority = cx.request.pseudo(":authority")?;
     let host = without_port(authority);
     if host.is_empty() || host.len() > MAX_HOST {
@@ -152,6 +152,9 @@ fn virtual_host(cx: &Cx) -> Option<Vec<u8>> {
     if cx.directory.has_virtual_host(&host) {
         return Some(host);
     }
+    if let Some(meant) = alias(settings, &host) {
+        return Some(meant);
+    }
     let exists = |domain: Vec<u8>| cx.directory.has_virtual_host(&domain).then_some(domain);
     let dots = || host.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
     let suffixes = dots().filter_map(|at| Some([b"*", host.get(at..)?].concat()));
@@ -159,6 +162,14 @@ fn virtual_host(cx: &Cx) -> Option<Vec<u8>> {
     let prefixes =
         dots().collect::<Vec<_>>().into_iter().rev().filter_map(|at| Some([host.get(..=at)?, b"*"].concat()));
     suffixes.chain(prefixes).chain([b"*".to_vec()]).find_map(exists)
+}
+
+fn alias(settings: &Settings, host: &[u8]) -> Option<Vec<u8>> {
+    if settings.aliases.is_empty() {
+        return None;
+    }
+    let meant = settings.aliases.get(std::str::from_utf8(host).ok()?)?;
+    Some(meant.clone().into_bytes())
 }
 
 /// Cuts `:port` off. What stands between the brackets of an IPv6 address has colons too.

@@ -49,7 +49,7 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
     if admitted.api.graphql.is_some() && admitted.asked.is_none() {
         return Err(Rejection::Unreadable.into());
     }
-    let chosen = choose(admitted, permit)?;
+    let chosen = choose(cx, admitted, permit)?;
     let assertion = Assertion::about(cx, admitted, identity, permit)?;
     let mut edits = towards(cx, admitted, chosen)?;
     assertion.apply(&mut edits);
@@ -58,6 +58,8 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
     }
     let change = intercepted(cx, admitted, (identity, permit), chosen, &edits)?;
     let (backend, mut edits) = match change.backend() {
+        // The request would go wherever it goes, and not where it is meant to.
+        Some(_) if !cx.directory.owns_routes() => return Err(Rejection::ForeignRoutes.into()),
         Some(other) => (other.clone(), towards(cx, admitted, other)?),
         None => (chosen.clone(), edits),
     };
@@ -71,7 +73,9 @@ fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rej
     let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
     edits.remove.extend(credentials(cx, admitted));
-    edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
+    if cx.directory.owns_routes() {
+        edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
+    }
     if let Some(authorization) = &backend.authorization {
         edits.set.push(("authorization".into(), authorization.expose().as_bytes().to_vec()));
     }
@@ -157,11 +161,13 @@ fn takes_credentials(admitted: &Admitted) -> bool {
     !admitted.is_prototype() && admitted.operation.security != Security::Unsecured
 }
 
-/// Production or sandbox, by the key type of the credentials. A resource's own backend goes before the API's.
-fn choose<'a>(admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Rejection> {
+/// Production or sandbox, by the key type of the credentials. A resource's own backend goes before the API's. Where routes belong
+/// to somebody else they lead to one place, which is production if there is one: sandbox keys must not get there.
+fn choose<'a>(cx: &Cx, admitted: &'a Admitted, permit: &Permit) -> Result<&'a Backend, Rejection> {
     let (api, resource) = (&admitted.api.api, &admitted.resource.resource);
     let production = resource.production.as_ref().or(api.production.as_ref());
     let sandbox = resource.sandbox.as_ref().or(api.sandbox.as_ref());
+    let sandbox = sandbox.filter(|_| cx.directory.owns_routes() || production.is_none());
     let (backend, missing) = match permit.key_type {
         // A prototype has only its production side; other anonymous calls go wherever there is a backend.
         None if admitted.is_prototype() => (production, BadCredentials::NoProduction),

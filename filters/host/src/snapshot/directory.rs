@@ -11,6 +11,7 @@ use tollgate_enforce::token::{SignatureVerifier, TokenCache};
 use tollgate_enforce::{
     CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle, Unreadable,
 };
+use tollgate_model::contract::PluginConfig;
 use tollgate_model::wire::{Index, Shard};
 use tollgate_model::{
     Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
@@ -36,6 +37,7 @@ pub(crate) struct SnapshotDirectory {
     metrics: Rc<Metrics>,
     verifier: Box<dyn SignatureVerifier>,
     callbacks: Callbacks,
+    owns_routes: bool,
     tokens: TokenCache,
     /// What has been taken over from shared data.
     index: RefCell<Index>,
@@ -66,14 +68,15 @@ impl SnapshotDirectory {
         abi: Rc<dyn Abi>,
         metrics: Rc<Metrics>,
         verifier: Box<dyn SignatureVerifier>,
-        callbacks: Callbacks,
+        config: &PluginConfig,
     ) -> Self {
         let quotas = QuotaPool::new(Rc::clone(&abi), Rc::clone(&metrics));
         Self {
             abi,
             metrics,
             verifier,
-            callbacks,
+            callbacks: config.callbacks,
+            owns_routes: config.own_routes,
             tokens: TokenCache::default(),
             index: RefCell::default(),
             news: Cell::default(),
@@ -350,5 +353,9 @@ impl Directory for SnapshotDirectory {
 
     fn verifier(&self) -> &dyn SignatureVerifier {
         self.verifier.as_ref()
+    }
+
+    fn owns_routes(&self) -> bool {
+        self.owns_routes
     }
 }

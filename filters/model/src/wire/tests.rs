@@ -105,7 +105,7 @@ fn api_with_credentials() -> Api {
     let mut api = api();
     let header = ApiKeyPlace::Header { name: "apikey".to_owned() };
     let query = ApiKeyPlace::Query { name: "apikey".to_owned() };
-    let both = Requirement { token: true, api_keys: vec![header] };
+    let both = Requirement { token: true, ..Requirement::api_key(header) };
     api.resources[0].operations[0].security =
         Security::AnyOf { requirements: vec![both, Requirement::api_key(query)], scopes: vec!["read".to_owned()] };
     api.mutual_ssl = Some(MutualSsl {
@@ -284,8 +284,17 @@ fn golden_subscribers() {
         key_type: KeyType::Sandbox,
         expires_at: Some(1_900_000_000),
         issued_at: None,
+        scopes: Vec::new(),
     };
     check("credential.v2.bin", Table::Credential, &keys::credential("Resident Key Manager", "ck"), &credential);
+    let workload =
+        Credential { scopes: vec!["read".to_owned()], ..Credential::of("b3a4".to_owned(), KeyType::Production) };
+    check(
+        "credential_workload.v2.bin",
+        Table::Credential,
+        &keys::workload("spiffe://cluster.local/ns/a/sa/b"),
+        &workload,
+    );
     let subscription = Subscription { state: SubscriptionState::ProdOnlyBlocked, tier: "Gold".to_owned() };
     check("subscription.v2.bin", Table::Subscription, &keys::subscription("b3a4", "111"), &subscription);
     let tier = Tier {

@@ -104,6 +104,7 @@ impl Setup<'_> {
             authority: None,
             environment: "Default".to_owned(),
             managed: false,
+            own_routes: true,
             callbacks: Callbacks::NONE,
         };
         let plugin = serde_json::to_string(&plugin).context("encoding the plugin's configuration")?;

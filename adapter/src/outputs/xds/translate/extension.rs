@@ -27,6 +27,7 @@ pub fn extension(
         environment: environment.to_owned(),
         managed: true,
         callbacks,
+        own_routes: true,
     })?;
     let plugin = wasm::PluginConfig {
         name: ENFORCER_FILTER.to_owned(),

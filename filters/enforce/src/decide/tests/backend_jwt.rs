@@ -120,16 +120,13 @@ fn opaque_keys_are_told_of_too() {
     };
     let place = ApiKeyPlace::Header { name: "apikey".to_owned() };
     let mut own = api();
-    let requirement = Requirement { token: false, api_keys: vec![place] };
+    let requirement = Requirement::api_key(place);
     own.resources[0].operations[0].security = Security::AnyOf { requirements: vec![requirement], scopes: Vec::new() };
     let mut directory = TestDirectory::new(own);
     revise(&mut directory, "1");
     let digest: [u8; 32] = Sha256::digest("secret").into();
     let tables = &mut directory.subscribers;
-    tables.credentials.insert(
-        keys::opaque_key(&digest),
-        Credential { application: "app".to_owned(), key_type: KeyType::Production, expires_at: None, issued_at: None },
-    );
+    tables.credentials.insert(keys::opaque_key(&digest), Credential::of("app".to_owned(), KeyType::Production));
     let application = Application { uuid: "app".to_owned(), tier: "Unlimited".to_owned(), ..Application::default() };
     tables.applications.insert("app".to_owned(), application);
     let subscription = Subscription { state: SubscriptionState::Unblocked, tier: "Unlimited".to_owned() };

@@ -35,7 +35,7 @@ fn with_keys() -> Api {
         one("/any", any_of(all)),
         one("/key", any_of(vec![Requirement::api_key(header())])),
         one("/query", any_of(vec![Requirement::api_key(query())])),
-        one("/both", any_of(vec![Requirement { token: true, api_keys: vec![header()] }])),
+        one("/both", any_of(vec![Requirement { token: true, ..Requirement::api_key(header()) }])),
         one("/token", token_with(&[])),
         one("/open", Security::Unsecured),
     ];

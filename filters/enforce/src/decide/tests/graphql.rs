@@ -145,8 +145,7 @@ fn a_subscription_limits_depth_and_complexity() {
     directory.issuer =
         Rc::new(crate::CompiledIssuer::compile(Issuer { validate_subscription: true, ..crate::testing::issuer() }).0);
     let tables = &mut directory.subscribers;
-    let credential =
-        Credential { application: "app".to_owned(), key_type: KeyType::Production, expires_at: None, issued_at: None };
+    let credential = Credential::of("app".to_owned(), KeyType::Production);
     tables.credentials.insert(keys::credential("test", "ck"), credential);
     let application = Application { uuid: "app".to_owned(), tier: "Unlimited".to_owned(), ..Application::default() };
     tables.applications.insert("app".to_owned(), application);

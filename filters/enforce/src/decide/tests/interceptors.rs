@@ -102,6 +102,20 @@ fn answers_change_the_request() {
     }
 }
 
+/// Where routes belong to somebody else, the request would not get to the endpoint that was chosen.
+#[test]
+fn endpoints_are_not_chosen_where_routes_belong_to_somebody_else() {
+    let mut directory = intercepted(Interceptors { request: service("before", &[]), response: None });
+    directory.foreign_routes = true;
+    let decided = |wanted: Value| {
+        let given = vec![answer(200, &wanted.to_string())];
+        describe(walk(&directory, &request(LINE, &[]), given).0)
+    };
+    assert_eq!(decided(json!({})), "-> /v2/x/5?a=b");
+    let refused = decided(json!({"dynamicEndpoint": {"endpointName": "other"}}));
+    assert_eq!(refused, "500 102500: Error during validating the request");
+}
+
 #[test]
 fn answers_that_cannot_be_carried_out_are_refused() {
     for wanted in [

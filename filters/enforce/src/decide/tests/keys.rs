@@ -34,7 +34,7 @@ fn with_keys() -> Api {
     let resources = vec![
         one("/key", Requirement::api_key(header())),
         one("/query", Requirement::api_key(query)),
-        one("/both", Requirement { token: true, api_keys: vec![header()] }),
+        one("/both", Requirement { token: true, ..Requirement::api_key(header()) }),
     ];
     Api { resources, sandbox: Some(backend("sand", "/s")), ..api() }
 }
@@ -54,7 +54,7 @@ fn directory(state: SubscriptionState, key_type: KeyType) -> TestDirectory {
     directory.services = vec![Rc::new(CompiledIssuer::compile(service).0)];
     let tables = &mut directory.subscribers;
     let credential =
-        Credential { application: "app".to_owned(), key_type, expires_at: Some(NOW + 60), issued_at: Some(100) };
+        Credential { expires_at: Some(NOW + 60), issued_at: Some(100), ..Credential::of("app".to_owned(), key_type) };
     tables.credentials.insert(keys::opaque_key(&digest(OPAQUE)), credential);
     let application = Application {
         uuid: "app".to_owned(),

@@ -34,8 +34,7 @@ fn directory() -> TestDirectory {
     let mut directory = TestDirectory::new(api);
     directory.issuer = Rc::new(CompiledIssuer::compile(Issuer { validate_subscription: true, ..issuer() }).0);
     let tables = &mut directory.subscribers;
-    let credential =
-        Credential { application: "u".to_owned(), key_type: KeyType::Production, expires_at: None, issued_at: None };
+    let credential = Credential::of("u".to_owned(), KeyType::Production);
     tables.credentials.insert(keys::credential("test", "ck"), credential);
     let application = Application {
         uuid: "u".to_owned(),

@@ -34,7 +34,7 @@ fn directory(state: SubscriptionState, key_type: KeyType) -> TestDirectory {
     let mut directory = TestDirectory::new(Api { sandbox: Some(backend("sand", "/s")), ..api() });
     directory.issuer = validating(true);
     let tables = &mut directory.subscribers;
-    let credential = Credential { application: "app".to_owned(), key_type, expires_at: None, issued_at: None };
+    let credential = Credential::of("app".to_owned(), key_type);
     tables.credentials.insert(keys::credential("test", "ck"), credential);
     let application = Application { uuid: "app".to_owned(), tier: "Big".to_owned(), ..Application::default() };
     tables.applications.insert("app".to_owned(), application);

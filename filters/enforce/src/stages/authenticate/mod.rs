@@ -11,6 +11,7 @@ mod revocation;
 mod rules;
 mod token;
 mod verify;
+mod workload;
 
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ use tollgate_model::{Api, ApiKeyPlace, ClientCertificate, Security};
 pub(crate) use self::api_key::ApiKey;
 use self::rules::{Attempt, Certificates, Credentials, Rules};
 pub(crate) use self::token::{authorization_header, bearer_token};
+pub(crate) use self::workload::Workload;
 use super::admit::Admitted;
 use crate::Cx;
 use crate::decide::Halt;
@@ -37,6 +39,8 @@ pub(crate) enum Identity {
     InternalKey(Rc<VerifiedToken>),
     /// The owner of this certificate, who has shown nothing else.
     Certificate(Rc<ClientCertificate>),
+    /// A service of the mesh, which needs nothing else.
+    Workload(Rc<Workload>),
 }
 
 /// Authenticates as the operation demands.
@@ -89,13 +93,17 @@ impl Credentials for Request<'_, '_> {
     fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt> {
         Ok(api_key::attempt(self.cx, self.admitted, place)?.map(Identity::ApiKey))
     }
+
+    fn workload(&self) -> Attempt<Identity> {
+        workload::attempt(self.cx, self.admitted).map(|workload| Identity::Workload(Rc::new(workload)))
+    }
 }
 
 impl Identity {
     /// What the caller has shown, and of what kind it is in the words of interceptors; `None` for callers without a token.
     pub(super) fn shown(&self, cx: &Cx, admitted: &Admitted) -> Option<(&'static str, String)> {
         let (kind, token) = match self {
-            Self::Anonymous | Self::Certificate(_) => return None,
+            Self::Anonymous | Self::Certificate(_) | Self::Workload(_) => return None,
             Self::Bearer(_) => ("JWT", token::raw(cx, admitted).map(str::to_owned)),
             Self::ApiKey(_) => ("API Key", api_key::raw(cx, admitted)),
             Self::InternalKey(_) => ("Internal Key", internal_key::raw(cx, admitted).map(str::to_owned)),
@@ -106,7 +114,7 @@ impl Identity {
     /// The text of what was judged, and what it was shown as; `None` for callers without a token or key.
     pub(super) fn credential(&self) -> Option<(Usage, &str)> {
         match self {
-            Self::Anonymous | Self::Certificate(_) => None,
+            Self::Anonymous | Self::Certificate(_) | Self::Workload(_) => None,
             Self::Bearer(token) | Self::InternalKey(token) => Some((token.usage, &token.raw)),
             Self::ApiKey(ApiKey { token: Some(token), .. }) => Some((token.usage, &token.raw)),
             Self::ApiKey(key) => key.opaque.as_ref().map(|text| (Usage::ApiKey, text.expose())),
@@ -116,7 +124,7 @@ impl Identity {
     /// The token that says who it is, whatever kind of key it is.
     pub(crate) fn token(&self) -> Option<&Rc<VerifiedToken>> {
         match self {
-            Self::Anonymous | Self::Certificate(_) => None,
+            Self::Anonymous | Self::Certificate(_) | Self::Workload(_) => None,
             Self::Bearer(token) | Self::InternalKey(token) => Some(token),
             Self::ApiKey(key) => key.token.as_ref(),
         }

@@ -1,6 +1,6 @@
 //! Which credentials must be good for a request to get in, as a pure function of what each of them is worth.
 //!
-//! The order is that of the original: certificate, internal key, access token, API key. The first good one that suffices
+//! The order is that of the original: certificate, internal key, access token, API key; workloads come last. The first good one that suffices
 //! says who calls; if none does, the first mistake is what the caller is told. Must never look at a credential that cannot
 //! matter any more, since each look may cost a signature.
 
@@ -39,6 +39,7 @@ pub(super) trait Credentials {
     fn internal_key(&self) -> Result<Attempt<Identity>, Halt>;
     fn token(&self) -> Result<Attempt<Identity>, Halt>;
     fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt>;
+    fn workload(&self) -> Attempt<Identity>;
 }
 
 /// What an API makes of certificates.
@@ -131,21 +132,21 @@ fn application(
     {
         // Whose bearer must show keys as well is who the token says, once the keys are good.
         for requirement in requirements.iter().filter(|requirement| requirement.token) {
-            if all_keys(requirement, credentials, mistakes)?.is_some() {
+            if all_others(requirement, credentials, mistakes)?.is_some() {
                 return Ok(Some(bearer));
             }
         }
     }
     for requirement in requirements.iter().filter(|requirement| !requirement.token) {
-        if let Some(Some(holder)) = all_keys(requirement, credentials, mistakes)? {
+        if let Some(Some(holder)) = all_others(requirement, credentials, mistakes)? {
             return Ok(Some(holder));
         }
     }
     Ok(None)
 }
 
-/// Whether every key of a requirement is good, and the holder of the first.
-fn all_keys(
+/// Whether every key of a requirement is good, and the workload if it matters; and the holder of the first of them.
+fn all_others(
     requirement: &Requirement,
     credentials: &impl Credentials,
     mistakes: &mut Mistakes,
@@ -153,6 +154,12 @@ fn all_keys(
     let mut holder = None;
     for place in &requirement.api_keys {
         match mistakes.sift(credentials.api_key(place)?) {
+            Some(identity) => holder = holder.or(Some(identity)),
+            None => return Ok(None),
+        }
+    }
+    if requirement.workload {
+        match mistakes.sift(credentials.workload()) {
             Some(identity) => holder = holder.or(Some(identity)),
             None => return Ok(None),
         }

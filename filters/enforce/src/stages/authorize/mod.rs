@@ -23,6 +23,8 @@ pub(crate) struct Permit {
     pub(super) subscribed: Option<Subscribed>,
     /// The token that says who it is, whatever kind of key it is.
     pub(super) token: Option<Rc<VerifiedToken>>,
+    /// The SPIFFE ID of the workload, where that says who it is.
+    pub(super) workload: Option<Rc<str>>,
 }
 
 /// Checks all of it, in the order of the original.
@@ -32,9 +34,7 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
     if admitted.api.api.life_cycle == LifeCycle::Blocked {
         return Err(Rejection::ApiBlocked.into());
     }
-    // Scopes are asked of access tokens only.
-    if let Identity::Bearer(token) = identity {
-        let held = &token.claims.scopes;
+    if let Some(held) = scopes(identity) {
         for (name, operation) in admitted.operations() {
             let scopes = operation.security.scopes();
             if !scopes.is_empty() && !scopes.iter().any(|scope| held.contains(scope)) {
@@ -48,10 +48,23 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
     }
     let key_type = match identity {
         Identity::Anonymous | Identity::Certificate(_) => None,
-        Identity::Bearer(_) | Identity::ApiKey(_) | Identity::InternalKey(_) => {
+        Identity::Bearer(_) | Identity::ApiKey(_) | Identity::InternalKey(_) | Identity::Workload(_) => {
             let said = identity.token().and_then(|token| token.claims.key_type);
             Some(subscription::key_type(said, subscribed.as_ref()))
         }
     };
-    Ok(Permit { key_type, subscribed, token: identity.token().cloned() })
+    let workload = match identity {
+        Identity::Workload(workload) => Some(Rc::clone(&workload.id)),
+        _ => None,
+    };
+    Ok(Permit { key_type, subscribed, token: identity.token().cloned(), workload })
+}
+
+/// The scopes that a caller holds; `None` for those of whom none are asked.
+fn scopes(identity: &Identity) -> Option<&[String]> {
+    match identity {
+        Identity::Bearer(token) => Some(&token.claims.scopes),
+        Identity::Workload(workload) => Some(&workload.credential.scopes),
+        Identity::Anonymous | Identity::ApiKey(_) | Identity::InternalKey(_) | Identity::Certificate(_) => None,
+    }
 }

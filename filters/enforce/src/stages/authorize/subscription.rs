@@ -53,6 +53,7 @@ pub(crate) fn validate(cx: &Cx, api: &Api, identity: &Identity) -> Result<Option
         Identity::Bearer(token) => claimed(cx, token, listed(token, api)).map(Some),
         // Asked for already.
         Identity::ApiKey(key) => Ok(Some(key.subscribed.clone())),
+        Identity::Workload(workload) => Ok(Some(workload.subscribed.clone())),
         Identity::InternalKey(token) => {
             let anonymous = token.issuer.anonymous.clone();
             let application =

@@ -101,7 +101,7 @@ impl<'r, 'c> Request<'r, 'c> {
     /// `<user>@<tenant>`. The tenant is added where the name has none.
     pub(super) fn user(&self) -> String {
         let subject = self.permit.token.as_ref().and_then(|token| token.claims.subject.as_deref());
-        match subject.unwrap_or("anonymous") {
+        match subject.or(self.permit.workload.as_deref()).unwrap_or("anonymous") {
             user if user.contains('@') => user.to_owned(),
             user => format!("{user}@{}", self.application_tenant()),
         }

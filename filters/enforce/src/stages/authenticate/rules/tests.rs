@@ -13,9 +13,11 @@ struct Brought {
     token: char,
     header: char,
     query: char,
+    workload: char,
 }
 
-const NOTHING: Brought = Brought { certificate: '-', internal: '-', token: '-', header: '-', query: '-' };
+const NOTHING: Brought =
+    Brought { certificate: '-', internal: '-', token: '-', header: '-', query: '-', workload: '-' };
 
 fn attempt<T>(letter: char, value: T, why: BadCredentials) -> Attempt<T> {
     match letter {
@@ -57,6 +59,15 @@ impl Credentials for Brought {
         };
         Ok(attempt(letter, Identity::ApiKey(key), BadCredentials::ApiKey))
     }
+
+    fn workload(&self) -> Attempt<Identity> {
+        let workload = crate::stages::authenticate::Workload {
+            id: "spiffe://td/a".into(),
+            credential: Rc::new(tollgate_model::Credential::of("app".to_owned(), tollgate_model::KeyType::Production)),
+            subscribed: crate::testing::verified("a.b.c").issuer.anonymous.clone(),
+        };
+        attempt(self.workload, Identity::Workload(Rc::new(workload)), BadCredentials::Workload)
+    }
 }
 
 /// Who calls, or why not, in a word.
@@ -67,12 +78,14 @@ fn outcome(rules: &Rules, brought: Brought) -> &'static str {
         Ok(Identity::ApiKey(_)) => "key",
         Ok(Identity::InternalKey(_)) => "internal",
         Ok(Identity::Certificate(_)) => "certificate",
+        Ok(Identity::Workload(_)) => "workload",
         Err(Halt::Refuse(why)) => match why {
             Rejection::NoCredentials => "nothing",
             Rejection::BadCertificate => "bad certificate",
             Rejection::InvalidCredentials(BadCredentials::Token) => "bad token",
             Rejection::InvalidCredentials(BadCredentials::ApiKey) => "bad key",
             Rejection::InvalidCredentials(BadCredentials::InternalKey) => "bad internal",
+            Rejection::InvalidCredentials(BadCredentials::Workload) => "bad workload",
             other => panic!("{other:?}"),
         },
         Err(Halt::Reply(reply)) => panic!("{reply:?}"),
@@ -133,8 +146,8 @@ fn check(requirements: &[Requirement], brought: Brought, expected: &str) {
 fn tokens_and_keys() {
     let either = [Requirement::TOKEN, Requirement::api_key(header()), Requirement::api_key(query())];
     let key = [Requirement::api_key(header())];
-    let both = [Requirement { token: true, api_keys: vec![header()] }];
-    let two_keys = [Requirement { token: false, api_keys: vec![header(), query()] }];
+    let both = [Requirement { token: true, ..Requirement::api_key(header()) }];
+    let two_keys = [Requirement { token: false, api_keys: vec![header(), query()], workload: false }];
     for (requirements, letters, expected) in [
         // Token, header, query.
         (&either[..], "---", "nothing"),
@@ -167,6 +180,39 @@ fn tokens_and_keys() {
 }
 
 #[test]
+fn workloads() {
+    let either = [Requirement::TOKEN, Requirement::api_key(header()), Requirement::WORKLOAD];
+    let only = [Requirement::WORKLOAD];
+    let with_token = [Requirement { workload: true, ..Requirement::TOKEN }];
+    let with_key = [Requirement { workload: true, ..Requirement::api_key(header()) }];
+    for (requirements, letters, expected) in [
+        // Token, header, workload.
+        (&either[..], "---", "nothing"),
+        (&either, "--g", "workload"),
+        (&either, "--b", "bad workload"),
+        (&either, "g-g", "token"),
+        (&either, "-gg", "key"),
+        (&either, "g-b", "token"),
+        (&either, "b-g", "workload"),
+        (&either, "b-b", "bad token"),
+        (&only, "gg-", "nothing"),
+        (&only, "ggg", "workload"),
+        (&with_token, "g--", "nothing"),
+        (&with_token, "--g", "nothing"),
+        (&with_token, "g-g", "token"),
+        (&with_token, "g-b", "bad workload"),
+        (&with_key, "-g-", "nothing"),
+        (&with_key, "-gg", "key"),
+        (&with_key, "--g", "nothing"),
+        (&token(), "--g", "nothing"),
+    ] {
+        let letters: Vec<char> = letters.chars().collect();
+        let brought = Brought { token: letters[0], header: letters[1], workload: letters[2], ..NOTHING };
+        check(requirements, brought, expected);
+    }
+}
+
+#[test]
 fn internal_keys_stand_in_for_everything_but_a_mandatory_certificate() {
     let key = [Requirement::api_key(header())];
     check(&key, Brought { internal: 'g', ..NOTHING }, "internal");
@@ -185,15 +231,26 @@ fn letter() -> impl Strategy<Value = char> {
 }
 
 fn brought() -> impl Strategy<Value = Brought> {
-    (letter(), letter(), letter(), letter(), letter()).prop_map(|(certificate, internal, token, header, query)| {
-        Brought { certificate, internal, token, header, query }
-    })
+    (letter(), letter(), letter(), letter(), letter(), letter()).prop_map(
+        |(certificate, internal, token, header, query, workload)| Brought {
+            certificate,
+            internal,
+            token,
+            header,
+            query,
+            workload,
+        },
+    )
 }
 
 fn requirement() -> impl Strategy<Value = Requirement> {
     let places = prop_oneof![Just(vec![]), Just(vec![header()]), Just(vec![query()]), Just(vec![header(), query()])];
     // One that asks for nothing is never made.
-    (any::<bool>(), places).prop_map(|(token, api_keys)| Requirement { token: token || api_keys.is_empty(), api_keys })
+    (any::<bool>(), any::<bool>(), places).prop_map(|(token, workload, api_keys)| Requirement {
+        token: token || (api_keys.is_empty() && !workload),
+        api_keys,
+        workload,
+    })
 }
 
 fn gets_in(certificates: Certificates, application_security: bool, requirements: &[Requirement], who: Brought) -> bool {
@@ -221,6 +278,9 @@ proptest! {
             let mut stricter = requirements.clone();
             stricter[position].api_keys.push(query());
             prop_assert!(!gets_in(Ignored, false, &stricter, who) || in_with(Ignored, false));
+            let mut stricter = requirements.clone();
+            stricter[position].workload = true;
+            prop_assert!(!gets_in(Ignored, false, &stricter, who) || in_with(Ignored, false));
         }
     }
 
@@ -230,7 +290,7 @@ proptest! {
         let bad = |letter| if letter == 'g' { 'b' } else { letter };
         let who = Brought {
             certificate: bad(who.certificate), internal: bad(who.internal), token: bad(who.token),
-            header: bad(who.header), query: bad(who.query),
+            header: bad(who.header), query: bad(who.query), workload: bad(who.workload),
         };
         for certificates in [Certificates::Ignored, Certificates::Optional, Certificates::Mandatory] {
             prop_assert!(!gets_in(certificates, security, &requirements, who));

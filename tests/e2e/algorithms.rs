@@ -6,6 +6,8 @@ use jwt_simple::prelude::{
     ECDSAP256KeyPairLike, ECDSAP256PublicKeyLike as _, ECDSAP384KeyPairLike, ECDSAP384PublicKeyLike as _, ES256KeyPair,
     ES384KeyPair, Ed25519KeyPair, EdDSAKeyPairLike,
 };
+use p521::ecdsa::signature::Signer as _;
+use p521::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 use tollgate_model::Algorithm;
 use tollgate_tests::adapter::{Keys, TokenService};
@@ -32,6 +34,15 @@ fn claims() -> jwt_simple::prelude::JWTClaims<jwt_simple::prelude::NoCustomClaim
     jwt_simple::prelude::Claims::create(validity).with_issuer(ISSUER)
 }
 
+/// A token on the curve that the crate of the others lacks.
+fn es512(key: &SigningKey, kid: &str) -> String {
+    let claims = serde_json::to_string(&claims()).unwrap();
+    let signed =
+        [json!({"alg": "ES512", "kid": kid}).to_string(), claims].map(|part| base64url(part.as_bytes())).join(".");
+    let signature: Signature = key.sign(signed.as_bytes());
+    format!("{signed}.{}", base64url(&signature.to_bytes()))
+}
+
 /// The token with another last signature byte.
 fn forged(token: &str) -> String {
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -45,11 +56,13 @@ async fn every_algorithm_that_the_issuer_lists_is_verified() {
     let rsa = KeyPair::shared().unwrap();
     let p256 = ES256KeyPair::generate().with_key_id("p256");
     let p384 = ES384KeyPair::generate().with_key_id("p384");
+    let p521 = SigningKey::from_slice(&[&[0][..], &[7; 65]].concat()).unwrap();
     let ed25519 = Ed25519KeyPair::generate().with_key_id("ed25519");
     let keys = vec![
         rsa.jwk(),
         ec_jwk("p256", "P-256", &p256.public_key().public_key().to_bytes_uncompressed()),
         ec_jwk("p384", "P-384", &p384.public_key().public_key().to_bytes_uncompressed()),
+        ec_jwk("p521", "P-521", p521.verifying_key().to_sec1_point(false).as_bytes()),
         json!({"kty": "OKP", "kid": "ed25519", "crv": "Ed25519", "x": base64url(&ed25519.public_key().to_bytes())}),
     ];
     let jwks = JwksServer::serving(keys).await.unwrap();
@@ -66,6 +79,7 @@ async fn every_algorithm_that_the_issuer_lists_is_verified() {
         (Algorithm::PS512, rsa_token(Algorithm::PS512)),
         (Algorithm::ES256, p256.sign(claims()).unwrap()),
         (Algorithm::ES384, p384.sign(claims()).unwrap()),
+        (Algorithm::ES512, es512(&p521, "p521")),
         (Algorithm::EdDSA, ed25519.sign(claims()).unwrap()),
         (Algorithm::RS256, rsa_token(Algorithm::RS256)),
     ];

@@ -106,7 +106,7 @@ impl KeyPair {
                 pss::SigningKey::<Sha512>::new(key).sign_with_rng(&mut OsRng, content.as_bytes()).to_vec()
             }
             // No RSA key can; a verifier refuses what comes without a signature.
-            Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => Vec::new(),
+            Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => Vec::new(),
         };
         format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

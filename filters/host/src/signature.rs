@@ -39,7 +39,10 @@ impl SignatureVerifier for HostVerifier {
             Algorithm::ES384 if token.signature.len() == 96 => {
                 ("sha384", Cow::Owned(ecdsa_signature(&token.signature)))
             }
-            Algorithm::ES256 | Algorithm::ES384 => return Verdict::Invalid,
+            Algorithm::ES512 if token.signature.len() == 132 => {
+                ("sha512", Cow::Owned(ecdsa_signature(&token.signature)))
+            }
+            Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 => return Verdict::Invalid,
             Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 | Algorithm::EdDSA => {
                 return self.compute(key, algorithm, token);
             }

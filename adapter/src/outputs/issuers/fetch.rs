@@ -118,7 +118,7 @@ pub(super) fn parse(body: &[u8]) -> Result<JwkSet, FetchError> {
 fn verifies(key: &Jwk) -> bool {
     let members = match (key.kty.as_str(), key.crv.as_deref()) {
         ("RSA", _) => key.n.is_some() && key.e.is_some(),
-        ("EC", Some("P-256" | "P-384")) => key.x.is_some() && key.y.is_some(),
+        ("EC", Some("P-256" | "P-384" | "P-521")) => key.x.is_some() && key.y.is_some(),
         ("OKP", Some("Ed25519")) => key.x.is_some(),
         _ => false,
     };
@@ -157,6 +157,7 @@ mod tests {
         check(r#"{"keys":[{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","use":"enc"}]}"#, Err("no key that can verify"));
         check(r#"{"keys":[{"kty":"EC","kid":"b","x":"AQ"},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB"}]}"#, Ok(&["a"]));
         check(r#"{"keys":[{"kty":"EC","kid":"b","crv":"P-256","x":"AQ","y":"AQ"}]}"#, Ok(&["b"]));
+        check(r#"{"keys":[{"kty":"EC","kid":"b","crv":"P-521","x":"AQ","y":"AQ"}]}"#, Ok(&["b"]));
         check(r#"{"keys":[{"kty":"OKP","kid":"c","crv":"Ed25519","x":"AQ"}]}"#, Ok(&["c"]));
         check(r#"{"keys":[{"kty":7},{"kty":"RSA","kid":"a","n":"AQ","e":"AQAB","x5c":["…"]}]}"#, Ok(&["a"]));
         check(r#"{"keys":[]}"#, Err("no key that can verify"));

@@ -3,11 +3,13 @@
 //! A [`Rejection`] says why; the [catalogue](CATALOGUE) says what the client is told. One place turns both into a reply.
 
 mod catalogue;
+mod flaw;
 mod render;
 mod soap;
 mod throttling;
 
 pub use catalogue::{CATALOGUE, Entry};
+pub use flaw::Flaw;
 
 pub(crate) use render::challenge_for_certificate;
 
@@ -119,8 +121,8 @@ pub enum Level {
 pub enum BadCredentials {
     /// Not a token at all.
     NotAToken,
-    /// Unknown issuer or key, wrong signature, expired, not valid yet, or claims that make no sense.
-    Token,
+    /// A token that is not good, for this reason.
+    Token(Flaw),
     /// A production key where there is only a sandbox backend.
     NoProduction,
     /// A sandbox key where there is only a production backend.
@@ -129,10 +131,10 @@ pub enum BadCredentials {
     Revoked,
     /// The token's `keytype` is neither PRODUCTION nor SANDBOX.
     KeyType,
-    /// An API key that is not good.
-    ApiKey,
-    /// A key of the test console that is not good.
-    InternalKey,
+    /// An API key that is not good, for this reason.
+    ApiKey(Flaw),
+    /// A key of the test console that is not good, for this reason.
+    InternalKey(Flaw),
     /// A workload that no application has named.
     Workload,
 }
@@ -141,13 +143,13 @@ impl BadCredentials {
     const fn text(self) -> &'static str {
         match self {
             Self::NotAToken => "Not a JWT token. Failed to decode the token header",
-            Self::Token => "Invalid Credentials",
+            Self::Token(_) => "Invalid Credentials",
             Self::NoProduction => "Production key offered to an API with no production endpoint",
             Self::NoSandbox => "Sandbox key offered to an API with no sandbox endpoint",
             Self::Revoked => "Invalid JWT token",
             Self::KeyType => "Invalid key type.",
-            Self::ApiKey => "API key authentication failed.",
-            Self::InternalKey => "Internal key authentication failed.",
+            Self::ApiKey(_) => "API key authentication failed.",
+            Self::InternalKey(_) => "Internal key authentication failed.",
             Self::Workload => "The calling workload is not known",
         }
     }
@@ -213,6 +215,17 @@ impl Rejection {
             }
             Self::BodyTooLarge(limit) => format!("The request body is larger than the {limit} bytes allowed."),
             _ => general.to_owned(),
+        }
+    }
+
+    /// What is not for clients to know, and for whoever has the decision explained.
+    #[must_use]
+    pub const fn flaw(&self) -> Option<Flaw> {
+        match self {
+            Self::InvalidCredentials(
+                BadCredentials::Token(flaw) | BadCredentials::ApiKey(flaw) | BadCredentials::InternalKey(flaw),
+            ) => Some(*flaw),
+            _ => None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Holder, strict_json};
 pub struct Claims {
     /// `sub`.
     pub subject: Option<String>,
-    /// `jti`, or the text of the signature of a token without one.
+    /// `jti`, or [`Jws::own_id`](super::Jws::own_id) of a token without one.
     pub token_id: String,
     /// `exp`, in seconds. Required: a token that never ends cannot be let go of.
     pub expires_at: i64,
@@ -79,30 +79,50 @@ pub struct SubscribedApi {
     pub subscriber_tenant: Option<String>,
 }
 
-/// The payload is not a claims set, or a claim has the wrong type.
+/// Why claims are worth nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidClaims;
+pub enum InvalidClaims {
+    /// The payload is not a claims set, `exp` is missing, or a claim has the wrong type.
+    Form,
+    /// The token is for somebody else.
+    Audience,
+}
+
+/// Whether a token may be used at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// It may.
+    Current,
+    /// Not any more.
+    Expired,
+    /// Not yet.
+    Early,
+}
 
 impl Claims {
     /// A payload nobody has vouched for yet.
     pub(crate) fn read(payload: &[u8]) -> Result<Map<String, Value>, InvalidClaims> {
-        strict_json::object(payload).map_err(|_| InvalidClaims)
+        strict_json::object(payload).map_err(|_| InvalidClaims::Form)
     }
 
-    /// Reads the claims as this issuer writes them. `signature` is the text of the token's signature.
+    /// Reads the claims as this issuer writes them. `own_id` names a token without `jti`.
     ///
     /// # Errors
     /// When `exp` is missing, a claim that is used has the wrong type, or the token is for somebody else.
-    pub fn of(issuer: &Issuer, mut claims: Map<String, Value>, signature: &str) -> Result<Self, InvalidClaims> {
+    pub fn of(
+        issuer: &Issuer,
+        mut claims: Map<String, Value>,
+        own_id: impl FnOnce() -> String,
+    ) -> Result<Self, InvalidClaims> {
         let consumer_key = match &issuer.consumer_key_claim {
             Some(name) => text(&claims, name)?,
             None => text(&claims, "consumerKey")?.or(text(&claims, "azp")?),
         };
         let scopes = scopes(claims.get(issuer.scopes_claim.as_deref().unwrap_or("scope")))?;
-        let (expires_at, not_before) = (seconds(&claims, "exp")?.ok_or(InvalidClaims)?, seconds(&claims, "nbf")?);
+        let (expires_at, not_before) = (seconds(&claims, "exp")?.ok_or(InvalidClaims::Form)?, seconds(&claims, "nbf")?);
         let (issued_at, token_id) = (seconds(&claims, "iat")?, text(&claims, "jti")?);
         if !issuer.audiences.is_empty() && !is_for(claims.get("aud"), &issuer.audiences) {
-            return Err(InvalidClaims);
+            return Err(InvalidClaims::Audience);
         }
         let certificate = certificate(&claims)?;
         // The original renames after it has read what makes a token good, and so nothing of that can be renamed into.
@@ -114,7 +134,7 @@ impl Claims {
         let list = |name| Ok(text(&claims, name)?.filter(|list| !list.trim().is_empty()));
         Ok(Self {
             subject: text(&claims, "sub")?,
-            token_id: token_id.unwrap_or_else(|| signature.to_owned()),
+            token_id: token_id.unwrap_or_else(own_id),
             expires_at,
             not_before,
             issued_at,
@@ -142,10 +162,16 @@ impl Claims {
 
     /// Whether the token may be used at this time (seconds), give or take the skew.
     #[must_use]
-    pub fn is_current(&self, now: i64, skew: u32) -> bool {
+    pub fn at(&self, now: i64, skew: u32) -> Validity {
         let skew = i64::from(skew);
         let begun = |start: Option<i64>| start.is_none_or(|start| now >= start.saturating_sub(skew));
-        now <= self.expires_at.saturating_add(skew) && begun(self.not_before) && begun(self.issued_at)
+        if now > self.expires_at.saturating_add(skew) {
+            Validity::Expired
+        } else if begun(self.not_before) && begun(self.issued_at) {
+            Validity::Current
+        } else {
+            Validity::Early
+        }
     }
 
     /// Bytes that it takes in memory, roughly.
@@ -177,7 +203,7 @@ fn is_for(aud: Option<&Value>, audiences: &[String]) -> bool {
 fn certificate(claims: &Map<String, Value>) -> Result<Option<String>, InvalidClaims> {
     let Some(thumbprint) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")) else { return Ok(None) };
     let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let bytes = bytes.filter(|bytes| bytes.len() == 32).ok_or(InvalidClaims)?;
+    let bytes = bytes.filter(|bytes| bytes.len() == 32).ok_or(InvalidClaims::Form)?;
     Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
@@ -185,7 +211,7 @@ fn subscribed_apis(claims: &Map<String, Value>) -> Result<Option<Vec<SubscribedA
     let list = match claims.get("subscribedAPIs") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(list)) => list,
-        Some(_) => return Err(InvalidClaims),
+        Some(_) => return Err(InvalidClaims::Form),
     };
     let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
     let read = |entry: &Value| SubscribedApi {
@@ -202,7 +228,7 @@ fn text(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, Inval
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(InvalidClaims),
+        Some(_) => Err(InvalidClaims::Form),
     }
 }
 
@@ -215,9 +241,9 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Inval
         Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Ok(Some(whole)),
             (None, Some(float)) if float.abs() < LIMIT => Ok(Some(float as i64)),
-            _ => Err(InvalidClaims),
+            _ => Err(InvalidClaims::Form),
         },
-        Some(_) => Err(InvalidClaims),
+        Some(_) => Err(InvalidClaims::Form),
     }
 }
 
@@ -226,9 +252,9 @@ fn scopes(claim: Option<&Value>) -> Result<Vec<String>, InvalidClaims> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(list)) => Ok(list.split_whitespace().map(str::to_owned).collect()),
         Some(Value::Array(list)) => {
-            list.iter().map(|scope| scope.as_str().map(str::to_owned).ok_or(InvalidClaims)).collect()
+            list.iter().map(|scope| scope.as_str().map(str::to_owned).ok_or(InvalidClaims::Form)).collect()
         }
-        Some(_) => Err(InvalidClaims),
+        Some(_) => Err(InvalidClaims::Form),
     }
 }
 
@@ -242,7 +268,7 @@ mod tests {
     }
 
     fn read_by(issuer: &Issuer, payload: &str) -> Result<Claims, InvalidClaims> {
-        Claims::of(issuer, Claims::read(payload.as_bytes())?, "signature")
+        Claims::of(issuer, Claims::read(payload.as_bytes())?, || "own id".to_owned())
     }
 
     #[test]
@@ -278,14 +304,14 @@ mod tests {
             r#"{"iss":"i","exp":1,"scope":{"a":1}}"#,
             r#"{"iss":"i","exp":1,"keytype":true}"#,
         ] {
-            assert_eq!(read(payload), Err(InvalidClaims), "{payload}");
+            assert_eq!(read(payload), Err(InvalidClaims::Form), "{payload}");
         }
     }
 
     #[test]
     fn every_token_has_an_id() {
         assert_eq!(read(r#"{"exp":1,"jti":"id"}"#).unwrap().token_id, "id");
-        assert_eq!(read(r#"{"exp":1}"#).unwrap().token_id, "signature");
+        assert_eq!(read(r#"{"exp":1}"#).unwrap().token_id, "own id");
     }
 
     #[test]
@@ -332,11 +358,12 @@ mod tests {
 
     #[test]
     fn times_allow_for_skew() {
+        use Validity::{Current, Early, Expired};
         let claims = read(r#"{"iss":"i","exp":100,"nbf":50}"#).unwrap();
-        let current: Vec<bool> = [44, 45, 50, 100, 105, 106].map(|now| claims.is_current(now, 5)).into();
-        assert_eq!(current, [false, true, true, true, true, false]);
+        let at = [44, 45, 50, 100, 105, 106].map(|now| claims.at(now, 5));
+        assert_eq!(at, [Early, Current, Current, Current, Current, Expired]);
         let early = read(r#"{"exp":100,"iat":50}"#).unwrap();
-        assert_eq!([44, 45].map(|now| early.is_current(now, 5)), [false, true]);
-        assert!(!read(r#"{"iss":"i","exp":-9223372036854775808}"#).unwrap().is_current(0, 5));
+        assert_eq!([44, 45].map(|now| early.at(now, 5)), [Early, Current]);
+        assert_eq!(read(r#"{"iss":"i","exp":-9223372036854775808}"#).unwrap().at(0, 5), Expired);
     }
 }

@@ -17,6 +17,10 @@ pub(super) const EC_P256: &[u8] = &[
 pub(super) const EC_P384: &[u8] =
     &[0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
 
+/// AlgorithmIdentifier `id-ecPublicKey` on `secp521r1`.
+pub(super) const EC_P521: &[u8] =
+    &[0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+
 /// SubjectPublicKeyInfo of an RSA key; both numbers big endian without leading zeros.
 pub(super) fn rsa_public_key(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let key = element(SEQUENCE, &[integer(modulus), integer(exponent)].concat());
@@ -94,5 +98,6 @@ mod tests {
         assert_eq!(rsa[rsa.len() - 5..], [0x02, 0x03, 1, 0, 1]);
         assert_eq!(public_key(EC_P256, &[4; 65]).len(), 91);
         assert_eq!(public_key(EC_P384, &[4; 97]).len(), 120);
+        assert_eq!(public_key(EC_P521, &[4; 133]).len(), 158);
     }
 }

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tollgate_model::Algorithm;
 
 use super::strict_json;
 
@@ -47,10 +49,18 @@ pub struct JoseHeader {
 pub struct NotAJws;
 
 impl<'t> Jws<'t> {
-    /// The signature as it is written. It has one form only: padding and stray bits are refused.
+    /// Names a token that names itself not (`jti`), so that it can be revoked. As in the original it is the text of the
+    /// signature, which has one form only: padding and stray bits are refused. ECDSA has two good signatures for each one
+    /// (r, n - s), of which anybody can make the other, so those tokens go by the SHA-256 of what was signed, in base64url.
     #[must_use]
-    pub fn signature_text(&self) -> &'t str {
-        self.raw.rsplit_once('.').map_or("", |(_, signature)| signature)
+    pub fn own_id(&self, algorithm: Algorithm) -> String {
+        use Algorithm::{ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        match algorithm {
+            RS256 | RS384 | RS512 | PS256 | PS384 | PS512 => {
+                self.raw.rsplit_once('.').map_or("", |(_, signature)| signature).to_owned()
+            }
+            ES256 | ES384 | ES512 | EdDSA => URL_SAFE_NO_PAD.encode(Sha256::digest(self.signing_input)),
+        }
     }
 
     /// Takes a token apart.
@@ -100,6 +110,21 @@ mod tests {
         check("[]", false);
         check("", false);
         check(&"[".repeat(10_000), false);
+    }
+
+    #[test]
+    fn the_id_of_a_token_is_not_for_others_to_choose() {
+        let signed = format!("{}.{}", encode(r#"{"alg":"ES256"}"#), encode("{}"));
+        let id = |signature: &str, algorithm| {
+            let token = format!("{signed}.{}", encode(signature));
+            Jws::parse(&token).unwrap().own_id(algorithm)
+        };
+        for algorithm in Algorithm::ALL {
+            let by_signature = algorithm.name().starts_with("RS") || algorithm.name().starts_with("PS");
+            assert_eq!(id("one", algorithm) != id("other", algorithm), by_signature, "{algorithm:?}");
+        }
+        assert_eq!(id("one", Algorithm::RS256), encode("one"));
+        assert_eq!(id("one", Algorithm::ES256).len(), 43);
     }
 
     #[test]

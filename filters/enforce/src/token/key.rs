@@ -41,6 +41,8 @@ pub enum Material {
     P256(Vec<u8>),
     /// A point on P-384, uncompressed.
     P384(Vec<u8>),
+    /// A point on P-521, uncompressed.
+    P521(Vec<u8>),
     /// An Ed25519 key, 32 bytes.
     Ed25519(Vec<u8>),
 }
@@ -84,6 +86,12 @@ impl VerificationKey {
         Ok(Self { kid: jwk.kid.clone(), x5t: jwk.x5t.clone(), algorithm, material, spki })
     }
 
+    /// Its id.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
     fn fits(&self, algorithm: Algorithm) -> bool {
         self.algorithm.is_none_or(|only| only == algorithm) && self.material.fits(algorithm)
     }
@@ -125,6 +133,11 @@ impl Material {
                 let spki = der::public_key(der::EC_P384, &point);
                 Ok((Self::P384(point), spki))
             }
+            ("EC", Some("P-521")) => {
+                let point = point(jwk, 66)?;
+                let spki = der::public_key(der::EC_P521, &point);
+                Ok((Self::P521(point), spki))
+            }
             ("OKP", Some("Ed25519")) => Ok((Self::Ed25519(coordinate(&jwk.x, 32)?), Vec::new())),
             ("EC" | "OKP", _) => Err("unsupported curve"),
             _ => Err("unsupported key type"),
@@ -150,11 +163,12 @@ impl Material {
 
     /// Whether the key's type and curve are those of the algorithm (RFC 7518 §3.4: each curve has one hash).
     const fn fits(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        use Algorithm::{ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         match self {
             Self::Rsa { .. } => matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512),
             Self::P256(_) => matches!(algorithm, ES256),
             Self::P384(_) => matches!(algorithm, ES384),
+            Self::P521(_) => matches!(algorithm, ES512),
             Self::Ed25519(_) => matches!(algorithm, EdDSA),
         }
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 pub(crate) use cache::Vouched;
 pub use cache::{Known, TokenCache};
-pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType};
+pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType, Validity};
 pub use der::ecdsa_signature;
 pub use holder::Holder;
 pub use jws::{Jws, MAX_TOKEN, NotAJws};

@@ -1,13 +1,16 @@
-//! Signature checks in pure Rust by `jwt-simple`, for hosts that have none of their own.
+//! Signature checks in pure Rust by `jwt-simple`, and by `p521` for the curve that it lacks, for hosts that have none of
+//! their own.
 //!
-//! Only the signature is asked of the crate. Times and issuer are checked by the stages, so its own checks of them are
-//! opened as wide as they go.
+//! Only the signature is asked of the crates. Times and issuer are checked by the stages, so `jwt-simple`'s own checks
+//! of them are opened as wide as they go.
 
 use jwt_simple::prelude::{
     Duration, ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
     EdDSAPublicKeyLike, JWTClaims, NoCustomClaims, PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey,
     RS384PublicKey, RS512PublicKey, RSAPublicKeyLike, UnixTimeStamp, VerificationOptions,
 };
+use p521::ecdsa::signature::Verifier;
+use p521::ecdsa::{Signature, VerifyingKey};
 use tollgate_model::Algorithm;
 
 use super::{Jws, MAX_TOKEN, Material, SignatureVerifier, Verdict, VerificationKey};
@@ -28,10 +31,13 @@ impl SignatureVerifier for PortableVerifier {
             Material::P384(point) if algorithm == Algorithm::ES384 => {
                 ES384PublicKey::from_bytes(point).and_then(|key| key.verify_token(token.raw, Some(options())))
             }
+            Material::P521(point) if algorithm == Algorithm::ES512 => return p521(point, token),
             Material::Ed25519(bytes) if algorithm == Algorithm::EdDSA => {
                 Ed25519PublicKey::from_bytes(bytes).and_then(|key| key.verify_token(token.raw, Some(options())))
             }
-            Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => return Verdict::Invalid,
+            Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::Ed25519(_) => {
+                return Verdict::Invalid;
+            }
         };
         if outcome.is_ok() { Verdict::Valid } else { Verdict::Invalid }
     }
@@ -48,7 +54,17 @@ fn rsa(n: &[u8], e: &[u8], algorithm: Algorithm, token: &Jws) -> Outcome {
         Algorithm::PS256 => check(PS256PublicKey::from_components(n, e), token),
         Algorithm::PS384 => check(PS384PublicKey::from_components(n, e), token),
         Algorithm::PS512 => check(PS512PublicKey::from_components(n, e), token),
-        Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => Err(jwt_simple::Error::msg("not for RSA keys")),
+        Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => {
+            Err(jwt_simple::Error::msg("not for RSA keys"))
+        }
+    }
+}
+
+fn p521(point: &[u8], token: &Jws) -> Verdict {
+    let good = VerifyingKey::from_sec1_bytes(point).ok().zip(Signature::from_slice(&token.signature).ok());
+    match good.map(|(key, signature)| key.verify(token.signing_input.as_bytes(), &signature)) {
+        Some(Ok(())) => Verdict::Valid,
+        Some(Err(_)) | None => Verdict::Invalid,
     }
 }
 
@@ -139,6 +155,19 @@ mod tests {
         let (pair, other) = (ES384KeyPair::generate(), ES384KeyPair::generate());
         let key = |pair: &ES384KeyPair| ec_key("P-384", &pair.public_key().public_key().to_bytes_uncompressed());
         check(&key(&pair), Algorithm::ES384, &pair.sign(claims()).unwrap(), &key(&other));
+    }
+
+    /// The crate of the other algorithms makes no such tokens.
+    #[test]
+    fn signatures_on_the_largest_curve() {
+        use p521::ecdsa::SigningKey;
+        use p521::ecdsa::signature::Signer;
+        let pair = |byte: u8| SigningKey::from_slice(&[&[0][..], &[byte; 65]].concat()).unwrap();
+        let key = |pair: &SigningKey| ec_key("P-521", VerifyingKey::from(pair).to_sec1_point(false).as_bytes());
+        let signed = [r#"{"alg":"ES512"}"#, "{}"].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signature: Signature = pair(7).sign(signed.as_bytes());
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()));
+        check(&key(&pair(7)), Algorithm::ES512, &token, &key(&pair(8)));
     }
 
     #[test]

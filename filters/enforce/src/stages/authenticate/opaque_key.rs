@@ -8,12 +8,12 @@ use tollgate_model::{Api, Application, Credential, CutoffKind, Secret, keys};
 
 use super::super::authorize::subscription;
 use super::api_key::ApiKey;
-use crate::rejection::{BadCredentials, Rejection};
+use crate::rejection::{BadCredentials, Flaw, Rejection};
 use crate::{Cx, Unreadable};
 
 /// Longest text that is looked up: anybody may send some.
 const MAX_LENGTH: usize = 512;
-const UNKNOWN: Rejection = Rejection::InvalidCredentials(BadCredentials::ApiKey);
+const UNKNOWN: Rejection = Rejection::InvalidCredentials(BadCredentials::ApiKey(Flaw::Unknown));
 
 pub(super) fn look_up(cx: &Cx, api: &Api, raw: &str) -> Result<ApiKey, Rejection> {
     if raw.len() > MAX_LENGTH {
@@ -23,11 +23,11 @@ pub(super) fn look_up(cx: &Cx, api: &Api, raw: &str) -> Result<ApiKey, Rejection
     let credential = cx.directory.credential(&keys::opaque_key(&digest))?.ok_or(UNKNOWN)?;
     let now = u64::try_from(cx.now.seconds()).unwrap_or(u64::MAX);
     if credential.expires_at.is_some_and(|end| now > end) {
-        return Err(Rejection::InvalidCredentials(BadCredentials::Token));
+        return Err(Rejection::InvalidCredentials(BadCredentials::Token(Flaw::Expired)));
     }
     let application = cx.directory.application(&credential.application)?.ok_or(Rejection::NotSubscribed)?;
     if is_revoked(cx, &digest, &credential, &application)? {
-        return Err(UNKNOWN);
+        return Err(Rejection::InvalidCredentials(BadCredentials::ApiKey(Flaw::Revoked)));
     }
     let subscribed = subscription::of_application(cx, api, application, Some(credential.key_type), None)?;
     Ok(ApiKey { token: None, opaque: Some(Secret::from(raw.to_owned())), subscribed })

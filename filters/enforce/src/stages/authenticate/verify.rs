@@ -7,8 +7,10 @@ use std::rc::Rc;
 use tollgate_model::{Algorithm, Issuer};
 
 use crate::decide::Halt;
-use crate::rejection::{BadCredentials, Rejection};
-use crate::token::{Claims, Jws, Known, TokenType, Usage, Verdict, VerificationKey, VerifiedToken};
+use crate::rejection::{BadCredentials, Flaw, Rejection};
+use crate::token::{
+    Claims, InvalidClaims, Jws, Known, TokenType, Usage, Validity, Verdict, VerificationKey, VerifiedToken,
+};
 use crate::{Answer, CompiledIssuer, Cx, Question};
 
 /// Longest key id that is worth a question.
@@ -26,31 +28,34 @@ pub(super) fn has_three_parts(text: &str) -> bool {
 pub(crate) fn judge(cx: &Cx, usage: Usage, raw: &str, skew: u32) -> Result<Judgement, Halt> {
     let token = match cx.directory.tokens().get(usage, raw, cx.now) {
         Some(Known::Good(token)) => token,
-        Some(Known::Bad) => return Ok(Err(useless(usage))),
+        Some(Known::Bad) => return Ok(Err(useless(usage, Flaw::Remembered))),
         None => match examine(cx, usage, raw)? {
             Ok(token) => token,
             Err(why) => return Ok(Err(why)),
         },
     };
     if super::revocation::is_revoked(cx, &token).map_err(Rejection::from)? {
-        return Ok(Err(Rejection::InvalidCredentials(match usage {
-            Usage::AccessToken => BadCredentials::Revoked,
-            Usage::ApiKey => BadCredentials::ApiKey,
-            Usage::InternalKey => BadCredentials::InternalKey,
-        })));
+        return Ok(Err(match usage {
+            Usage::AccessToken => Rejection::InvalidCredentials(BadCredentials::Revoked),
+            Usage::ApiKey | Usage::InternalKey => useless(usage, Flaw::Revoked),
+        }));
     }
     // Neither the time nor the connection is a property of the token, so no memory can answer for them.
-    let current =
-        token.claims.is_current(cx.now.seconds(), skew) && bound_to_connection(cx, &token.issuer, &token.claims);
-    Ok(if current { Ok(token) } else { Err(Rejection::InvalidCredentials(BadCredentials::Token)) })
+    let flaw = match token.claims.at(cx.now.seconds(), skew) {
+        Validity::Expired => Flaw::Expired,
+        Validity::Early => Flaw::Early,
+        Validity::Current if !bound_to_connection(cx, &token.issuer, &token.claims) => Flaw::Certificate,
+        Validity::Current => return Ok(Ok(token)),
+    };
+    Ok(Err(Rejection::InvalidCredentials(BadCredentials::Token(flaw))))
 }
 
 /// What is said of a token that is not good.
-const fn useless(usage: Usage) -> Rejection {
+const fn useless(usage: Usage, flaw: Flaw) -> Rejection {
     Rejection::InvalidCredentials(match usage {
-        Usage::AccessToken => BadCredentials::Token,
-        Usage::ApiKey => BadCredentials::ApiKey,
-        Usage::InternalKey => BadCredentials::InternalKey,
+        Usage::AccessToken => BadCredentials::Token(flaw),
+        Usage::ApiKey => BadCredentials::ApiKey(flaw),
+        Usage::InternalKey => BadCredentials::InternalKey(flaw),
     })
 }
 
@@ -59,26 +64,30 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     let Ok(jws) = Jws::parse(raw) else {
         let token = usage == Usage::AccessToken;
         let no_token = Rejection::InvalidCredentials(BadCredentials::NotAToken);
-        return Ok(Err(if token { no_token } else { useless(usage) }));
+        return Ok(Err(if token { no_token } else { useless(usage, Flaw::Form) }));
     };
-    let Some((issuer, algorithm, claims)) = plausible(cx, usage, &jws) else { return Ok(Err(useless(usage))) };
-    let verdict = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {
+    let (issuer, algorithm, claims) = match plausible(cx, usage, &jws) {
+        Ok(plausible) => plausible,
+        Err(flaw) => return Ok(Err(useless(usage, flaw))),
+    };
+    let flaw = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {
         Some(key) => {
             let verdict = cx.directory.verifier().verify(key, algorithm, &jws);
             if verdict == Verdict::Invalid {
                 cx.directory.tokens().put_bad(usage, raw, cx.now);
             }
-            verdict
+            signature(verdict)
         }
         None => match with_new_keys(cx, &issuer, algorithm, &jws)? {
-            Some(verdict) => verdict,
+            Ok(verdict) => signature(verdict),
+            Err(Missing::Key) => Err(Flaw::Key),
             // Closed: without the key nobody can tell whether the token is good.
-            None => return Ok(Err(Rejection::Unjudged)),
+            Err(Missing::Answer) => return Ok(Err(Rejection::Unjudged)),
         },
     };
-    match verdict {
-        Verdict::Invalid => Ok(Err(useless(usage))),
-        Verdict::Valid => {
+    match flaw {
+        Err(flaw) => Ok(Err(useless(usage, flaw))),
+        Ok(()) => {
             let payload = jws.payload.into();
             let token = Rc::new(VerifiedToken { claims, usage, raw: raw.into(), issuer, payload });
             cx.directory.tokens().put(Rc::clone(&token));
@@ -87,19 +96,31 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     }
 }
 
-/// All that can be said of a token without its signature. `None` when it is not worth checking that.
-fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Option<(Rc<CompiledIssuer>, Algorithm, Claims)> {
-    let payload = Claims::read(&jws.payload).ok()?;
+const fn signature(verdict: Verdict) -> Result<(), Flaw> {
+    match verdict {
+        Verdict::Valid => Ok(()),
+        Verdict::Invalid => Err(Flaw::Signature),
+    }
+}
+
+/// All that can be said of a token without its signature. The flaw of one that is not worth checking that.
+fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Result<(Rc<CompiledIssuer>, Algorithm, Claims), Flaw> {
+    let payload = Claims::read(&jws.payload).map_err(|_| Flaw::Claims)?;
     let named = payload.get("iss").and_then(|iss| iss.as_str()).map(str::to_owned);
     let service = |name| cx.directory.issuer_named(name);
     let issuer = match usage {
-        Usage::AccessToken => cx.directory.issuer(named.as_deref()?)?,
+        Usage::AccessToken => named.as_deref().and_then(|iss| cx.directory.issuer(iss)),
         // Their `iss` is whatever the portal was told; the name of the service says whose keys they are.
-        Usage::ApiKey => service(Issuer::API_KEYS).or_else(|| service(Issuer::PUBLISHER))?,
-        Usage::InternalKey => service(Issuer::PUBLISHER)?,
+        Usage::ApiKey => service(Issuer::API_KEYS).or_else(|| service(Issuer::PUBLISHER)),
+        Usage::InternalKey => service(Issuer::PUBLISHER),
     };
-    let algorithm = Algorithm::from_name(&jws.header.alg).filter(|algorithm| issuer.allows(*algorithm))?;
-    let claims = Claims::of(&issuer.issuer, payload, jws.signature_text()).ok()?;
+    let issuer = issuer.ok_or(Flaw::Issuer)?;
+    let algorithm = Algorithm::from_name(&jws.header.alg).filter(|algorithm| issuer.allows(*algorithm));
+    let algorithm = algorithm.ok_or(Flaw::Algorithm)?;
+    let claims = Claims::of(&issuer.issuer, payload, || jws.own_id(algorithm)).map_err(|invalid| match invalid {
+        InvalidClaims::Form => Flaw::Claims,
+        InvalidClaims::Audience => Flaw::Audience,
+    })?;
     // Where one key signs everything, nothing but the issuer tells an access token from an old key.
     let of_others = || named.is_some_and(|iss| iss != issuer.iss() && cx.directory.issuer(&iss).is_some());
     let fits = match claims.token_type {
@@ -108,7 +129,7 @@ fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Option<(Rc<CompiledIssuer>, Al
         TokenType::InternalKey => usage == Usage::InternalKey,
         TokenType::Other => usage == Usage::AccessToken,
     };
-    fits.then_some((issuer, algorithm, claims))
+    if fits { Ok((issuer, algorithm, claims)) } else { Err(Flaw::Use) }
 }
 
 /// Tokens that name a certificate (RFC 8705 §3.1) are worth nothing to whoever has another one.
@@ -121,22 +142,34 @@ fn bound_to_connection(cx: &Cx, issuer: &CompiledIssuer, claims: &Claims) -> boo
     }
 }
 
+/// Why nothing can be said of a signature.
+enum Missing {
+    /// There is no key that could have made it.
+    Key,
+    /// Nobody could say whether there is one.
+    Answer,
+}
+
 /// The token names a key that is not known. If its issuer's keys can be fetched, they are, within the gate's bounds.
-/// `None` when nobody could say.
-fn with_new_keys(cx: &Cx, issuer: &CompiledIssuer, algorithm: Algorithm, jws: &Jws) -> Result<Option<Verdict>, Halt> {
+fn with_new_keys(
+    cx: &Cx,
+    issuer: &CompiledIssuer,
+    algorithm: Algorithm,
+    jws: &Jws,
+) -> Result<Result<Verdict, Missing>, Halt> {
     let kid = match &jws.header.kid {
         Some(kid) if issuer.issuer.refreshable && kid.len() <= MAX_KEY_ID => kid.clone(),
-        _ => return Ok(Some(Verdict::Invalid)),
+        _ => return Ok(Err(Missing::Key)),
     };
     let question = Question::Keys { issuer: issuer.iss().to_owned(), kid };
     match cx.answers.get(&question) {
         Some(Answer::Keys(set)) => {
             let (keys, _) = VerificationKey::compile_set(set);
             let key = VerificationKey::select(&keys, &jws.header, algorithm);
-            Ok(Some(key.map_or(Verdict::Invalid, |key| cx.directory.verifier().verify(key, algorithm, jws))))
+            Ok(key.map(|key| cx.directory.verifier().verify(key, algorithm, jws)).ok_or(Missing::Key))
         }
-        Some(_) => Ok(None),
-        None if cx.answers.exhausted() || !issuer.gate.pass(cx.now) => Ok(Some(Verdict::Invalid)),
+        Some(_) => Ok(Err(Missing::Answer)),
+        None if cx.answers.exhausted() || !issuer.gate.pass(cx.now) => Ok(Err(Missing::Key)),
         None => Err(Halt::Ask(question)),
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rejection::BadCredentials;
+use crate::rejection::{BadCredentials, Flaw};
 
 /// What a request brings, by one letter each: `-` absent, `g` good, `b` bad.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ impl Credentials for Brought {
     fn certificate(&self) -> Attempt<Rc<ClientCertificate>> {
         let owner =
             ClientCertificate { alias: String::new(), subject: String::new(), tier: None, sha256: String::new() };
-        match attempt(self.certificate, Rc::new(owner), BadCredentials::Token) {
+        match attempt(self.certificate, Rc::new(owner), BadCredentials::Token(Flaw::Form)) {
             Attempt::Bad(_) => Attempt::Bad(Rejection::BadCertificate),
             other => other,
         }
@@ -39,11 +39,11 @@ impl Credentials for Brought {
 
     fn internal_key(&self) -> Result<Attempt<Identity>, Halt> {
         let token = Identity::InternalKey(crate::testing::verified("a.b.c"));
-        Ok(attempt(self.internal, token, BadCredentials::InternalKey))
+        Ok(attempt(self.internal, token, BadCredentials::InternalKey(Flaw::Form)))
     }
 
     fn token(&self) -> Result<Attempt<Identity>, Halt> {
-        Ok(attempt(self.token, Identity::Bearer(crate::testing::verified("a.b.c")), BadCredentials::Token))
+        Ok(attempt(self.token, Identity::Bearer(crate::testing::verified("a.b.c")), BadCredentials::Token(Flaw::Form)))
     }
 
     fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt> {
@@ -57,7 +57,7 @@ impl Credentials for Brought {
             subscribed: token.issuer.anonymous.clone(),
             token: Some(token),
         };
-        Ok(attempt(letter, Identity::ApiKey(key), BadCredentials::ApiKey))
+        Ok(attempt(letter, Identity::ApiKey(key), BadCredentials::ApiKey(Flaw::Form)))
     }
 
     fn workload(&self) -> Attempt<Identity> {
@@ -82,9 +82,9 @@ fn outcome(rules: &Rules, brought: Brought) -> &'static str {
         Err(Halt::Refuse(why)) => match why {
             Rejection::NoCredentials => "nothing",
             Rejection::BadCertificate => "bad certificate",
-            Rejection::InvalidCredentials(BadCredentials::Token) => "bad token",
-            Rejection::InvalidCredentials(BadCredentials::ApiKey) => "bad key",
-            Rejection::InvalidCredentials(BadCredentials::InternalKey) => "bad internal",
+            Rejection::InvalidCredentials(BadCredentials::Token(_)) => "bad token",
+            Rejection::InvalidCredentials(BadCredentials::ApiKey(_)) => "bad key",
+            Rejection::InvalidCredentials(BadCredentials::InternalKey(_)) => "bad internal",
             Rejection::InvalidCredentials(BadCredentials::Workload) => "bad workload",
             other => panic!("{other:?}"),
         },

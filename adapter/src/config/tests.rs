@@ -77,7 +77,7 @@ fn settings_are_read_whatever_their_case() {
     assert_eq!(config.gateway.http, None);
     assert_eq!(config.settings.authorization_header, "x-auth");
     assert!(config.settings.forward_authorization);
-    assert_eq!(config.token_services[0].keys, KeySource::JwkSet("https://idp/jwks".to_owned()));
+    assert_eq!(config.token_services[0].keys, KeySource::JwkSets(vec!["https://idp/jwks".to_owned()]));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::outputs::settings::{KeySource, TokenService};
 
 /// Most characters of a key set in the configuration.
 const MAX_INLINE: usize = 256 * 1024;
+/// Most URLs of an issuer's keys.
+const MAX_URLS: usize = 8;
 /// Claims that no other may be renamed to: they say whether a token is good.
 const FIXED_CLAIMS: [&str; 7] = ["iss", "exp", "nbf", "iat", "jti", "aud", "cnf"];
 
@@ -50,7 +52,7 @@ fn token_service(reader: &mut Reader<'_>, prefix: &str) -> Option<TokenService> 
     let claim_mapping = claim_mapping(reader, &key("claimMapping"));
     let certificate_bound_tokens = reader.flag(&key("certificateBoundTokens")).unwrap_or(false);
     let (Some(name), Some(issuer), Some(keys)) = (name, issuer, keys) else {
-        let fix = "set name, issuer, and certificateFilePath, jwksURL or jwks";
+        let fix = "set name, issuer, and certificateFilePath, jwksURL, jwksURLs or jwks";
         reader.error(prefix, "the token service has no name, no issuer or no keys", fix);
         return None;
     };
@@ -68,10 +70,10 @@ fn token_service(reader: &mut Reader<'_>, prefix: &str) -> Option<TokenService> 
 
 fn key_source(reader: &mut Reader<'_>, prefix: &str) -> Option<KeySource> {
     let inline = format!("{prefix}.jwks");
-    let url = reader.text(&format!("{prefix}.jwksURL")).map(KeySource::JwkSet);
+    let urls = urls(reader, prefix).map(KeySource::JwkSets);
     let file = reader.path(&format!("{prefix}.certificateFilePath")).map(KeySource::Certificate);
     let text = reader.text(&inline);
-    if text.is_some() && (url.is_some() || file.is_some()) {
+    if text.is_some() && (urls.is_some() || file.is_some()) {
         reader.error(&inline, "there is also a jwksURL or a certificateFilePath", "keep one of them");
     }
     let set = text.and_then(|text| {
@@ -81,7 +83,27 @@ fn key_source(reader: &mut Reader<'_>, prefix: &str) -> Option<KeySource> {
         }
         set.map(KeySource::Inline)
     });
-    url.or(file).or(set)
+    urls.or(file).or(set)
+}
+
+/// `jwksURL`, and then those of `jwksURLs`.
+fn urls(reader: &mut Reader<'_>, prefix: &str) -> Option<Vec<String>> {
+    let (one, several) = (reader.text(&format!("{prefix}.jwksURL")), format!("{prefix}.jwksURLs"));
+    let more = reader.texts(&several);
+    if more.as_ref().is_some_and(|urls| urls.is_empty() || urls.len() > MAX_URLS) {
+        reader.error(
+            &several,
+            "there is no URL here, or too many",
+            &format!("name 1 to {MAX_URLS}, or remove the key"),
+        );
+    }
+    let mut urls: Vec<String> = Vec::new();
+    for url in one.into_iter().chain(more.unwrap_or_default()) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    (!urls.is_empty()).then_some(urls)
 }
 
 fn audiences(reader: &mut Reader<'_>, key: &str) -> Vec<String> {

@@ -293,8 +293,8 @@ impl TokenService {
 pub enum KeySource {
     /// PEM file of an X.509 certificate or a public key.
     Certificate(PathBuf),
-    /// URL of a JWK set.
-    JwkSet(String),
+    /// URLs of JWK sets, at least one; the issuer has the keys of all of them.
+    JwkSets(Vec<String>),
     /// A JWK set in the configuration itself.
     Inline(JwkSet),
 }

@@ -14,11 +14,14 @@ pub(super) const TEST_KEYS: &str = "MGW";
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) url: Option<String>,
+    /// URLs of its key sets; none for keys that are not fetched.
+    pub(super) urls: Vec<String>,
     /// Where the keys come from, for people.
     pub(super) source: String,
     /// Keys that are always there, beside those that are fetched.
     fixed: Vec<Jwk>,
+    /// What was last fetched from each URL. One that fails keeps what it had.
+    fetched: Mutex<Vec<JwkSet>>,
     current: Mutex<Arc<Issuer>>,
     /// Held while a fetch runs, so that there is never more than one.
     pub(super) fetching: tokio::sync::Mutex<FetchState>,
@@ -35,7 +38,7 @@ pub(super) struct FetchState {
 impl Entry {
     pub(super) fn new(service: &TokenService, test_key: Option<&Jwk>, cache: &KeyCache) -> Result<Self, IssuerError> {
         let mut fixed: Vec<Jwk> = test_key.into_iter().cloned().collect();
-        let (url, source, kept) = match &service.keys {
+        let (urls, source, kept) = match &service.keys {
             KeySource::Certificate(path) => {
                 let keys = source::read(path).map_err(|reason| IssuerError::Certificate {
                     name: service.name.clone(),
@@ -46,18 +49,22 @@ impl Entry {
                 let known = |key: &Jwk| fixed.iter().any(|known| (&known.n, &known.e) == (&key.n, &key.e));
                 let new: Vec<Jwk> = keys.into_iter().filter(|key| !known(key)).collect();
                 fixed.extend(new);
-                (None, path.display().to_string(), None)
+                (Vec::new(), path.display().to_string(), Vec::new())
             }
             KeySource::Inline(keys) => {
                 fixed.extend(keys.keys.iter().cloned());
-                (None, "configuration".to_owned(), None)
+                (Vec::new(), "configuration".to_owned(), Vec::new())
             }
-            KeySource::JwkSet(url) => (Some(url.clone()), url.clone(), cache.load(&service.issuer, url)),
+            KeySource::JwkSets(urls) => {
+                let kept = urls.iter().map(|url| cache.load(&service.issuer, url).unwrap_or_default());
+                (urls.clone(), urls.join(" "), kept.collect())
+            }
         };
         // Who asks for a key names the issuer by its `iss`.
-        let refreshable = url.is_some() && !service.issuer.is_empty();
-        let entry = Self { url, source, fixed, ..Self::of(&service.name, &service.issuer) };
-        let keys = entry.with_fixed(kept.unwrap_or_default());
+        let refreshable = !urls.is_empty() && !service.issuer.is_empty();
+        let fetched = Mutex::new(kept);
+        let entry = Self { urls, source, fixed, fetched, ..Self::of(&service.name, &service.issuer) };
+        let keys = entry.all_keys();
         let issuer = Issuer {
             keys,
             refreshable,
@@ -76,16 +83,17 @@ impl Entry {
 
     pub(super) fn of_test_keys(issuer: &str, key: &Jwk) -> Self {
         let entry = Self { source: "test keys".to_owned(), fixed: vec![key.clone()], ..Self::of(TEST_KEYS, issuer) };
-        let keys = entry.with_fixed(JwkSet::default());
+        let keys = entry.all_keys();
         *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&entry.issuer()) });
         entry
     }
 
     fn of(name: &str, issuer: &str) -> Self {
         Self {
-            url: None,
+            urls: Vec::new(),
             source: String::new(),
             fixed: Vec::new(),
+            fetched: Mutex::default(),
             current: Mutex::new(Arc::new(Issuer::named(name, issuer))),
             fetching: tokio::sync::Mutex::default(),
         }
@@ -99,13 +107,24 @@ impl Entry {
         self.issuer().keys.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    pub(super) fn with_fixed(&self, mut fetched: JwkSet) -> JwkSet {
-        for key in &self.fixed {
-            if !fetched.keys.contains(key) {
-                fetched.keys.push(key.clone());
+    /// Takes what was fetched from the URL at this position, and gives all keys as they are now.
+    pub(super) fn take(&self, position: usize, keys: JwkSet) -> JwkSet {
+        if let Some(held) = self.fetched.lock().unwrap_or_else(PoisonError::into_inner).get_mut(position) {
+            *held = keys;
+        }
+        self.all_keys()
+    }
+
+    /// Those of every URL, in their order, and those that are always there; each once.
+    fn all_keys(&self) -> JwkSet {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<Jwk> = Vec::new();
+        for key in fetched.iter().flat_map(|set| &set.keys).chain(&self.fixed) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
             }
         }
-        fetched
+        JwkSet { keys }
     }
 
     /// A panic elsewhere must not lose the keys: every change leaves them whole.

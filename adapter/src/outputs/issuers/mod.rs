@@ -1,6 +1,6 @@
 //! Token issuers: reads or fetches their keys, keeps them fresh, and writes them into the world.
 //!
-//! Keys of an issuer that cannot be reached stay in use. An unknown key asks for one fetch, whoever and however many ask.
+//! Keys of an issuer that cannot be reached stay in use; where it has several URLs, those of each by themselves. An unknown key asks for one fetch, whoever and however many ask.
 //! Must never publish fewer issuers than are configured: tokens of a missing one would be refused without a reason.
 
 mod cache;
@@ -124,13 +124,13 @@ impl Issuers {
 
     /// Fetches the keys of every issuer that has none, all at once. After it, the filters may be given the issuers.
     pub async fn first_fetch(&self) {
-        let missing = self.entries.iter().filter(|entry| entry.url.is_some() && entry.issuer().keys.keys.is_empty());
+        let missing = self.entries.iter().filter(|entry| !entry.urls.is_empty() && entry.issuer().keys.keys.is_empty());
         join_all(missing.map(|entry| self.refresh(entry))).await;
     }
 
     /// Keeps the keys fresh until `shutdown`.
     pub async fn keep_fresh(self: Arc<Self>, shutdown: CancellationToken) {
-        let loops = self.entries.iter().filter(|entry| entry.url.is_some()).map(|entry| self.keep_one_fresh(entry));
+        let loops = self.entries.iter().filter(|entry| !entry.urls.is_empty()).map(|entry| self.keep_one_fresh(entry));
         tokio::select! {
             () = shutdown.cancelled() => {}
             _ = join_all(loops) => shutdown.cancelled().await,
@@ -152,7 +152,7 @@ impl Issuers {
     /// The keys of an issuer, fetched again when none of them has this `kid`; `None` when there is no such issuer.
     pub async fn keys(&self, issuer: &str, kid: &str) -> Option<JwkSet> {
         let entry = self.entries.iter().find(|entry| entry.issuer().issuer == issuer)?;
-        if entry.url.is_some() && !entry.has(kid) {
+        if !entry.urls.is_empty() && !entry.has(kid) {
             self.refetch_for(entry, kid).await;
         }
         Some(entry.issuer().keys.clone())
@@ -178,37 +178,44 @@ impl Issuers {
         succeeded
     }
 
+    /// From all of its URLs at once. Goes well if it does with every one.
     async fn fetch(&self, entry: &Entry) -> bool {
-        let Some(url) = entry.url.as_deref() else { return true };
+        let fetches = entry.urls.iter().enumerate().map(|(position, url)| self.fetch_one(entry, position, url));
+        let errors: Vec<String> = join_all(fetches).await.into_iter().flatten().collect();
+        let good = errors.is_empty();
+        self.report(entry, good.then(SystemTime::now), (!good).then(|| errors.join("; ")));
+        good
+    }
+
+    /// Fetches from one URL, and gives what went wrong.
+    async fn fetch_one(&self, entry: &Entry, position: usize, url: &str) -> Option<String> {
         let counters = &self.status.counters;
         match self.client.get(url).await {
             Ok(keys) => {
                 Counters::add(&counters.key_fetches, 1);
-                self.take(entry, url, keys);
-                true
+                self.take(entry, position, url, keys);
+                None
             }
             Err(error) => {
                 Counters::add(&counters.key_fetch_failures, 1);
                 let known = entry.issuer().keys.keys.len();
                 tracing::warn!(url, %error, known, "cannot fetch an issuer's keys; those already known stay in use");
-                self.report(entry, None, Some(error.to_string()));
-                false
+                Some(if entry.urls.len() > 1 { format!("{url}: {error}") } else { error.to_string() })
             }
         }
     }
 
-    fn take(&self, entry: &Entry, url: &str, fetched: JwkSet) {
+    fn take(&self, entry: &Entry, position: usize, url: &str, fetched: JwkSet) {
         let before = entry.issuer();
         if let Err(error) = self.cache.store(&before.issuer, url, &fetched) {
             tracing::warn!(%error, "cannot keep an issuer's keys for the next start");
         }
-        let keys = entry.with_fixed(fetched);
+        let keys = entry.take(position, fetched);
         if before.keys != keys {
             tracing::info!(issuer = before.issuer, keys = keys.keys.len(), "an issuer has new keys");
             *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&before) });
             self.publish();
         }
-        self.report(entry, Some(SystemTime::now()), None);
     }
 
     fn publish(&self) {

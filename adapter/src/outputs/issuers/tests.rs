@@ -52,7 +52,7 @@ impl Publisher {
     }
 
     fn service(&self) -> TokenService {
-        let keys = KeySource::JwkSet(format!("http://{}/jwks", self.address));
+        let keys = KeySource::JwkSets(vec![format!("http://{}/jwks", self.address)]);
         let consumer_key_claim = Some("client_id".to_owned());
         TokenService { consumer_key_claim, ..TokenService::named("Remote", ISSUER, keys) }
     }
@@ -132,8 +132,32 @@ async fn keys_stay_while_the_issuer_is_down_even_over_a_restart() {
 
     let after = adapter(&[publisher.service()], &cache);
     assert_eq!(published(&after), ["one"]);
-    let moved = TokenService { keys: KeySource::JwkSet("http://127.0.0.1:9/other".to_owned()), ..publisher.service() };
+    let moved =
+        TokenService { keys: KeySource::JwkSets(vec!["http://127.0.0.1:9/other".to_owned()]), ..publisher.service() };
     assert!(published(&adapter(&[moved], &cache)).is_empty(), "keys of another URL are not trusted");
+}
+
+/// One URL that fails keeps its own keys and holds back no other.
+#[tokio::test]
+async fn an_issuer_may_have_several_urls() {
+    let (first, second) = (Publisher::start().await, Publisher::start().await);
+    let cache = tempfile::tempdir().unwrap();
+    first.publish(&["a", "both"]);
+    second.publish(&["b", "both"]);
+    let urls = [&first, &second].map(|publisher| format!("http://{}/jwks", publisher.address));
+    let service = TokenService { keys: KeySource::JwkSets(urls.into()), ..first.service() };
+    let before = adapter(std::slice::from_ref(&service), &cache);
+    before.issuers.first_fetch().await;
+    assert_eq!(published(&before), ["a", "both", "b"]);
+    assert!(before.status.report().issuers["Remote"].error.is_none());
+    second.fail();
+    first.publish(&["c"]);
+    assert!(before.issuers.keys(ISSUER, "c").await.is_some());
+    assert_eq!(published(&before), ["c", "b", "both"]);
+    let report = before.status.report().issuers["Remote"].clone();
+    assert!(report.keys == 3 && report.error.unwrap().contains("503"));
+    // Also over a restart.
+    assert_eq!(published(&adapter(&[service], &cache)), ["c", "b", "both"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +195,7 @@ fn the_issuer_of_test_keys_is_always_there() {
     check(&[], &[("MGW", 1)]);
     check(&[service("Resident", "https://other")], &[("Resident", 1), ("MGW", 1)]);
     check(&[service("Local", ISSUER)], &[("Local", 1)]);
-    let remote = KeySource::JwkSet("http://127.0.0.1:9/jwks".to_owned());
+    let remote = KeySource::JwkSets(vec!["http://127.0.0.1:9/jwks".to_owned()]);
     check(&[TokenService { keys: remote, ..service("Remote", ISSUER) }], &[("Remote", 1)]);
     let inline = KeySource::Inline(JwkSet { keys: vec![signer.jwk().clone()] });
     check(&[TokenService::named("Inline", "https://other", inline)], &[("Inline", 1), ("MGW", 1)]);

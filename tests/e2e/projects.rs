@@ -42,6 +42,12 @@ async fn a_mocked_api_answers_with_its_examples() {
             501,
             r#"{"error_message":"Not Implemented","code":"900871","error_description":"Example preference Cow is not supported for this resource"}"#,
         ),
+        (
+            "/open",
+            &[("prefer", "code=some")],
+            400,
+            r#"{"error_message":"Bad Request","code":"900870","error_description":"Invalid format for code preference"}"#,
+        ),
         ("/nothing", &[], 501, r#"{"error_message":"Not Implemented","code":"900871"}"#),
     ] {
         let answer = ask(&gateway, Method::GET, &format!("/mocked/1.0.0{path}"), headers).await;

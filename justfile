@@ -50,6 +50,12 @@ bench-scale *arguments: wasm build
     @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
     @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers scale {{ arguments }}
 
+# Memory, look-ups and revocation with very many applications and revoked tokens: `just bench-subscribers [applications] [revoked]`
+[no-exit-message]
+bench-subscribers *arguments: wasm build
+    @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
+    @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers subscribers {{ arguments }}
+
 # Every build is one of the whole workspace, so that all of them agree on the features of shared dependencies.
 
 # The adapter, and the programs that start gateways

@@ -246,6 +246,14 @@ impl Adapter {
         &self.state
     }
 
+    /// Bytes of memory that it holds at the moment.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn memory(&self) -> Result<u64> {
+        self.process.memory()
+    }
+
     /// Where its output goes.
     #[must_use]
     pub fn log(&self) -> &Path {

@@ -69,6 +69,18 @@ impl Process {
         }
     }
 
+    /// Bytes of memory that it holds at the moment.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn memory(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("VmRSS is {line}"))?;
+        Ok(kilobytes.saturating_mul(1024))
+    }
+
     /// Where its output goes.
     #[must_use]
     pub fn log(&self) -> &Path {

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the adapter. Must hold no logic of its own.
 
 mod config;
+mod explain;
 mod logs;
 
 use std::io::Write as _;
@@ -59,6 +60,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Shows why a request is let through or refused: every stage, the facts it used, and the verdict.
+    Explain(Box<explain::ExplainCommand>),
     /// Checks or shows a configuration.
     Config {
         #[command(subcommand)]
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Status { address, config, output } => {
             status(address.as_deref(), config.as_deref(), *output, &environment)
         }
+        Command::Explain(command) => explain::run(command, &environment),
         Command::Config { command } => config::run(command, &environment),
         Command::Bootstrap => {
             bootstrap::render(&environment).map_err(|error| error.to_string()).and_then(|text| print(&text))
@@ -166,25 +170,28 @@ fn validate(project: &Path, config: Option<&Path>, output: Output, environment: 
 }
 
 fn status(address: Option<&str>, config: Option<&Path>, output: Output, of: &Environment) -> Result<(), String> {
-    let address = match address {
-        Some(address) => address.to_owned(),
-        None => {
-            let (file, text) = read_config(config)?;
-            let mut reader = Reader::new(&file, &text, of);
-            let address = admin(&mut reader);
-            if reader.problems.has_errors() {
-                return Err(lines(&reader.problems));
-            }
-            address.to_string()
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start a thread ({error})"))?;
-    let status = runtime.block_on(client::fetch(&address))?;
+    let address = admin_address(address, config, of)?;
+    let status = runtime()?.block_on(client::fetch(&address))?;
     match output {
         Output::Json => print(&format!("{status:#}\n")),
         Output::Text => print(&client::render(&status)),
     }
+}
+
+/// Where a running adapter answers.
+fn admin_address(address: Option<&str>, config: Option<&Path>, of: &Environment) -> Result<String, String> {
+    if let Some(address) = address {
+        return Ok(address.to_owned());
+    }
+    let (file, text) = read_config(config)?;
+    let mut reader = Reader::new(&file, &text, of);
+    let address = admin(&mut reader);
+    if reader.problems.has_errors() { Err(lines(&reader.problems)) } else { Ok(address.to_string()) }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start a thread ({error})"))
 }
 
 fn read_config(config: Option<&Path>) -> Result<(String, String), String> {

@@ -9,6 +9,7 @@ pub mod broker;
 pub mod certs;
 pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod inputs;
 pub mod logging;
 pub mod model;

@@ -3,6 +3,8 @@
 //! Order: certificates, store, stored deployments, the artifacts directory, the Git repository, outputs, admin pages, REST API, ready. What
 //! gateways are told first is therefore complete.
 
+pub mod at_rest;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +12,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tollgate_model::Settings;
 
 use crate::admin::{self, Machine, Status};
 use crate::certs::{self, CertError, DevelopmentCertificates};
 use crate::config::{Config, JwtGeneratorConfig, KeyPairPaths, Rest, TestKeyConfig};
+use crate::explain::pass::{self, PassKeyError};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::consul::{Consul, ConsulError};
@@ -46,6 +50,9 @@ pub enum RunError {
     /// The Git repository cannot be used.
     #[error("the Git repository cannot be used: {0}")]
     Git(#[from] GitError),
+    /// A project cannot be read.
+    #[error("{}", list(.0))]
+    Project(Problems),
     /// The subscriptions file cannot be used.
     #[error("{}", list(.0))]
     Subscriptions(Problems),
@@ -58,6 +65,9 @@ pub enum RunError {
     /// An output cannot start.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The key of passes cannot be used.
+    #[error(transparent)]
+    PassKey(#[from] PassKeyError),
     /// The REST API's certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -134,11 +144,7 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
     let development = tokio::task::spawn_blocking(move || certs::ensure(&certificates)).await??;
     let state = config.state.clone();
     let store = tokio::task::spawn_blocking(move || Store::open(&state)).await??;
-    let world = WorldWriter::new(World {
-        settings: config.settings.clone(),
-        environments: config.projects.virtual_hosts.clone(),
-        ..World::default()
-    });
+    let world = WorldWriter::new(first_world(&config)?);
     status.show_world(world.watch());
     let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
     let served = catalog.load().await?;
@@ -169,6 +175,13 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
     status.set_ready();
     tracing::info!(rest = %address, xds = %outputs.xds, feed = %outputs.feed, public = %outputs.public, %admin, "ready");
     Ok(Running { outputs, tasks })
+}
+
+/// What there is before any project.
+fn first_world(config: &Config) -> Result<World, RunError> {
+    let explain = config.explain_key.as_deref().map(pass::public_key).transpose()?;
+    let settings = Settings { explain, ..config.settings.clone() };
+    Ok(World { settings, environments: config.projects.virtual_hosts.clone(), ..World::default() })
 }
 
 /// Where projects and subscribers come from beside the REST API. They are read before gateways are told anything.

@@ -1,9 +1,12 @@
-//! `adapter status`: asks a running adapter for its status page and shows it to people. Must never need more than the page.
+//! Asks a running adapter: for its status page (`adapter status`), which is shown to people, or for an explanation. Must never need
+//! more than the page.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::explain;
 
 /// How long to wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,14 +19,38 @@ pub async fn fetch(address: &str) -> Result<Value, String> {
     // Nothing is encrypted here, but the client is not made without a provider. Somebody else's is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("http://{address}/status");
-    let failed = |error: reqwest::Error| {
-        let address_hint = "is the adapter running, and is this its tollgate.listen.admin?";
-        format!("{url} does not answer as the adapter does ({error}); {address_hint}")
-    };
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(failed)?;
-    let answer = client.get(&url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let failed = |error| unanswered(&url, &error);
+    let request = client().map_err(failed)?.get(&url);
+    let answer = request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
     let text = answer.text().await.map_err(failed)?;
     serde_json::from_str(&text).map_err(|error| format!("{url} does not answer as the adapter does ({error})"))
+}
+
+/// What the adapter at that address makes of a request.
+///
+/// # Errors
+/// When it does not answer, or has nothing to explain.
+pub async fn explain(address: &str, request: &explain::Request) -> Result<Value, String> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = format!("http://{address}/explain");
+    let failed = |error| unanswered(&url, &error);
+    let body = serde_json::to_string(request).map_err(|error| error.to_string())?;
+    let request = client().map_err(failed)?.post(&url).header("content-type", "application/json").body(body);
+    let text = request.send().await.map_err(failed)?.text().await.map_err(failed)?;
+    let answer: Value = serde_json::from_str(&text).map_err(|_| format!("{url} answered {text}"))?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(error.to_owned()),
+        None => Ok(answer),
+    }
+}
+
+fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()
+}
+
+fn unanswered(url: &str, error: &reqwest::Error) -> String {
+    let hint = "is the adapter running, and is this its tollgate.listen.admin?";
+    format!("{url} does not answer as the adapter does ({error}); {hint}")
 }
 
 /// The page for people.

@@ -10,8 +10,12 @@ use warp::{Filter, Rejection};
 
 use super::machine::Machine;
 use super::status::{Report, Status};
+use crate::explain;
 
-/// `/health`, `/ready`, `/status` and `/metrics`.
+/// Most bytes of a request to be explained.
+const MAX_EXPLAIN: u64 = 2 * 1024 * 1024;
+
+/// `/health`, `/ready`, `/status`, `/metrics` and `/explain`.
 pub(super) fn routes(
     status: Arc<Status>,
     machine: Arc<Machine>,
@@ -28,9 +32,42 @@ pub(super) fn routes(
             Ok(report) => page(StatusCode::OK, &report),
             Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": error.to_string()})),
         });
+    let explain = explain_route(Arc::clone(&status));
     let metrics = metrics_route(status, machine);
     let pages = health.or(ready).unify().or(all).unify().or(metrics).unify();
-    warp::get().and(pages)
+    warp::get().and(pages).or(explain).unify()
+}
+
+/// `/explain`: a request to be explained is posted, and nothing happens but that it is. Browsers of the machine's users post to
+/// the loopback address too when a page tells them, but not JSON, and no page gets to see the answer.
+fn explain_route(
+    status: Arc<Status>,
+) -> impl Filter<Extract = (Response<String>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let json = warp::header::exact("content-type", "application/json");
+    let body = warp::body::content_length_limit(MAX_EXPLAIN).and(warp::body::bytes());
+    warp::path!("explain").and(warp::post()).and(json).and(body).then(move |body: bytes::Bytes| {
+        let status = Arc::clone(&status);
+        async move {
+            let page = tokio::task::spawn_blocking(move || explain_page(&status, &body));
+            page.await.unwrap_or_else(|error| page_error(&error))
+        }
+    })
+}
+
+fn explain_page(status: &Status, body: &[u8]) -> Response<String> {
+    let refused = |error: String| page(StatusCode::BAD_REQUEST, &json!({ "error": error }));
+    let Some(world) = status.world() else {
+        return page(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "the adapter is not ready"}));
+    };
+    let request = match serde_json::from_slice::<explain::Request>(body) {
+        Ok(request) => request,
+        Err(error) => return refused(format!("this is no request to explain: {error}")),
+    };
+    match explain::explain(&world, &request, explain::now()).map(serde_json::to_value) {
+        Ok(Ok(found)) => page(StatusCode::OK, &found),
+        Ok(Err(error)) => page(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": error.to_string()})),
+        Err(error) => refused(error),
+    }
 }
 
 /// `/metrics`.

@@ -118,6 +118,12 @@ impl Status {
         let _ = self.world.set(world);
     }
 
+    /// The world as it is now, if there is one.
+    #[must_use]
+    pub fn world(&self) -> Option<Arc<World>> {
+        self.world.get().map(|world| Arc::clone(&world.borrow()))
+    }
+
     /// What gateways were told of last.
     #[must_use]
     pub const fn published(&self) -> &watch::Sender<Published> {
@@ -156,7 +162,7 @@ impl Status {
     /// Everything, for the status page.
     #[must_use]
     pub fn report(&self) -> Report {
-        let world = self.world.get().map(|world| Arc::clone(&world.borrow()));
+        let world = self.world();
         let deployments = world.iter().flat_map(|world| world.deployments.iter().map(|one| deployment(world, one)));
         Report { deployments: deployments.collect(), ..self.summary() }
     }

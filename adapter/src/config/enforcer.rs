@@ -23,6 +23,8 @@ pub struct TestKeyConfig {
     pub users: Vec<TestUser>,
 }
 
+const CLOCK_SKEW: &str = "tollgate.clockSkewInSeconds";
+
 pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let defaults = Settings::default();
     let authorization_header = header(reader, "enforcer.security.authHeader.authorizationHeader");
@@ -33,11 +35,12 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         client_certificate: client_certificate(reader),
         direct_clients: reader.flag("router.useRemoteAddress").unwrap_or(false),
         forward_authorization: reader.flag("enforcer.security.authHeader.enableOutboundAuthHeader").unwrap_or(false),
-        clock_skew_seconds: defaults.clock_skew_seconds,
+        clock_skew_seconds: reader.number(CLOCK_SKEW, 0..=600).unwrap_or(defaults.clock_skew_seconds),
         soap_faults: super::adapter::soap_faults(reader),
         gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
         backend_jwt: None,
         aliases: aliases(reader),
+        explain: None,
     }
 }
 

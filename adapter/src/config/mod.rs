@@ -83,6 +83,8 @@ pub struct Config {
     pub quota: QuotaSettings,
     /// How backends are told who calls.
     pub jwt_generator: Option<JwtGeneratorConfig>,
+    /// The Ed25519 key of passes for live requests; nobody may have them explained when absent.
+    pub explain_key: Option<PathBuf>,
 }
 
 impl Config {
@@ -138,9 +140,13 @@ impl Config {
             token_services: token_services::read(reader, test_keys.as_ref()),
             quota: quota::read(reader),
             test_keys,
+            explain_key: reader.path(EXPLAIN_KEY),
         }
     }
 }
+
+/// Names the file with the key of passes.
+pub const EXPLAIN_KEY: &str = "tollgate.explain.keyPath";
 
 /// The text of a configuration file. An absurdly large one is not read.
 ///

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tollgate_enforce::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Stock, Throttle,
-    Timestamp, Unreadable,
+    CompiledApi, CompiledIssuer, CompiledPolicy, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Stock,
+    Throttle, Timestamp, Unreadable,
 };
 use tollgate_model::{
     Application, Credential, Cutoff, CutoffKind, Settings, Subscription, Tier, TierKind, TokenHash, keys,
@@ -21,13 +21,28 @@ pub struct WorldDirectory<'w> {
     world: &'w World,
     environment: &'w str,
     tokens: TokenCache,
+    throttle: Rc<Throttle>,
+    quotas: EndlessQuota,
 }
 
 impl<'w> WorldDirectory<'w> {
     /// The world as gateways of that environment see it.
     #[must_use]
     pub fn new(world: &'w World, environment: &'w str) -> Self {
-        Self { world, environment, tokens: TokenCache::default() }
+        let (tokens, throttle) = (TokenCache::default(), Rc::default());
+        Self { world, environment, tokens, throttle, quotas: EndlessQuota(Stock::Lost) }
+    }
+
+    /// With what an administrator has laid down for all APIs, and with quota for every request.
+    #[must_use]
+    pub fn with_limits(mut self) -> Self {
+        let rules = &self.world.throttle;
+        let deny = rules.deny.values().cloned().collect();
+        // A policy that no filter understands is not enforced by any.
+        let custom = rules.custom.values().filter_map(|policy| CompiledPolicy::try_from(policy.clone()).ok()).collect();
+        self.throttle = Rc::new(Throttle { deny, custom });
+        self.quotas = EndlessQuota(Stock::Enough);
+        self
     }
 
     /// An API of the environment.
@@ -133,20 +148,19 @@ impl Directory for WorldDirectory<'_> {
     }
 
     fn throttle(&self) -> Rc<Throttle> {
-        // Nobody is kept out here: requests are limited by filters.
-        Rc::default()
+        Rc::clone(&self.throttle)
     }
 
     fn quotas(&self) -> &dyn Quotas {
-        &NoQuota
+        &self.quotas
     }
 }
 
-/// Quota is for requests, and there are none here.
-struct NoQuota;
+/// Quota is counted by filters; here there is always the same of it.
+struct EndlessQuota(Stock);
 
-impl Quotas for NoQuota {
+impl Quotas for EndlessQuota {
     fn stock(&self, _: &Counter, _: Timestamp) -> Stock {
-        Stock::Lost
+        self.0
     }
 }

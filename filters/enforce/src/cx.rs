@@ -258,6 +258,19 @@ impl Answers {
         }
     }
 
+    /// All that was asked, with what came back.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = (&Question, &Answer)> {
+        self.given.iter().map(|(question, answer)| (question, answer))
+    }
+
+    /// Keys of the counters that are to be taken from.
+    pub(crate) fn charges(&self) -> Vec<String> {
+        match &*self.charges.borrow() {
+            Charges::Due(counters) => counters.iter().map(|counter| counter.key.clone()).collect(),
+            Charges::Open | Charges::Settled => Vec::new(),
+        }
+    }
+
     /// What is to be taken from now; nothing the next time.
     pub fn settle(&self) -> Vec<Counter> {
         match self.charges.take() {

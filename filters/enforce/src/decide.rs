@@ -1,5 +1,6 @@
 //! The request's way, in one screen.
 
+use crate::explain::{Silent, Tracer, facts};
 use crate::policy::{self, Caller};
 use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
@@ -10,7 +11,12 @@ use crate::{Cx, Decision, Edits, Question, Reply};
 /// an answer has arrived. What is to be counted is noted in the answers, once a request, and taken by the host.
 #[must_use]
 pub fn decide(cx: &Cx) -> Decision {
-    match walk(cx) {
+    decide_with(cx, &Silent)
+}
+
+/// The same, telling somebody how it comes about.
+pub(crate) fn decide_with(cx: &Cx, trace: &impl Tracer) -> Decision {
+    match walk(cx, trace) {
         Ok(edits) => Decision::Forward(edits),
         Err(Halt::Reply(reply)) => Decision::Reply(reply),
         Err(Halt::Refuse(rejection)) => Decision::Reply(rejection.reply_to(cx)),
@@ -20,10 +26,10 @@ pub fn decide(cx: &Cx) -> Decision {
 }
 
 /// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
-fn walk(cx: &Cx) -> Result<Edits, Halt> {
-    let mut admitted = admit::admit(cx)?;
+fn walk(cx: &Cx, trace: &impl Tracer) -> Result<Edits, Halt> {
+    let mut admitted = trace.stage("admit", || admit::admit(cx), facts::admitted)?;
     let consent = admitted.consent(cx);
-    let outcome = walk_on(cx, &mut admitted).map_err(|halt| match halt {
+    let outcome = walk_on(cx, &mut admitted, trace).map_err(|halt| match halt {
         Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
@@ -41,16 +47,25 @@ fn walk(cx: &Cx) -> Result<Edits, Halt> {
     }
 }
 
-fn walk_on(cx: &Cx, admitted: &mut Admitted) -> Result<Edits, Halt> {
+fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer) -> Result<Edits, Halt> {
     if !cx.callbacks.cover(admitted.callbacks()) {
         return Err(Rejection::CallbacksMissing.into());
     }
-    ask::ask(cx, admitted)?;
-    let identity = authenticate::authenticate(cx, admitted)?;
-    let permit = authorize::authorize(cx, admitted, &identity)?;
-    let grant = limit::limit(cx, admitted, permit)?;
-    policy::consult(cx, admitted, &Caller { identity: &identity, permit: grant.permit() })?;
-    mediate::mediate(cx, admitted, &identity, &grant)
+    let admitted: &Admitted = trace.stage(
+        "ask",
+        || {
+            ask::ask(cx, admitted)?;
+            Ok(&*admitted)
+        },
+        |admitted| facts::asked(admitted),
+    )?;
+    let who = || authenticate::authenticate(cx, admitted, trace);
+    let identity = trace.stage("authenticate", who, facts::identity)?;
+    let permit = trace.stage("authorize", || authorize::authorize(cx, admitted, &identity), facts::permit)?;
+    let grant = trace.stage("limit", || limit::limit(cx, admitted, permit), |_| facts::charges(cx))?;
+    let caller = Caller { identity: &identity, permit: grant.permit() };
+    trace.stage("policy", || policy::consult(cx, admitted, &caller), |()| Vec::new())?;
+    trace.stage("mediate", || mediate::mediate(cx, admitted, &identity, &grant), facts::edits)
 }
 
 /// Why the walk stops early; what `?` carries.

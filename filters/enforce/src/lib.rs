@@ -15,6 +15,7 @@ mod cors;
 mod cx;
 mod decide;
 mod directory;
+pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod graphql;
@@ -44,6 +45,7 @@ pub use cx::{
 };
 pub use decide::decide;
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
+pub use explain::explain;
 pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
 pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};

@@ -8,9 +8,11 @@ mod outgoing;
 
 use std::rc::Rc;
 
+use tollgate_enforce::explain::pass;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Edits, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, Timestamp, decide,
+    Answer, Answers, Cx, Decision, Edits, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, Timestamp,
+    decide, explain,
 };
 
 use self::body::Incoming;
@@ -18,7 +20,7 @@ use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::quota;
-use crate::{CallId, Fields, Level, Response, Side, Status, Worker};
+use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Worker};
 
 /// Whether Envoy goes on now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,9 @@ pub enum Flow {
     Stop,
 }
 
+/// Longest id of a request in the log.
+const MAX_REQUEST_ID: usize = 64;
+
 /// One request's state.
 pub struct RequestFlow {
     worker: Rc<Worker>,
@@ -42,6 +47,8 @@ pub struct RequestFlow {
     /// What to change of the response.
     response: Vec<HeaderEdit>,
     outgoing: Outgoing,
+    /// Whether its decisions go to the log with their reasons; not known before the first.
+    explained: Option<bool>,
 }
 
 /// Where a request is on its way.
@@ -75,6 +82,7 @@ impl RequestFlow {
             incoming: Incoming::default(),
             response: Vec::new(),
             outgoing: Outgoing::default(),
+            explained: None,
         }
     }
 
@@ -245,13 +253,15 @@ impl RequestFlow {
         }
     }
 
-    fn decide(&self) -> Option<Decision> {
+    fn decide(&mut self) -> Option<Decision> {
         let request = self.headers.as_ref()?;
         let Worker { directory, abi, .. } = &*self.worker;
         let callbacks = self.worker.callbacks();
         let connection = &RequestConnection(Rc::clone(abi));
         let now = abi.now();
-        let decision = decide(&Cx { directory, request, answers: &self.answers, connection, now, callbacks });
+        let cx = Cx { directory, request, answers: &self.answers, connection, now, callbacks };
+        let explained = *self.explained.get_or_insert_with(|| pass::is_shown(&cx, &self.worker.passes));
+        let decision = if explained { explain_to_log(abi.as_ref(), &cx) } else { decide(&cx) };
         // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
         for counter in self.answers.settle() {
             directory.quotas.take(&counter, now);
@@ -298,6 +308,23 @@ impl RequestFlow {
         }
         Outcome::Answered
     }
+}
+
+/// Decides, and says why in a line of the log that begins with `explain` and the request's id. The client learns nothing.
+fn explain_to_log(abi: &dyn Abi, cx: &Cx) -> Decision {
+    let (decision, trace) = explain(cx);
+    let id = match cx.request.get("x-request-id") {
+        Header::One(id) => id
+            .iter()
+            .take(MAX_REQUEST_ID)
+            .filter(|byte| byte.is_ascii_graphic())
+            .map(|byte| char::from(*byte))
+            .collect(),
+        Header::Absent | Header::Many => "-".to_owned(),
+    };
+    let trace = serde_json::to_string(&trace).unwrap_or_default();
+    abi.log(Level::Info, &format!("explain {id} {trace}"));
+    decision
 }
 
 /// Test builds only.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tollgate_enforce::{Call, Directory, Question};
+use tollgate_enforce::{Call, Directory, Question, RefreshGate};
 use tollgate_model::Callbacks;
 use tollgate_model::contract::{
     BACKEND_JWT_PATH, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER,
@@ -45,6 +45,8 @@ pub struct Worker {
     pub(crate) abi: Rc<dyn Abi>,
     pub(crate) directory: SnapshotDirectory,
     pub(crate) metrics: Rc<Metrics>,
+    /// Limits how many passes are looked at.
+    pub(crate) passes: RefreshGate,
     config: PluginConfig,
     node: Cell<Option<String>>,
     leadership: RefCell<Leadership>,
@@ -86,6 +88,7 @@ impl Worker {
             reach: RefCell::default(),
             node: Cell::default(),
             pending: Pending::default(),
+            passes: RefreshGate::default(),
             metrics,
             config,
             abi,

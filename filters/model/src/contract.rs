@@ -40,6 +40,9 @@ pub const FEED_WAIT_SECONDS: u64 = 20;
 /// (`cluster_header`), never accepted from a client and never sent to a backend.
 pub const CLUSTER_HEADER: &str = "x-wso2-cluster-header";
 
+/// Request header with a pass that lets a live request be explained. Never sent to a backend where passes are believed.
+pub const EXPLAIN_HEADER: &str = "x-tollgate-explain";
+
 /// Name under which the enforcer's HTTP filter is discovered (ECDS resource, filter name and plugin name).
 pub const ENFORCER_FILTER: &str = "tollgate.enforcer";
 

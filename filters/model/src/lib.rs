@@ -43,7 +43,7 @@ pub use quota::{
 };
 pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};
-pub use settings::{BackendJwtHeader, CertificateSource, Settings};
+pub use settings::{BackendJwtHeader, CertificateSource, ExplainKey, Settings};
 pub use subscriber::{
     Application, Credential, GraphQlLimits, KeyType, SpikeArrest, Subscription, SubscriptionState, Tier, TierKind,
 };

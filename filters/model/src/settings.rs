@@ -38,6 +38,9 @@ pub struct Settings {
     /// Lower case, without ports. A virtual host of that very name goes before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<String, String>,
+    /// Who may have live requests explained; nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<ExplainKey>,
 }
 
 impl Settings {
@@ -47,6 +50,13 @@ impl Settings {
     pub const fn needs(&self) -> u16 {
         if self.backend_jwt.is_some() { 2 } else { 1 }
     }
+}
+
+/// Whose passes ([`crate::contract::EXPLAIN_HEADER`]) are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainKey {
+    /// The public key that verifies them, on Ed25519.
+    pub key: crate::Jwk,
 }
 
 /// The header that carries the gateway's own token to backends.
@@ -121,6 +131,7 @@ impl Default for Settings {
             gateways: one(),
             backend_jwt: None,
             aliases: BTreeMap::new(),
+            explain: None,
         }
     }
 }

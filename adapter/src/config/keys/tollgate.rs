@@ -29,6 +29,18 @@ const KEYS: &[Key] = &[
     read("tollgate.accessLogs.logFormat", "\"TEXT\"", "`TEXT` or `JSON`").added(),
     unset("tollgate.accessLogs.format", "a line, or an object, without queries", "what is logged, in Envoy's terms")
         .added(),
+    read(
+        "tollgate.clockSkewInSeconds",
+        "5",
+        "seconds that clocks may differ when the times of tokens are checked, at most 600",
+    )
+    .added(),
+    unset(
+        "tollgate.explain.keyPath",
+        "nobody may have live requests explained",
+        "Ed25519 key in PEM, private or public, whose passes let live requests be explained; see [explain](explain.md)",
+    )
+    .added(),
     unset(
         "tollgate.revocation.etcd.endpoints",
         "none",

@@ -511,7 +511,9 @@ fn an_empty_backend_path_becomes_a_slash() {
 mod attacks;
 mod backend_jwt;
 mod caches;
+mod codes;
 mod credentials;
+mod explain;
 mod graphql;
 mod interceptors;
 mod keys;

@@ -38,7 +38,7 @@ impl Admitted<'_> {
     }
 
     /// Operations that the request wants carried out, all of which must be allowed, with their names for messages.
-    pub(super) fn operations(&self) -> impl Iterator<Item = (&str, &Operation)> {
+    pub(crate) fn operations(&self) -> impl Iterator<Item = (&str, &Operation)> {
         let asked = self.asked.as_ref();
         let only = asked.is_none().then(|| (self.resource.resource.template.as_str(), &*self.operation));
         let several = asked.into_iter().flat_map(|asked| asked.operations.iter());
@@ -173,7 +173,7 @@ fn alias(settings: &Settings, host: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Cuts `:port` off. What stands between the brackets of an IPv6 address has colons too.
-fn without_port(authority: &[u8]) -> &[u8] {
+pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
     let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (before, _) = authority.split_at(authority.len().saturating_sub(digits));
     before.strip_suffix(b":").unwrap_or(authority)

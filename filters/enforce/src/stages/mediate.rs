@@ -4,7 +4,7 @@ mod assertion;
 
 use std::borrow::Cow;
 
-use tollgate_model::contract::CLUSTER_HEADER;
+use tollgate_model::contract::{CLUSTER_HEADER, EXPLAIN_HEADER};
 use tollgate_model::{ApiKeyPlace, ApiKind, Backend, Security};
 
 use self::assertion::Assertion;
@@ -130,11 +130,12 @@ fn credentials(cx: &Cx, admitted: &Admitted) -> impl Iterator<Item = Cow<'static
     let takes = takes_credentials(admitted);
     let token = Some(authorization_header(admitted)).filter(|_| takes && !settings.forward_authorization);
     let internal = Some(settings.internal_key_header.as_str()).filter(|_| takes);
+    let pass = settings.explain.as_ref().map(|_| EXPLAIN_HEADER);
     let keys = api_keys(admitted).filter_map(|place| match place {
         ApiKeyPlace::Header { name } => Some(name.as_str()),
         ApiKeyPlace::Query { .. } => None,
     });
-    let names = [token, internal, untrusted].into_iter().flatten().chain(keys);
+    let names = [token, internal, untrusted, pass].into_iter().flatten().chain(keys);
     let present = names.filter(|name| cx.request.get(name) != Header::Absent);
     present.map(|name| Cow::Owned(name.to_owned())).collect::<Vec<_>>().into_iter()
 }

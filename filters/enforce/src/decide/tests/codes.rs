@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use tollgate_model::{
     Api, ApiKind, Application, BackendJwtHeader, ClientCertificate, Credential, CustomPolicy, DenyCondition,
-    GraphQlLimits, Interceptor, Interceptors, Issuer, KeyType, Limit, MutualSsl, OpaPolicy, Operation, Policies,
-    QuotaUnit, RequestPolicy, Security, Settings, Subscription, SubscriptionState, Tier, TierKind, TimeUnit, Window,
-    keys,
+    GraphQlLimits, Interceptor, Interceptors, Issuer, KeyType, Limit, MutualSsl, NamedEndpoint, OpaPolicy, Operation,
+    Policies, QuotaUnit, RequestPolicy, Security, Settings, Subscription, SubscriptionState, Tier, TierKind, TimeUnit,
+    Window, keys,
 };
 
 use super::*;
@@ -17,6 +17,8 @@ use crate::testing::{issuer, operation};
 use crate::{CallAnswer, CompiledIssuer, CompiledPolicy, Reply, RequestBody, Stock, Throttle};
 
 const PET: &str = "GET /pets/1.0/pet/5";
+/// What an interceptor answers that wants another endpoint.
+const ELSEWHERE: &str = r#"{"dynamicEndpoint": {"endpointName": "other"}}"#;
 const OPEN: &str = "GET /pets/1.0/public/a";
 
 /// A request that is refused with that line of the catalogue.
@@ -67,8 +69,7 @@ fn of(change: impl FnOnce(&mut Api)) -> TestDirectory {
 fn subscribed(mut directory: TestDirectory, state: SubscriptionState) -> TestDirectory {
     directory.issuer = Rc::new(CompiledIssuer::compile(Issuer { validate_subscription: true, ..issuer() }).0);
     let tables = &mut directory.subscribers;
-    let credential =
-        Credential { application: "u".to_owned(), key_type: KeyType::Production, expires_at: None, issued_at: None };
+    let credential = Credential::of("u".to_owned(), KeyType::Production);
     tables.credentials.insert(keys::credential("test", "ck"), credential);
     let application = Application { uuid: "u".to_owned(), id: 7, tier: "P".to_owned(), ..Application::default() };
     tables.applications.insert("u".to_owned(), application);
@@ -171,6 +172,9 @@ fn of_requests() -> Vec<Case> {
     unreadable.unreadable = true;
     let mut not_ready = usual();
     not_ready.settings = None;
+    let mut foreign = intercepted();
+    foreign.foreign_routes = true;
+    foreign.api.endpoints = vec![NamedEndpoint { name: "other".to_owned(), backend: backend("named", "/n") }];
     let no_callbacks = Case {
         callbacks: Callbacks::NONE,
         ..case("tollgate_102500_callbacks", TestDirectory::new(graphql_api()), "POST /pets/1.0")
@@ -184,6 +188,7 @@ fn of_requests() -> Vec<Case> {
         case("tollgate_102500_unreadable", unreadable, OPEN),
         no_callbacks,
         case("tollgate_102500_not_ready", not_ready, OPEN),
+        case("tollgate_102500_foreign_routes", foreign, OPEN).answered(response(200, ELSEWHERE)),
         case("tollgate_103500", intercepted(), OPEN).answered(Answer::Failed),
         case("tollgate_103501", intercepted(), OPEN).answered(response(200, "no JSON")),
         case("tollgate_700700", of(|api| api.life_cycle = LifeCycle::Blocked), OPEN),

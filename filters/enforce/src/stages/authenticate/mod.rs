@@ -18,12 +18,14 @@ use std::rc::Rc;
 use tollgate_model::{Api, ApiKeyPlace, ClientCertificate, Security};
 
 pub(crate) use self::api_key::ApiKey;
-use self::rules::{Attempt, Certificates, Credentials, Rules};
+pub(crate) use self::rules::Attempt;
+use self::rules::{Certificates, Credentials, Rules};
 pub(crate) use self::token::{authorization_header, bearer_token};
 pub(crate) use self::workload::Workload;
 use super::admit::Admitted;
 use crate::Cx;
 use crate::decide::Halt;
+use crate::explain::Tracer;
 use crate::token::{Usage, VerifiedToken};
 
 /// Proof that somebody entitled to call has called.
@@ -44,7 +46,7 @@ pub(crate) enum Identity {
 }
 
 /// Authenticates as the operation demands.
-pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Halt> {
+pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted, trace: &impl Tracer) -> Result<Identity, Halt> {
     if admitted.is_prototype() {
         return Ok(Identity::Anonymous);
     }
@@ -57,7 +59,7 @@ pub(crate) fn authenticate(cx: &Cx, admitted: &Admitted) -> Result<Identity, Hal
                 application_security: mutual_ssl.is_some_and(|rules| rules.application_security),
                 requirements: security.requirements(),
             };
-            rules::judge(&rules, &Request { cx, admitted })
+            rules::judge(&rules, &Request { cx, admitted, trace })
         }
     }
 }
@@ -71,31 +73,43 @@ pub(crate) fn recognise(cx: &Cx, api: &Api, usage: Usage, raw: &str, skew: u32) 
     })
 }
 
-/// What the request at hand brings.
-struct Request<'r, 'c> {
+/// What the request at hand brings, and who is told what becomes of it.
+struct Request<'r, 'c, T> {
     cx: &'r Cx<'c>,
     admitted: &'r Admitted<'c>,
+    trace: &'r T,
 }
 
-impl Credentials for Request<'_, '_> {
+impl<T: Tracer> Request<'_, '_, T> {
+    fn told<V>(&self, credential: &'static str, attempt: Attempt<V>) -> Attempt<V> {
+        self.trace.attempt(credential, &attempt);
+        attempt
+    }
+}
+
+impl<T: Tracer> Credentials for Request<'_, '_, T> {
     fn certificate(&self) -> Attempt<Rc<ClientCertificate>> {
-        certificate::attempt(self.cx, self.admitted)
+        self.told("certificate", certificate::attempt(self.cx, self.admitted))
     }
 
     fn internal_key(&self) -> Result<Attempt<Identity>, Halt> {
-        Ok(internal_key::attempt(self.cx, self.admitted)?.map(Identity::InternalKey))
+        let attempt = internal_key::attempt(self.cx, self.admitted)?;
+        Ok(self.told("key of the test console", attempt).map(Identity::InternalKey))
     }
 
     fn token(&self) -> Result<Attempt<Identity>, Halt> {
-        Ok(token::attempt(self.cx, self.admitted)?.map(Identity::Bearer))
+        let attempt = token::attempt(self.cx, self.admitted)?;
+        Ok(self.told("access token", attempt).map(Identity::Bearer))
     }
 
     fn api_key(&self, place: &ApiKeyPlace) -> Result<Attempt<Identity>, Halt> {
-        Ok(api_key::attempt(self.cx, self.admitted, place)?.map(Identity::ApiKey))
+        let attempt = api_key::attempt(self.cx, self.admitted, place)?;
+        Ok(self.told("API key", attempt).map(Identity::ApiKey))
     }
 
     fn workload(&self) -> Attempt<Identity> {
-        workload::attempt(self.cx, self.admitted).map(|workload| Identity::Workload(Rc::new(workload)))
+        let attempt = workload::attempt(self.cx, self.admitted);
+        self.told("workload", attempt).map(|workload| Identity::Workload(Rc::new(workload)))
     }
 }
 

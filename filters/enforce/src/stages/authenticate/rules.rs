@@ -14,7 +14,7 @@ use crate::rejection::Rejection;
 
 /// What became of one credential.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Attempt<T> {
+pub(crate) enum Attempt<T> {
     /// The request has none of this kind.
     Absent,
     /// It is what it should be.

@@ -27,6 +27,13 @@ pub(crate) struct Permit {
     pub(super) workload: Option<Rc<str>>,
 }
 
+impl Permit {
+    /// On whose behalf the caller calls; none for callers without a key of their own.
+    pub(crate) const fn subscribed(&self) -> Option<&Subscribed> {
+        self.subscribed.as_ref()
+    }
+}
+
 /// Checks all of it, in the order of the original.
 pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Result<Permit, Halt> {
     let subscribed = subscription::validate(cx, &admitted.api.api, identity)?;

@@ -3,8 +3,8 @@
 use tollgate_enforce::HeaderMap;
 
 use super::*;
+use crate::Side;
 use crate::fake::world::Row;
-use crate::{Abi as _, Side};
 
 /// A worker on a gateway that makes all callbacks, whose API asks about every response of `/open`.
 fn worker_with(includes: &serde_json::Value) -> (Rc<FakeEnvoy>, Rc<Worker>) {

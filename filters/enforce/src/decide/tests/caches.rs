@@ -58,9 +58,11 @@ proptest! {
             let decided = |directory: &TestDirectory| {
                 let (answers, connection) = (Answers::default(), TestConnection::default());
                 let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now: Timestamp(now), callbacks: Callbacks::NONE };
-                describe(decide(&cx))
+                (describe(decide(&cx)), describe(crate::explain(&cx).0))
             };
-            prop_assert_eq!(decided(&remembering), decided(&directory()));
+            let (fresh, (verdict, explained)) = (decided(&directory()).0, decided(&remembering));
+            prop_assert_eq!(&verdict, &fresh);
+            prop_assert_eq!(&explained, &fresh, "an explanation changes nothing either");
             if forget {
                 remembering.tokens.clear();
             }

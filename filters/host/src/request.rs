@@ -11,8 +11,8 @@ use std::rc::Rc;
 use tollgate_enforce::explain::pass;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Edits, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, Timestamp,
-    decide, explain,
+    Answer, Answers, Cx, Decision, Edits, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, decide,
+    explain,
 };
 
 use self::body::Incoming;
@@ -20,7 +20,7 @@ use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::quota;
-use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Worker};
+use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Steady, Worker};
 
 /// Whether Envoy goes on now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ enum State {
     /// Being decided, or answered: in either case it does not go on by itself.
     Stopped,
     /// A call-out is under way, since then.
-    Waiting(CallId, Question, Timestamp),
+    Waiting(CallId, Question, Steady),
     /// Its body is arriving.
     Collecting(usize),
     /// Let go.
@@ -241,11 +241,11 @@ impl RequestFlow {
         }
         self.worker.metrics.increment(QUESTIONS);
         match self.worker.ask(&question) {
-            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.now())),
+            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.steady())),
             // No answer will ever come, so this is the answer.
             Err(_) => {
                 if let Question::Quota { .. } = question {
-                    self.worker.directory.quotas.lost(self.worker.abi.now());
+                    self.worker.directory.quotas.lost();
                 }
                 self.answers.add(question, Answer::Failed);
                 None
@@ -259,12 +259,13 @@ impl RequestFlow {
         let callbacks = self.worker.callbacks();
         let connection = &RequestConnection(Rc::clone(abi));
         let now = abi.now();
+        directory.quotas.begin();
         let cx = Cx { directory, request, answers: &self.answers, connection, now, callbacks };
         let explained = *self.explained.get_or_insert_with(|| pass::is_shown(&cx, &self.worker.passes));
         let decision = if explained { explain_to_log(abi.as_ref(), &cx) } else { decide(&cx) };
         // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
         for counter in self.answers.settle() {
-            directory.quotas.take(&counter, now);
+            directory.quotas.take(&counter);
         }
         Some(decision)
     }

@@ -43,6 +43,7 @@ mod subscriptions;
 mod system;
 mod tour;
 mod tracing;
+mod traffic_manager;
 mod transport;
 mod traps;
 mod websockets;

@@ -1,11 +1,13 @@
 //! How APIs arrive: over REST ([`apictl`]), from a directory ([`folder`]) and from a Git repository ([`git`]), as projects
 //! that [`project`] reads and [`catalog`] keeps; and who may call them, from a file
-//! ([`subscriptions`]) and from etcd ([`revocation`]); and where their backends are ([`consul`]). Must never import
+//! ([`subscriptions`]) and from etcd ([`revocation`]); and where their backends are ([`consul`]); and who is
+//! throttled ([`decisions`]). Must never import
 //! `outputs`.
 
 pub mod apictl;
 pub mod catalog;
 pub mod consul;
+pub mod decisions;
 pub mod folder;
 pub mod git;
 pub mod project;

@@ -12,9 +12,11 @@ mod public;
 mod publish;
 pub mod quota;
 pub mod settings;
+pub mod traffic_manager;
 pub mod xds;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -30,7 +32,8 @@ use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
-use self::settings::{AccessLog, QuotaOwnerKind};
+use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings};
+use self::traffic_manager::PublisherSettings;
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::model::WorldWriter;
@@ -138,10 +141,7 @@ pub async fn spawn(
         key_cache: &settings.key_cache,
     };
     let issuers = Issuers::new(&issuer_settings, writer.clone(), Arc::clone(&status))?;
-    let owner: Arc<dyn QuotaOwner> = match settings.quota.owner {
-        QuotaOwnerKind::Embedded => Arc::new(Embedded::open(&settings.quota_store, settings.quota.zone)?),
-        QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
-    };
+    let owner = owner(settings.quota, &settings.quota_store)?;
     let minter =
         settings.backend_jwt.map(|jwt| Minter::start(jwt, writer.clone(), Arc::clone(&issuers))).transpose()?;
     let xds_listener = bind("xDS", settings.listen.xds).await?;
@@ -174,13 +174,34 @@ pub async fn spawn(
     }
     tasks.spawn(issuers.keep_fresh(shutdown.clone()));
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
-    let quota_routes = quota::routes(QuotaContext { owner });
-    let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
+    let uses = publish_uses(settings.traffic_manager.as_ref(), &tasks, &shutdown)?;
+    let counting = quota::routes(QuotaContext { owner }).or(traffic_manager::routes(uses)).unify();
+    let service = warp::service(feed::routes(feed_context).or(counting).unify());
     tasks.spawn(tls::serve(feed_listener, server_tls, service, shutdown.clone()));
     let service = warp::service(public::routes(public_context));
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
     tasks.close();
     Ok(Outputs { access_log, xds, feed, public, tasks })
+}
+
+/// Whoever owns the counters.
+fn owner(settings: QuotaSettings, store: &Path) -> Result<Arc<dyn QuotaOwner>, OutputError> {
+    Ok(match settings.owner {
+        QuotaOwnerKind::Embedded => Arc::new(Embedded::open(store, settings.zone)?),
+        QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
+    })
+}
+
+/// Begins to publish uses, if a Traffic Manager counts them.
+fn publish_uses(
+    settings: Option<&PublisherSettings>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<Option<traffic_manager::Publisher>, OutputError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let (publisher, running) = traffic_manager::Publisher::start(settings, shutdown)?;
+    running.into_iter().for_each(|task| drop(tasks.spawn(task)));
+    Ok(Some(publisher))
 }
 
 /// The address with the port the system chose, should it have been 0.

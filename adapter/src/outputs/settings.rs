@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
 use super::quota::RedisSettings;
+use super::traffic_manager::PublisherSettings;
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
 pub use tracing::{Tracing, TracingProtocol};
 pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
@@ -47,6 +48,8 @@ pub struct OutputSettings {
     pub quota: QuotaSettings,
     /// File of the embedded owner.
     pub quota_store: PathBuf,
+    /// Where uses are published, if a Traffic Manager counts them.
+    pub traffic_manager: Option<PublisherSettings>,
 }
 
 /// Who owns the counters of rate limits.

@@ -48,7 +48,7 @@ pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate
 pub use explain::explain;
 pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
-pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};
+pub use limit::{CompiledDecisions, CompiledPolicy, CompiledTier, Throttle, check_pattern};
 pub use quota::{Counter, CounterId, Quotas, Standing, Stock};
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;

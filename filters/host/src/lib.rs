@@ -22,6 +22,7 @@ mod reach;
 mod request;
 mod signature;
 mod snapshot;
+mod usage;
 mod worker;
 
 pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};

@@ -11,8 +11,8 @@ use tollgate_model::{
 
 use crate::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use crate::{
-    Answers, CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Shown, Stock,
-    Subscribers, Throttle, Timestamp, Unreadable, identify,
+    Answers, CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas,
+    Revocations, Shown, Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable, identify,
 };
 
 /// The one key there is.
@@ -84,6 +84,10 @@ impl Subscribers for OneKey {
     fn advanced(&self, _: TierKind, _: &str) -> Found<CompiledTier> {
         Ok(None)
     }
+
+    fn decisions(&self, _: &str) -> Found<CompiledDecisions> {
+        Ok(None)
+    }
 }
 
 impl Revocations for OneKey {
@@ -97,6 +101,10 @@ impl Revocations for OneKey {
 }
 
 impl Quotas for OneKey {
+    fn standing(&self, _: &Counter, _: Timestamp) -> Option<Standing> {
+        None
+    }
+
     fn stock(&self, _: &Counter, _: Timestamp) -> Stock {
         Stock::Lost
     }

@@ -3,6 +3,7 @@
 //! All levels are looked at before anything is taken, so a refused request costs nobody anything. What is taken is taken
 //! once, however often the request is decided.
 
+mod manager;
 mod request;
 
 use tollgate_model::{DenyCondition, Posture, QuotaAsk, Tier, TierKind};
@@ -38,9 +39,17 @@ pub(crate) fn limit(cx: &Cx, admitted: &Admitted, permit: Permit) -> Result<Gran
     if !cx.answers.is_counted() {
         let request = Request::new(cx, admitted, &permit);
         deny(cx, &request)?;
-        let charges = charges(cx, &request)?;
-        if !charges.is_empty() {
-            cx.answers.count(in_stock(cx, charges)?);
+        let charges = match admitted.settings.traffic_manager {
+            None => charges(cx, &request)?,
+            // It counts all but bursts.
+            Some(_) => {
+                manager::refuse(cx, &request)?;
+                bursts(&request)
+            }
+        };
+        cx.answers.count(in_stock(cx, charges)?);
+        if let Some(manager) = admitted.settings.traffic_manager {
+            cx.answers.report(manager::uses(cx, &request, manager));
         }
     }
     Ok(Grant { permit })
@@ -73,10 +82,7 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
         let plan = |level, key, tier: &Tier, charges: &mut Vec<Charge>| {
             throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
         };
-        if let Some(burst) = crate::limit::burst(&subscribed.tier) {
-            let key = format!("{key}|burst");
-            throttled(Level::Subscription, &key, None, &[burst], &subscribed.tier, true).charges(cost, &mut charges);
-        }
+        charges.extend(bursts(request));
         plan(Level::Subscription, &key, &subscribed.tier, &mut charges);
         plan(Level::Application, &request.application_key(), &subscribed.application_tier, &mut charges);
     }
@@ -84,6 +90,20 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
         custom(policy, request, cost, &mut charges);
     }
     Ok(charges)
+}
+
+/// Burst control of the subscription.
+fn bursts(request: &Request) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    if let Some(subscribed) = request.subscribed()
+        && let Some(burst) = crate::limit::burst(&subscribed.tier)
+    {
+        let key = format!("{}|burst", request.subscription_key());
+        let limits = [burst];
+        let level = throttled(Level::Subscription, &key, None, &limits, &subscribed.tier, true);
+        level.charges(request.cost(), &mut charges);
+    }
+    charges
 }
 
 /// The limits of the API as a whole, or else those of its operations, of which GraphQL requests have several.

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use hashbrown::{HashMap, HashSet};
 use tollgate_enforce::token::{SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle, Unreadable,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers,
+    Throttle, Unreadable,
 };
 use tollgate_model::contract::PluginConfig;
 use tollgate_model::wire::{Index, Shard};
@@ -56,6 +57,7 @@ pub(crate) struct SnapshotDirectory {
     credentials: Lazy<Credential>,
     subscriptions: Lazy<Subscription>,
     cutoffs: Lazy<Cutoff>,
+    decisions: Lazy<CompiledDecisions>,
     /// Whether there are any cut-offs at all.
     has_cutoffs: Cell<bool>,
     judged: Judged,
@@ -91,6 +93,7 @@ impl SnapshotDirectory {
             credentials: Lazy::new(Table::Credential),
             subscriptions: Lazy::new(Table::Subscription),
             cutoffs: Lazy::new(Table::Cutoff),
+            decisions: Lazy::new(Table::Decision),
             has_cutoffs: Cell::default(),
             judged: Judged::default(),
             throttle: RefCell::default(),
@@ -136,6 +139,7 @@ impl SnapshotDirectory {
         self.credentials.forget(changed);
         self.subscriptions.forget(changed);
         self.cutoffs.forget(changed);
+        self.decisions.forget(changed);
     }
 
     fn take_over(&self, slot: Slot) {
@@ -188,7 +192,8 @@ impl SnapshotDirectory {
             | Table::Credential
             | Table::Subscription
             | Table::Cutoff
-            | Table::Revoked => {}
+            | Table::Revoked
+            | Table::Decision => {}
         }
     }
 
@@ -291,6 +296,10 @@ impl Subscribers for SnapshotDirectory {
 
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
         self.advanced.get(self, &keys::tier(kind, name))
+    }
+
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+        self.decisions.get(self, key.as_bytes())
     }
 }
 

@@ -14,6 +14,11 @@ default:
 up *arguments: wasm build
     @toolchain/with-peers up {{ arguments }}
 
+# The same with an API Manager that runs already as control plane, whose password is in $cp_admin_pwd: `just up-with-apim https://apim:9443/ amqp://admin:admin@apim:5672 [environment]`
+[no-exit-message]
+up-with-apim url broker environment='Default': wasm build
+    @toolchain/with-peers up --api-manager '{{ url }}' '{{ broker }}' '{{ environment }}'
+
 # Starts a gateway on free ports, sends the tour of requests and checks every answer
 [no-exit-message]
 demo: wasm build

@@ -1,7 +1,7 @@
 //! Wires inputs, model and outputs, and runs them until the process is told to stop. The only place that knows all parts.
 //!
-//! Order: certificates, store, stored deployments, the artifacts directory, the Git repository, outputs, admin pages, REST API, ready. What
-//! gateways are told first is therefore complete.
+//! Order: certificates, store, admin pages, stored deployments or API Manager, the artifacts directory, the Git repository, outputs,
+//! REST API, ready. What gateways are told first is therefore complete.
 
 pub mod at_rest;
 
@@ -21,12 +21,13 @@ use crate::explain::pass::{self, PassKeyError};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::consul::{Consul, ConsulError};
+use crate::inputs::event_hub::{EventHub, EventHubError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
 use crate::inputs::revocation::{self, Revocation, RevocationError};
 use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::logging::LogReload;
-use crate::model::{Problems, Refusals, SourceReport, World, WorldWriter};
+use crate::model::{ControlPlaneReport, Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
 use crate::outputs::settings::{BackendJwtSettings, GatewayFiles, SigningPair, TestKeys};
 use crate::outputs::{self, OutputError, OutputSettings};
@@ -59,6 +60,9 @@ pub enum RunError {
     /// The revoked tokens cannot be read.
     #[error(transparent)]
     Revocation(#[from] RevocationError),
+    /// API Manager cannot be followed.
+    #[error(transparent)]
+    ControlPlane(#[from] EventHubError),
     /// Consul cannot be asked.
     #[error("Consul cannot be asked: {0}")]
     Consul(#[from] ConsulError),
@@ -147,8 +151,28 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
     let world = WorldWriter::new(first_world(&config)?);
     status.show_world(world.watch());
     let catalog = Catalog::new(store, config.projects.clone(), world.clone(), Arc::clone(&refusals));
-    let served = catalog.load().await?;
-    tracing::info!(served, "stored deployments read");
+    // Up first: a start may have to wait for others, and these pages say for whom.
+    let machine = Arc::new(Machine::new(config.metrics.interval));
+    let (admin, admin_task) =
+        admin::spawn(config.admin, Arc::clone(&status), Arc::clone(&machine), shutdown.clone()).await?;
+    let mut tasks = vec![admin_task];
+    match &config.control_plane {
+        // What was deployed over the REST API waits until API Manager is switched off again.
+        Some(settings) => {
+            let hosts = config.projects.virtual_hosts.clone();
+            let refusals = Arc::clone(&refusals);
+            let hub = EventHub::open(settings.clone(), Arc::clone(&catalog), world.clone(), refusals, hosts).await?;
+            let gateways = Arc::new(Acknowledgements::new(Arc::clone(&status)));
+            let (task, mut complete) = hub.follow(gateways, shutdown.clone())?;
+            tasks.push(task);
+            // What gateways are told first is complete.
+            let _ = complete.wait_for(|complete| *complete).await;
+        }
+        None => {
+            let served = catalog.load().await?;
+            tracing::info!(served, "stored deployments read");
+        }
+    }
     let sources = Sources::open(&config, &catalog, &world, &refusals).await?;
     // Bound before anything is served, so that a busy port stops the adapter before gateways rely on it.
     let rest = match &config.rest {
@@ -158,10 +182,6 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
     let settings = output_settings(&config, &development);
     let outputs = outputs::spawn(settings, world, Arc::clone(&status), shutdown.clone()).await?;
     let access_log = outputs.access_log.clone();
-    let machine = Arc::new(Machine::new(config.metrics.interval));
-    let (admin, admin_task) =
-        admin::spawn(config.admin, Arc::clone(&status), Arc::clone(&machine), shutdown.clone()).await?;
-    let mut tasks = vec![admin_task];
     if let Some(address) = config.metrics.address {
         tasks.push(admin::spawn_metrics(address, Arc::clone(&status), machine, shutdown.clone()).await?);
     }
@@ -273,7 +293,13 @@ async fn bind_rest(
     let listener = TcpListener::bind(rest.address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let gateways = Arc::new(Acknowledgements::new(status));
-    Ok(BoundRest { address, listener, tls, api: RestApi::new(catalog, auth, gateways, rest.deploy_timeout) })
+    let managed = config.control_plane.is_some();
+    Ok(BoundRest {
+        address,
+        listener,
+        tls,
+        api: RestApi::new(catalog, auth, gateways, rest.deploy_timeout).managed(managed),
+    })
 }
 
 fn adapter_pair(config: &Config, development: &DevelopmentCertificates) -> (PathBuf, PathBuf) {
@@ -347,6 +373,10 @@ impl Refusals for StatusRefusals {
 
     fn source(&self, name: &str, report: SourceReport) {
         self.0.source(name, report);
+    }
+
+    fn control_plane(&self, report: &ControlPlaneReport) {
+        self.0.control_plane(report);
     }
 }
 

@@ -59,6 +59,9 @@ pub fn render(status: &Value) -> String {
     let mut text = String::new();
     let ready = if status["ready"] == true { "ready" } else { "not ready" };
     line(&mut text, &format!("adapter: {ready}, revision {}", status["revision"]));
+    if status["controlPlane"].is_object() {
+        super::control_plane::lines(&status["controlPlane"]).iter().for_each(|one| line(&mut text, one));
+    }
     for (name, source) in members(&status["sources"]) {
         let revision = source["revision"].as_str().map(|revision| format!(" at {revision}")).unwrap_or_default();
         let (location, count, refused) = (word(&source["location"]), &source["projects"], &source["refused"]);

@@ -3,6 +3,7 @@
 //! Must never change anything, and must never show other machines more than the metrics.
 
 pub mod client;
+mod control_plane;
 mod machine;
 mod pages;
 pub mod status;

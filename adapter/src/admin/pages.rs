@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use warp::{Filter, Rejection};
 
+use super::control_plane;
 use super::machine::Machine;
 use super::status::{Report, Status};
 use crate::explain;
@@ -100,7 +101,11 @@ fn ready(status: &Status) -> Response<String> {
     let gateways: Vec<String> = gateways.map(|node| node.name).collect();
     let (code, text) =
         if status.is_ready() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    page(code, &json!({"gateways": gateways, "status": text}))
+    let mut body = json!({"gateways": gateways, "status": text});
+    if let (Some(plane), Some(body)) = (status.summary().control_plane, body.as_object_mut()) {
+        body.insert("controlPlane".to_owned(), control_plane::ready(&plane));
+    }
+    page(code, &body)
 }
 
 /// The text format of Prometheus. A handful of numbers does not need a registry.
@@ -160,10 +165,13 @@ fn metrics(status: &Status, report: &Report) -> String {
     for (name, help, value) in counters {
         sample(&mut text, name, "counter", help, value);
     }
+    if let Some(plane) = &report.control_plane {
+        control_plane::metrics(&mut text, plane);
+    }
     text
 }
 
-fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+pub(super) fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
     // Writing to a string cannot fail.
     writeln!(text, "# HELP tollgate_{name} {help}\n# TYPE tollgate_{name} {kind}\ntollgate_{name} {value}").ok();
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::model::{Deployment, DeploymentKey, Origin, Problem, Problems, SourceReport, World};
+use crate::model::{ControlPlaneReport, Deployment, DeploymentKey, Origin, Problem, Problems, SourceReport, World};
 use crate::outputs::acknowledge::Published;
 use crate::outputs::nodes::{NodeReport, Nodes};
 
@@ -27,6 +27,7 @@ pub struct Status {
     issuers: Mutex<BTreeMap<String, IssuerReport>>,
     counts: Mutex<Counts>,
     sources: Mutex<BTreeMap<String, SourceReport>>,
+    control_plane: Mutex<Option<ControlPlaneReport>>,
     /// What has happened so often.
     pub counters: Counters,
 }
@@ -149,9 +150,19 @@ impl Status {
         lock(&self.sources).insert(name.to_owned(), report);
     }
 
+    /// News of the control plane.
+    pub fn control_plane(&self, report: &ControlPlaneReport) {
+        *lock(&self.control_plane) = Some(report.clone());
+    }
+
     /// News of an issuer.
     pub fn issuer(&self, name: &str, report: IssuerReport) {
         lock(&self.issuers).insert(name.to_owned(), report);
+    }
+
+    /// An issuer that is no longer one.
+    pub fn no_issuer(&self, name: &str) {
+        lock(&self.issuers).remove(name);
     }
 
     /// How much there is now.
@@ -176,6 +187,7 @@ impl Status {
             revision: published.revision,
             counts: *lock(&self.counts),
             sources: lock(&self.sources).clone(),
+            control_plane: lock(&self.control_plane).clone(),
             gateways: self.nodes.report(&published),
             issuers: lock(&self.issuers).clone(),
             refused: lock(&self.refused).clone(),
@@ -206,6 +218,9 @@ pub struct Report {
     pub counts: Counts,
     /// The sources of projects by name.
     pub sources: BTreeMap<String, SourceReport>,
+    /// How it stands with the control plane, where there is one.
+    #[serde(rename = "controlPlane", skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<ControlPlaneReport>,
     /// The gateways.
     pub gateways: Vec<NodeReport>,
     /// The issuers by name.

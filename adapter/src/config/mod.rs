@@ -4,6 +4,7 @@
 
 mod adapter;
 mod consul;
+mod control_plane;
 mod duration;
 mod enforcer;
 mod jwt_generator;
@@ -32,6 +33,7 @@ pub use metrics::MetricsConfig;
 pub use reader::{Effective, Environment, Reader, Source};
 
 use crate::inputs::consul::ConsulSettings;
+use crate::inputs::event_hub::EventHubSettings;
 use crate::inputs::git::GitSettings;
 use crate::inputs::project::{CompileOptions, Overrides};
 use crate::inputs::revocation::EtcdSettings;
@@ -51,6 +53,8 @@ pub struct Config {
     pub artifacts: Option<PathBuf>,
     /// The Git repository that projects come from.
     pub git: Option<GitSettings>,
+    /// The API Manager that everything is taken from, and nothing from elsewhere.
+    pub control_plane: Option<EventHubSettings>,
     /// Where services are looked up that projects name as backends.
     pub consul: Option<ConsulSettings>,
     /// Plans, applications and subscriptions.
@@ -112,16 +116,19 @@ impl Config {
         };
         let admin = admin(reader);
         let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
+        let control_plane = control_plane::read(reader, &state);
+        let managed = control_plane::enabled(reader);
         let jwt_generator = jwt_generator::read(reader);
         let backend_jwt = jwt_generator.as_ref().map(JwtGeneratorConfig::header);
         Self {
             rest: adapter::rest(reader),
             keystore: adapter::key_pair(reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
             truststore: reader.path("adapter.truststore.location"),
-            artifacts: reader.path("adapter.artifactsDirectory"),
+            artifacts: reader.path("adapter.artifactsDirectory").filter(|_| !managed),
             subscriptions: reader.path("adapter.subscriptionsFile"),
             revocation: revocation::read(reader),
-            git: source_control::read(reader, &state),
+            git: source_control::read(reader, &state).filter(|_| !managed),
+            control_plane,
             consul: consul::read(reader),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
@@ -172,12 +179,17 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
     let retries = reader.number("router.upstream.retry.maxRetryCount", 0..=255);
     // Zero is reported by who reads it for all clusters.
     let interceptor = reader.number("router.clusterTimeoutInSeconds", 0..=86_400).map(|seconds| seconds.min(300));
+    let mut virtual_hosts = adapter::virtual_hosts(reader).unwrap_or(defaults.virtual_hosts);
+    // API Manager names virtual hosts itself; gateways of an environment without APIs are served all the same.
+    for environment in control_plane::environments(reader) {
+        virtual_hosts.entry(environment).or_insert_with(|| "localhost".to_owned());
+    }
     CompileOptions {
-        virtual_hosts: adapter::virtual_hosts(reader).unwrap_or(defaults.virtual_hosts),
+        virtual_hosts,
         max_timeout_ms: seconds.map_or(defaults.max_timeout_ms, |seconds| seconds.saturating_mul(1000)),
         max_retries: retries.and_then(|count| u8::try_from(count).ok()).unwrap_or(defaults.max_retries),
         retry_status_codes: router::retry_status_codes(reader).unwrap_or(defaults.retry_status_codes),
-        organization: defaults.organization,
+        organization: control_plane::tenant(reader).unwrap_or(defaults.organization),
         cors: router::cors(reader),
         lambda: lambda::read(reader),
         consul: consul::enabled(reader),

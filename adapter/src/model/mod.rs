@@ -1,8 +1,10 @@
 //! What inputs make and outputs watch. Knows neither: must never import `inputs` or `outputs`, and must never do I/O.
 
+mod control_plane;
 mod directory;
 mod discovery;
 pub mod gateways;
+mod key_manager;
 mod origin;
 pub mod plans;
 pub mod problem;
@@ -12,9 +14,11 @@ mod subscribers;
 pub mod world;
 mod writer;
 
+pub use control_plane::{BrokerReport, ControlPlaneReport, ControlPlaneState, ListReport};
 pub use directory::WorldDirectory;
 pub use discovery::{Discovery, Instance, Instances, Service};
 pub use gateways::Gateways;
+pub use key_manager::KeyManager;
 pub use origin::{Origin, ProjectOrigin};
 pub use problem::{Problem, Problems, Severity};
 pub use refusals::{Refusals, SourceReport};

@@ -15,6 +15,8 @@ pub enum Origin {
     Folder(ProjectOrigin),
     /// A project of the Git repository.
     Git(ProjectOrigin),
+    /// An API of API Manager, by its UUID.
+    ApiManager(ProjectOrigin),
 }
 
 /// A project that is kept elsewhere and read again at every start.
@@ -39,9 +41,9 @@ impl Origin {
     #[must_use]
     pub fn is_project_of(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Folder(one), Self::Folder(other)) | (Self::Git(one), Self::Git(other)) => {
-                one.project == other.project
-            }
+            (Self::Folder(one), Self::Folder(other))
+            | (Self::Git(one), Self::Git(other))
+            | (Self::ApiManager(one), Self::ApiManager(other)) => one.project == other.project,
             _ => false,
         }
     }
@@ -53,6 +55,7 @@ impl Origin {
             Self::Rest => "the REST API".to_owned(),
             Self::Folder(origin) => format!("the project {} of the artifacts directory", origin.project),
             Self::Git(origin) => format!("the project {} of the Git repository", origin.project),
+            Self::ApiManager(origin) => format!("the API {} of API Manager", origin.project),
         }
     }
 }

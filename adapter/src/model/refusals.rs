@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Problems;
+use super::{ControlPlaneReport, Problems};
 
 /// Takes note of how inputs fare.
 pub trait Refusals: Send + Sync {
@@ -13,6 +13,10 @@ pub trait Refusals: Send + Sync {
     /// How a source of projects is doing.
     fn source(&self, name: &str, report: SourceReport) {
         let _ = (name, report);
+    }
+    /// How it stands with the control plane.
+    fn control_plane(&self, report: &ControlPlaneReport) {
+        let _ = report;
     }
 }
 

@@ -25,6 +25,8 @@ pub enum RevokedBy {
     File,
     /// etcd.
     Etcd,
+    /// API Manager.
+    ApiManager,
 }
 
 /// Until when a token is revoked, by whom.
@@ -32,19 +34,21 @@ pub enum RevokedBy {
 pub struct Revoked {
     file: Option<NonZero<Expiry>>,
     etcd: Option<NonZero<Expiry>>,
+    api_manager: Option<NonZero<Expiry>>,
 }
 
 impl Revoked {
     /// When the token would expire: the latest moment that anybody named.
     #[must_use]
     pub fn expires(self) -> Expiry {
-        self.file.max(self.etcd).map_or(0, NonZero::get)
+        self.file.max(self.etcd).max(self.api_manager).map_or(0, NonZero::get)
     }
 
     const fn by(&mut self, whom: RevokedBy) -> &mut Option<NonZero<Expiry>> {
         match whom {
             RevokedBy::File => &mut self.file,
             RevokedBy::Etcd => &mut self.etcd,
+            RevokedBy::ApiManager => &mut self.api_manager,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tollgate_model::{Api, Issuer, Secret, Settings};
 
-use super::{Discovery, Instances, Origin, Subscribers, ThrottleRules};
+use super::{Discovery, Instances, KeyManager, Origin, Subscribers, ThrottleRules};
 
 /// Identifies a deployment: one API on one virtual host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -140,6 +140,8 @@ pub struct World {
     pub origins: BTreeMap<DeploymentKey, Origin>,
     /// Issuers whose tokens are accepted.
     pub issuers: Vec<Arc<Issuer>>,
+    /// Key managers of API Manager, by their names without case: issuers beside those of the configuration.
+    pub key_managers: Arc<BTreeMap<String, KeyManager>>,
     /// What an administrator has laid down for all APIs.
     pub throttle: ThrottleRules,
     /// Global settings of the filters.

@@ -30,7 +30,7 @@ use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
-use self::settings::{AccessLog, QuotaOwnerKind};
+use self::settings::{AccessLog, QuotaOwnerKind, TestKeys};
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::model::WorldWriter;
@@ -123,21 +123,15 @@ pub async fn spawn(
     let server_tls = tls::server_config(&settings.certificate, &settings.key, Some(&settings.client_ca))?;
     let public_tls = tls::server_config(&settings.certificate, &settings.key, None)?;
     let own_keys = OwnKeys { test_keys: settings.test_keys.is_some(), backend_jwt: settings.backend_jwt.is_some() };
-    let blueprint = Arc::new(Blueprint::load(settings.gateway, &settings.gateway_files, own_keys)?);
-    let test_keys = match settings.test_keys {
+    let blueprint = Arc::new(Blueprint::load(settings.gateway.clone(), &settings.gateway_files, own_keys)?);
+    let test_keys = match settings.test_keys.clone() {
         None => None,
         Some(keys) => {
             let signer = TokenSigner::load(&keys.signing_key, &keys.certificate)?;
             Some(Arc::new((keys, signer)))
         }
     };
-    let issuer_settings = IssuerSettings {
-        services: &settings.token_services,
-        test_keys: test_keys.as_deref().map(|(keys, signer)| (keys.issuer.as_str(), signer.jwk())),
-        key_fetch_ca: settings.key_fetch_ca.as_deref(),
-        key_cache: &settings.key_cache,
-    };
-    let issuers = Issuers::new(&issuer_settings, writer.clone(), Arc::clone(&status))?;
+    let issuers = issuers_of(&settings, test_keys.as_deref(), writer.clone(), Arc::clone(&status))?;
     let owner: Arc<dyn QuotaOwner> = match settings.quota.owner {
         QuotaOwnerKind::Embedded => Arc::new(Embedded::open(&settings.quota_store, settings.quota.zone)?),
         QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
@@ -149,6 +143,8 @@ pub async fn spawn(
     let public_listener = bind("test keys", settings.listen.public).await?;
     // A gateway must not learn that an issuer has no keys only because they were not fetched yet.
     issuers.first_fetch().await;
+    let mut key_managers = issuers::Follower::new(Arc::clone(&issuers));
+    key_managers.catch_up().await;
 
     let feed = Arc::new(Feed::default());
     let access_log = AccessLogControl(Arc::clone(&blueprint));
@@ -173,6 +169,7 @@ pub async fn spawn(
         tasks.spawn(minter.follow(shutdown.clone()));
     }
     tasks.spawn(issuers.keep_fresh(shutdown.clone()));
+    tasks.spawn(key_managers.run(shutdown.clone()));
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
     let quota_routes = quota::routes(QuotaContext { owner });
     let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
@@ -181,6 +178,21 @@ pub async fn spawn(
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
     tasks.close();
     Ok(Outputs { access_log, xds, feed, public, tasks })
+}
+
+fn issuers_of(
+    settings: &OutputSettings,
+    test_keys: Option<&(TestKeys, TokenSigner)>,
+    writer: WorldWriter,
+    status: Arc<Status>,
+) -> Result<Arc<Issuers>, IssuerError> {
+    let issuer_settings = IssuerSettings {
+        services: &settings.token_services,
+        test_keys: test_keys.map(|(keys, signer)| (keys.issuer.as_str(), signer.jwk())),
+        key_fetch_ca: settings.key_fetch_ca.as_deref(),
+        key_cache: &settings.key_cache,
+    };
+    Issuers::new(&issuer_settings, writer, status)
 }
 
 /// The address with the port the system chose, should it have been 0.

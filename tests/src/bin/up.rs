@@ -1,10 +1,10 @@
 //! `just up`: a gateway with a sample API in the foreground, until Ctrl-C. On the well-known ports, or with `--free-ports` on
-//! eight that nobody uses.
+//! eight that nobody uses. `just up-with-apim`: the same with the APIs of an API Manager.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 use tollgate_tests::adapter::{PASSWORD, USER};
 use tollgate_tests::ports::Ports;
@@ -61,13 +61,10 @@ impl Stop {
 }
 
 async fn run() -> Result<()> {
-    let mut gateway = Gateway::with(settings()?).await?;
-    gateway.adapter.deploy(project::sample("petstore", &gateway.backend.url())?).await?;
-    eventually("the sample API is served", async || {
-        gateway.all_answer("/petstore/1.0.5/health", 8, |status| status == 200).await
-    })
-    .await?;
-    print_tour(&gateway);
+    let mut gateway = match arguments().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--api-manager", url, broker, environment] => with_api_manager(url, broker, environment).await?,
+        other => with_sample(settings(other)?).await?,
+    };
     loop {
         tokio::time::sleep(LOOK_AFTER).await;
         gateway.adapter.check_running()?;
@@ -75,22 +72,63 @@ async fn run() -> Result<()> {
     }
 }
 
-fn settings() -> Result<Settings> {
-    let usual = Settings { unjudged: true, ..Settings::default() };
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => {
-            let ports = Ports::standard();
-            ports.check_free()?;
-            let folder = locate::root().join(".tollgate/up");
-            println!("Starting the adapter and Envoy (logs: {}) ...", folder.display());
-            Ok(Settings { ports: Some(ports), folder: Some(folder), ..usual })
-        }
+fn arguments() -> Vec<String> {
+    std::env::args().skip(1).collect()
+}
+
+async fn with_sample(settings: Settings) -> Result<Gateway> {
+    let gateway = Gateway::with(settings).await?;
+    gateway.adapter.deploy(project::sample("petstore", &gateway.backend.url())?).await?;
+    eventually("the sample API is served", async || {
+        gateway.all_answer("/petstore/1.0.5/health", 8, |status| status == 200).await
+    })
+    .await?;
+    print_tour(&gateway);
+    Ok(gateway)
+}
+
+/// The APIs of that API Manager, with the password of `cp_admin_pwd`. Certificates are not looked at: this is for trying it.
+async fn with_api_manager(url: &str, broker: &str, environment: &str) -> Result<Gateway> {
+    ensure!(
+        std::env::var_os("cp_admin_pwd").is_some(),
+        "set the environment variable cp_admin_pwd to the password of API Manager's admin"
+    );
+    let extra = format!(
+        "[controlPlane]\nenabled = true\nserviceURL = {url:?}\nenvironmentLabels = [{environment:?}]\nskipSSLVerification = true\n\
+         sendRevisionUpdate = true\n[controlPlane.brokerConnectionParameters]\neventListeningEndpoints = [{broker:?}]\n"
+    );
+    let standard = standard("up-with-apim")?;
+    let gateway = Gateway::with(Settings { extra, environment: environment.to_owned(), ..standard }).await?;
+    let ports = &gateway.ports;
+    let (http, https, admin) = (ports.http, ports.https, ports.admin);
+    println!(
+        "
+  Gateway        http://localhost:{http} and https://localhost:{https}, environment {environment}
+  Status         target/debug/adapter status --address localhost:{admin}, or http://localhost:{admin}/status
+
+Deploy a revision of an API to {environment} in the publisher portal; it is served within two seconds. Ctrl-C stops everything.
+"
+    );
+    Ok(gateway)
+}
+
+/// On the well-known ports, with logs in a folder that stays.
+fn standard(name: &str) -> Result<Settings> {
+    let ports = Ports::standard();
+    ports.check_free()?;
+    let folder = locate::root().join(".tollgate").join(name);
+    println!("Starting the adapter and Envoy (logs: {}) ...", folder.display());
+    Ok(Settings { ports: Some(ports), folder: Some(folder), unjudged: true, ..Settings::default() })
+}
+
+fn settings(arguments: &[&str]) -> Result<Settings> {
+    match arguments {
+        [] => standard("up"),
         ["--free-ports"] => {
             println!("Starting the adapter and Envoy ...");
-            Ok(usual)
+            Ok(Settings { unjudged: true, ..Settings::default() })
         }
-        _ => bail!("the only argument is --free-ports"),
+        _ => bail!("the only arguments are --free-ports, or --api-manager URL BROKER ENVIRONMENT"),
     }
 }
 

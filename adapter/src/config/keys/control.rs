@@ -1,13 +1,15 @@
 //! `[controlPlane]`, `[globalAdapter]` and `[analytics]`.
 
-use super::{Key, Section, behind, off};
+use super::{Key, Section, behind, idle, off, read};
 
-const PLANE: &str = "controlPlane.enabled";
 const GLOBAL: &str = "globalAdapter.enabled";
 const ANALYTICS_ON: &str = "analytics.enabled";
 
-pub(super) const CONTROL_PLANE: Section =
-    Section { name: "controlPlane", about: "APIs and subscriptions from API Manager.", keys: CONTROL_PLANE_KEYS };
+pub(super) const CONTROL_PLANE: Section = Section {
+    name: "controlPlane",
+    about: "APIs, subscriptions and all else from API Manager.",
+    keys: CONTROL_PLANE_KEYS,
+};
 
 pub(super) const GLOBAL_ADAPTER: Section =
     Section { name: "globalAdapter", about: "Sharding over a global adapter.", keys: GLOBAL_ADAPTER_KEYS };
@@ -16,26 +18,70 @@ pub(super) const ANALYTICS: Section =
     Section { name: "analytics", about: "Events for analytics.", keys: ANALYTICS_KEYS };
 
 const CONTROL_PLANE_KEYS: &[Key] = &[
-    off(
+    read(
         "controlPlane.enabled",
-        "taking APIs and subscriptions from API Manager",
-        "deploy with apictl, or from a folder or a Git repository",
+        "false",
+        "whether everything is taken from API Manager; see [control plane](control-plane.md)",
     ),
-    behind("controlPlane.serviceURL", PLANE),
-    behind("controlPlane.username", PLANE),
-    behind("controlPlane.password", PLANE).secret(),
-    behind("controlPlane.environmentLabels", PLANE),
-    behind("controlPlane.retryInterval", PLANE),
-    behind("controlPlane.skipSSLVerification", PLANE),
-    behind("controlPlane.sendRevisionUpdate", PLANE),
-    behind("controlPlane.syncApisOnStartUp", PLANE),
-    behind("controlPlane.brokerConnectionParameters.eventListeningEndpoints", PLANE).secret(),
-    behind("controlPlane.brokerConnectionParameters.reconnectInterval", PLANE),
-    behind("controlPlane.brokerConnectionParameters.reconnectRetryCount", PLANE),
-    behind("controlPlane.requestWorkerPool.poolSize", PLANE),
-    behind("controlPlane.requestWorkerPool.queueSizePerPool", PLANE),
-    behind("controlPlane.requestWorkerPool.pauseTimeAfterFailure", PLANE),
-    behind("controlPlane.httpClient.requestTimeOut", PLANE),
+    read("controlPlane.serviceURL", "\"https://apim:9443/\"", "where its REST interface is"),
+    read(
+        "controlPlane.username",
+        "\"admin\"",
+        "who signs in; the tenant behind the last `@` is the one whose APIs are served, `carbon.super` without one",
+    ),
+    read("controlPlane.password", "\"$env{cp_admin_pwd}\"", "the password; the variable must be set if there is none")
+        .secret(),
+    read("controlPlane.environmentLabels", "[\"Default\"]", "gateway environments whose APIs are served"),
+    read(
+        "controlPlane.retryInterval",
+        "5",
+        "most seconds until what failed is asked again; the first times it is asked sooner",
+    ),
+    read(
+        "controlPlane.skipSSLVerification",
+        "false",
+        "whether any certificate is accepted, of API Manager and of its broker; otherwise those of the system's authorities and \
+         of `adapter.truststore.location`",
+    ),
+    read(
+        "controlPlane.sendRevisionUpdate",
+        "false",
+        "whether API Manager is told which revisions gateways serve, when they have taken them",
+    ),
+    idle("controlPlane.syncApisOnStartUp", "false", "everything is compared at every start"),
+    read(
+        "controlPlane.brokerConnectionParameters.eventListeningEndpoints",
+        "[\"amqp://admin:$env{cp_admin_pwd}@apim:5672?retries='10'&connectdelay='30'\"]",
+        "brokers that stand in for each other, `amqp://` or `amqps://`; pauses between tries grow to `connectdelay` seconds \
+         within `retries` tries",
+    )
+    .secret(),
+    idle(
+        "controlPlane.brokerConnectionParameters.reconnectInterval",
+        "5000",
+        "it belongs to Azure Service Bus; an AMQP broker is tried for ever, as its address says",
+    ),
+    idle(
+        "controlPlane.brokerConnectionParameters.reconnectRetryCount",
+        "60",
+        "it belongs to Azure Service Bus; an AMQP broker is tried for ever",
+    ),
+    read("controlPlane.requestWorkerPool.poolSize", "4", "questions to API Manager that are under way at a time"),
+    read(
+        "controlPlane.requestWorkerPool.queueSizePerPool",
+        "1000",
+        "APIs for each worker that wait to be asked for by themselves; when there are more, all are asked for together",
+    ),
+    read(
+        "controlPlane.requestWorkerPool.pauseTimeAfterFailure",
+        "5",
+        "seconds in which no API is asked for by itself after one could not be had",
+    ),
+    read(
+        "controlPlane.httpClient.requestTimeOut",
+        "30",
+        "seconds in which API Manager may say nothing while it is asked",
+    ),
 ];
 
 const GLOBAL_ADAPTER_KEYS: &[Key] = &[

@@ -57,6 +57,12 @@ const KEYS: &[Key] = &[
     )
     .added(),
     read(
+        "tollgate.controlPlane.reconcileInterval",
+        "300",
+        "seconds between two comparisons with all that API Manager has, whatever it told in between",
+    )
+    .added(),
+    read(
         "tollgate.quota.owner",
         "\"embedded\"",
         "who counts: `embedded`, or `redis` for several adapters; see [limits](limits.md)",

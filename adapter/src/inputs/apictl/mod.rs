@@ -44,6 +44,8 @@ pub struct RestApi {
     uploads: Arc<Semaphore>,
     gateways: Arc<dyn Gateways>,
     patience: Duration,
+    /// Whether APIs come from elsewhere, and only from there.
+    managed: bool,
 }
 
 /// `GET /apis`.
@@ -90,7 +92,13 @@ impl RestApi {
     /// The API over that catalogue. Answers to changes wait so long for the gateways.
     #[must_use]
     pub fn new(catalog: Arc<Catalog>, auth: Authenticator, gateways: Arc<dyn Gateways>, patience: Duration) -> Self {
-        Self { catalog, auth, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)), gateways, patience }
+        Self { catalog, auth, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)), gateways, patience, managed: false }
+    }
+
+    /// The same, where APIs come from API Manager: they are listed, and cannot be changed.
+    #[must_use]
+    pub fn managed(self, managed: bool) -> Self {
+        Self { managed, ..self }
     }
 
     /// The filter that answers every request.
@@ -125,6 +133,7 @@ impl RestApi {
             Some("/oauth2/token") => Err(reply::method_not_allowed(method.as_str(), "POST")),
             Some("/apis") => match self.auth.check(headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes)) {
                 Err(denial) => Err(reply::denied(denial)),
+                Ok(()) if self.managed && [Method::POST, Method::DELETE].contains(method) => Err(managed()),
                 Ok(()) if method == Method::POST => self.deploy(&query, headers, body).await,
                 Ok(()) if method == Method::GET => self.list(&query).await,
                 Ok(()) if method == Method::DELETE => self.undeploy(&query).await,
@@ -220,6 +229,11 @@ impl RestApi {
             Err(error) => Err(internal(&error.to_string())),
         }
     }
+}
+
+fn managed() -> Response {
+    let message = "APIs come from API Manager (controlPlane.enabled), so they are deployed and undeployed there.";
+    reply::error(StatusCode::BAD_REQUEST, message)
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::state::{Claim, Entry, State};
 use super::store::{self, Record, Store, StoreError, Stored};
 use super::{Catalog, DeployError, Deployed, Selection, UndeployError, summary};
-use crate::inputs::project::{CompileOptions, Compiled, archive, compile};
+use crate::inputs::project::{CompileOptions, archive, compile};
 use crate::model::{Deployment, DeploymentKey, Origin, Problems, gateways};
 
 pub(super) async fn deploy(catalog: Arc<Catalog>, archive: Bytes, overwrite: bool) -> Result<Deployed, DeployError> {
@@ -16,7 +16,7 @@ pub(super) async fn deploy(catalog: Arc<Catalog>, archive: Bytes, overwrite: boo
     let unpacked = archive.clone();
     let compiled = spawn_blocking(move || compile(&archive::unpack(&unpacked)?, &options)).await?;
     let compiled = compiled.map_err(DeployError::Invalid)?;
-    let deployments = deployments(&compiled);
+    let deployments = compiled.deployments();
 
     let mut state = catalog.state.lock().await;
     let claim = if overwrite { Claim::Replace } else { Claim::New };
@@ -146,10 +146,6 @@ fn restore(stored: Stored, options: &CompileOptions) -> (DeploymentKey, Entry, P
         problems.error(("", ""), "the stored project belongs to another API", why, "deploy it again");
     }
     (key, Entry { record, deployment, origin: Origin::Rest }, problems)
-}
-
-pub(super) fn deployments(compiled: &Compiled) -> Vec<Deployment> {
-    compiled.targets.iter().map(|(host, environments)| compiled.blueprint.on(host, environments.clone())).collect()
 }
 
 pub(super) fn entry(deployment: impl Into<Arc<Deployment>>, origin: Origin) -> (DeploymentKey, Entry) {

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 pub use store::{Store, StoreError};
-pub use sync::{Batch, ProjectPut};
+pub use sync::{Batch, ProjectPut, Synced};
 
 use self::state::State;
-use super::project::{CompileOptions, Compiled, ProjectFiles, compile};
+use super::project::{CompileOptions, Compiled, Placement, ProjectFiles, compile, compile_placed};
 use crate::model::{DeploymentKey, Problems, Refusals, WorldWriter, gateways};
 
 /// What a deployment did.
@@ -126,14 +126,20 @@ impl Catalog {
         compile(files, &self.options)
     }
 
+    /// The same, of a project of which somebody else says more than it does itself.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn compile_placed(&self, files: &ProjectFiles, placement: &Placement) -> Result<Compiled, Problems> {
+        compile_placed(files, &self.options, placement)
+    }
+
     /// Takes over what changed in a source of projects, in one step. Each project is taken or refused by itself, and a
     /// refused one leaves what it had deployed before.
     ///
-    /// Gives the outcome of every put project, in their order.
-    ///
     /// # Errors
     /// Why nothing at all was changed.
-    pub async fn sync(self: &Arc<Self>, batch: Batch) -> Result<Vec<Result<(), Problems>>, DeployError> {
+    pub async fn sync(self: &Arc<Self>, batch: Batch) -> Result<Synced, DeployError> {
         tokio::spawn(sync::sync(Arc::clone(self), batch)).await?
     }
 

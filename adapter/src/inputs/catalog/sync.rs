@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::change::{commit, deployments, entry, show};
+use super::change::{commit, entry, show};
 use super::state::{Claim, Entry, State};
 use super::store;
 use super::{Catalog, DeployError};
-use crate::inputs::project::Compiled;
 use crate::model::{Deployment, DeploymentKey, Origin, Problems};
 
 /// How often projects that collide are tried again because others have given way.
@@ -28,8 +27,17 @@ pub struct Batch {
 pub struct ProjectPut {
     /// Which.
     pub origin: Origin,
-    /// What it says.
-    pub compiled: Compiled,
+    /// What it says, on every virtual host.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Synced {
+    /// Of every put project, in their order.
+    pub outcomes: Vec<Result<(), Problems>>,
+    /// Revision of the world that has all of it.
+    pub revision: u64,
 }
 
 /// What is known of a put project while its place is looked for.
@@ -39,7 +47,7 @@ struct Candidate {
     deployments: Vec<Arc<Deployment>>,
 }
 
-pub(super) async fn sync(catalog: Arc<Catalog>, batch: Batch) -> Result<Vec<Result<(), Problems>>, DeployError> {
+pub(super) async fn sync(catalog: Arc<Catalog>, batch: Batch) -> Result<Synced, DeployError> {
     let mut state = catalog.state.lock().await;
     // On a copy: a store that fails leaves everything as it was.
     let mut next = state.clone();
@@ -80,11 +88,13 @@ pub(super) async fn sync(catalog: Arc<Catalog>, batch: Batch) -> Result<Vec<Resu
     }
     *state = next;
     let touched: Vec<DeploymentKey> = touched.into_iter().collect();
-    if !touched.is_empty() {
+    let revision = if touched.is_empty() {
+        catalog.world.current().revision
+    } else {
         tell(&state, &touched);
-        show(&catalog, &state, &touched);
-    }
-    Ok(outcomes)
+        show(&catalog, &state, &touched)
+    };
+    Ok(Synced { outcomes, revision })
 }
 
 /// Puts a project where its former deployments were, or leaves those as they are.
@@ -112,21 +122,23 @@ fn place(state: &mut State, own: &[DeploymentKey], candidate: &Candidate) -> Res
 }
 
 fn candidate((number, put): (usize, ProjectPut)) -> Candidate {
-    Candidate {
-        number,
-        origin: put.origin,
-        deployments: deployments(&put.compiled).into_iter().map(Arc::new).collect(),
-    }
+    Candidate { number, origin: put.origin, deployments: put.deployments }
 }
 
 /// A project without its revision.
-type Identity = (bool, Arc<str>);
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    Folder(Arc<str>),
+    Git(Arc<str>),
+    ApiManager(Arc<str>),
+}
 
 fn identity(origin: &Origin) -> Option<Identity> {
     match origin {
         Origin::Rest => None,
-        Origin::Folder(project) => Some((false, Arc::clone(&project.project))),
-        Origin::Git(project) => Some((true, Arc::clone(&project.project))),
+        Origin::Folder(project) => Some(Identity::Folder(Arc::clone(&project.project))),
+        Origin::Git(project) => Some(Identity::Git(Arc::clone(&project.project))),
+        Origin::ApiManager(project) => Some(Identity::ApiManager(Arc::clone(&project.project))),
     }
 }
 

@@ -231,7 +231,8 @@ async fn an_environment_that_only_a_deployment_names_is_known_while_it_is_deploy
 
 fn project(bench: &Bench, name: &str, archive: &Bytes) -> ProjectPut {
     let files = super::super::project::archive::unpack(archive).unwrap();
-    ProjectPut { origin: origin(name), compiled: bench.catalog.compile(&files).unwrap() }
+    let deployments = bench.catalog.compile(&files).unwrap().deployments();
+    ProjectPut { origin: origin(name), deployments: deployments.into_iter().map(Arc::new).collect() }
 }
 
 fn origin(project: &str) -> Origin {
@@ -241,7 +242,7 @@ fn origin(project: &str) -> Origin {
 async fn sync(bench: &Bench, put: &[(&str, Bytes)], gone: &[&str]) -> Vec<bool> {
     let put = put.iter().map(|(name, archive)| project(bench, name, archive)).collect();
     let batch = Batch { put, gone: gone.iter().map(|name| origin(name)).collect() };
-    bench.catalog.sync(batch).await.unwrap().into_iter().map(|outcome| outcome.is_ok()).collect()
+    bench.catalog.sync(batch).await.unwrap().outcomes.into_iter().map(|outcome| outcome.is_ok()).collect()
 }
 
 #[tokio::test]

@@ -120,13 +120,14 @@ impl Collection {
                 Some(Err(problems)) => invalid.push((name, stamp, problems)),
                 Some(Ok(compiled)) => {
                     let warnings = compiled.warnings.clone();
-                    batch.put.push(ProjectPut { origin: self.kind.origin(&name, revision), compiled });
+                    let deployments = compiled.deployments().into_iter().map(Arc::new).collect();
+                    batch.put.push(ProjectPut { origin: self.kind.origin(&name, revision), deployments });
                     put.push((name, stamp, warnings));
                 }
             }
         }
         if !batch.put.is_empty() || !batch.gone.is_empty() {
-            let outcomes = self.catalog.sync(batch).await?;
+            let outcomes = self.catalog.sync(batch).await?.outcomes;
             for ((name, stamp, warnings), outcome) in put.into_iter().zip(outcomes) {
                 self.placed(name, stamp, &warnings, outcome);
             }

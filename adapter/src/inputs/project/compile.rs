@@ -22,9 +22,10 @@ use super::graphql;
 use super::metadata::{self, Metadata};
 use super::names;
 use super::options::CompileOptions;
+use super::placement::Placement;
 use super::policies;
 use super::upstream::Upstream;
-use crate::model::Problems;
+use crate::model::{Deployment, Problems};
 
 const METADATA: [&str; 2] = ["api.yaml", "api.json"];
 const DEFINITIONS: [&str; 3] = ["Definitions/swagger.yaml", "Definitions/swagger.yml", "Definitions/swagger.json"];
@@ -42,15 +43,38 @@ pub struct Compiled {
     pub warnings: Problems,
 }
 
+impl Compiled {
+    /// The API on all its virtual hosts.
+    #[must_use]
+    pub fn deployments(&self) -> Vec<Deployment> {
+        self.targets.iter().map(|(host, environments)| self.blueprint.on(host, environments.clone())).collect()
+    }
+}
+
 /// Reads and checks a project.
 ///
 /// # Errors
 /// All problems of the project, at least one of them an error.
 pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compiled, Problems> {
+    compile_placed(files, options, &Placement::default())
+}
+
+/// Reads and checks a project of which somebody else says more than it does itself.
+///
+/// # Errors
+/// All problems of the project, at least one of them an error.
+pub fn compile_placed(
+    files: &ProjectFiles,
+    options: &CompileOptions,
+    placement: &Placement,
+) -> Result<Compiled, Problems> {
     let mut problems = Problems::new();
     check_files(files, &mut problems);
-    let metadata = read_metadata(files, options, &mut problems);
-    let targets = read_targets(files, options, &mut problems);
+    let metadata = read_metadata(files, options, &mut problems).map(|metadata| placement.correct(metadata));
+    let targets = match &placement.targets {
+        Some(targets) => targets.clone(),
+        None => read_targets(files, options, &mut problems),
+    };
     let trusted = certificates::read(files, &mut problems);
     let blueprint = metadata.map(|metadata| {
         let frame = Frame {
@@ -72,7 +96,7 @@ pub fn compile(files: &ProjectFiles, options: &CompileOptions) -> Result<Compile
             None => read_definition(files, frame, options, &mut problems),
         };
         let mutual_ssl = client_certificates::read(files, metadata.security, &mut problems);
-        let mut blueprint = merge(metadata, definition, &trusted, options, &mut problems);
+        let mut blueprint = merge((metadata, placement), definition, &trusted, options, &mut problems);
         blueprint.api.mutual_ssl = mutual_ssl;
         blueprint
     });
@@ -222,7 +246,7 @@ fn check_with_filter(blueprint: &Blueprint, problems: &mut Problems) {
 }
 
 fn merge(
-    metadata: Metadata,
+    (metadata, placement): (Metadata, &Placement),
     mut definition: Definition,
     trusted: &EndpointCertificates,
     options: &CompileOptions,
@@ -234,6 +258,7 @@ fn merge(
     trust_interceptors(&mut definition, trusted);
     let (mut production, mut sandbox) = backends(&metadata, &definition);
     if !metadata.mocked && metadata.lambda.is_none() {
+        placement.redirect(&mut production, &mut sandbox, problems);
         options.overrides.apply((&metadata.name, &metadata.version), &mut production, &mut sandbox, problems);
     }
     let own = definition.resources.iter_mut().flat_map(|plan| [&mut plan.production, &mut plan.sandbox]);

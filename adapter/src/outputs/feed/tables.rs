@@ -87,10 +87,13 @@ impl Tables {
 
     fn replace_globals(&mut self, environment: &str, world: &World, touched: &mut BTreeSet<Slot>) {
         self.replace_table(Table::Settings, [(Vec::new(), world.settings.needs(), json(&world.settings))], touched);
-        let issuers = world
-            .issuers
-            .iter()
-            .map(|issuer| (issuer.name.clone().into_bytes(), issuer.needs(), json(issuer.as_ref())));
+        // A key manager and a token service may share a name.
+        let mut names = BTreeSet::new();
+        let issuers = world.issuers.iter().map(|issuer| {
+            let is_first = names.insert(&issuer.name);
+            let key = if is_first { issuer.name.clone() } else { format!("{}\0{}", issuer.name, issuer.issuer) };
+            (key.into_bytes(), issuer.needs(), json(issuer.as_ref()))
+        });
         self.replace_table(Table::Issuer, issuers, touched);
         let deny = world.throttle.deny.iter().map(|(key, value)| (key.to_vec(), THROTTLE_NEEDS, json(value)));
         let custom = world.throttle.custom.iter().map(|(key, value)| (key.to_vec(), THROTTLE_NEEDS, json(value)));

@@ -7,6 +7,7 @@ use tollgate_model::{Issuer, Jwk, JwkSet};
 
 use super::cache::KeyCache;
 use super::{IssuerError, source};
+use crate::model::KeyManager;
 use crate::outputs::settings::{KeySource, TokenService};
 
 /// Name of the issuer of test keys, unless a token service has the same `iss`.
@@ -86,6 +87,27 @@ impl Entry {
         let keys = entry.all_keys();
         *entry.lock() = Arc::new(Issuer { keys, ..Issuer::clone(&entry.issuer()) });
         entry
+    }
+
+    /// An issuer that was registered in API Manager. Its tokens are good for what their application has subscribed to.
+    pub(super) fn of_key_manager(manager: &KeyManager, cache: &KeyCache) -> Result<Self, String> {
+        let fixed = manager.certificate.as_ref().map(|pem| source::parse(pem.as_bytes())).transpose()?;
+        let urls: Vec<String> = manager.jwks_url.iter().cloned().collect();
+        let kept = urls.iter().map(|url| cache.load(&manager.issuer, url).unwrap_or_default()).collect();
+        let source = manager.jwks_url.clone().unwrap_or_else(|| "API Manager".to_owned());
+        let (fixed, fetched) = (fixed.unwrap_or_default(), Mutex::new(kept));
+        let entry = Self { urls, source, fixed, fetched, ..Self::of(&manager.name, &manager.issuer) };
+        let issuer = Issuer {
+            keys: entry.all_keys(),
+            refreshable: !entry.urls.is_empty(),
+            consumer_key_claim: manager.consumer_key_claim.clone(),
+            scopes_claim: manager.scopes_claim.clone(),
+            claim_mapping: manager.claim_mapping.clone(),
+            validate_subscription: true,
+            ..Issuer::clone(&entry.issuer())
+        };
+        *entry.lock() = Arc::new(issuer);
+        Ok(entry)
     }
 
     fn of(name: &str, issuer: &str) -> Self {

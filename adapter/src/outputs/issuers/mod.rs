@@ -2,17 +2,19 @@
 //!
 //! Keys of an issuer that cannot be reached stay in use; where it has several URLs, those of each by themselves. An unknown key asks for one fetch, whoever and however many ask.
 //! Must never publish fewer issuers than are configured: tokens of a missing one would be refused without a reason.
+//! Key managers that were registered in API Manager are issuers too ([`managed`]).
 
 mod cache;
 mod entry;
 mod fetch;
+mod managed;
 mod source;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -24,6 +26,7 @@ use self::cache::KeyCache;
 use self::entry::{Entry, TEST_KEYS};
 use self::fetch::KeyClient;
 pub use self::fetch::{ClientError, FetchError};
+pub(super) use self::managed::Follower;
 use super::settings::TokenService;
 use crate::admin::{Counters, IssuerReport, Status};
 use crate::model::WorldWriter;
@@ -77,7 +80,10 @@ pub struct IssuerSettings<'s> {
 /// All issuers.
 #[derive(Debug)]
 pub struct Issuers {
-    entries: Vec<Entry>,
+    /// Those of the configuration.
+    entries: Vec<Arc<Entry>>,
+    /// Key managers of API Manager. One goes before an issuer of the configuration with the same `iss`.
+    managed: Mutex<Vec<Arc<Entry>>>,
     client: KeyClient,
     cache: KeyCache,
     writer: WorldWriter,
@@ -106,15 +112,16 @@ impl Issuers {
                 return Err(duplicate("issuer", &service.issuer));
             }
             let test_key = settings.test_keys.filter(|(issuer, _)| *issuer == service.issuer).map(|(_, key)| key);
-            entries.push(Entry::new(service, test_key, &cache)?);
+            entries.push(Arc::new(Entry::new(service, test_key, &cache)?));
         }
         if let Some((issuer, key)) = settings.test_keys.filter(|(issuer, _)| !issuers.contains(issuer)) {
             if names.contains(TEST_KEYS) {
                 return Err(IssuerError::Duplicate { what: "name", value: TEST_KEYS.to_owned() });
             }
-            entries.push(Entry::of_test_keys(issuer, key));
+            entries.push(Arc::new(Entry::of_test_keys(issuer, key)));
         }
-        let issuers = Self { entries, client: KeyClient::new(settings.key_fetch_ca)?, cache, writer, status };
+        let client = KeyClient::new(settings.key_fetch_ca)?;
+        let issuers = Self { entries, managed: Mutex::default(), client, cache, writer, status };
         for entry in &issuers.entries {
             issuers.report(entry, None, None);
         }
@@ -151,9 +158,9 @@ impl Issuers {
 
     /// The keys of an issuer, fetched again when none of them has this `kid`; `None` when there is no such issuer.
     pub async fn keys(&self, issuer: &str, kid: &str) -> Option<JwkSet> {
-        let entry = self.entries.iter().find(|entry| entry.issuer().issuer == issuer)?;
+        let entry = self.effective().into_iter().find(|entry| entry.issuer().issuer == issuer)?;
         if !entry.urls.is_empty() && !entry.has(kid) {
-            self.refetch_for(entry, kid).await;
+            self.refetch_for(&entry, kid).await;
         }
         Some(entry.issuer().keys.clone())
     }
@@ -218,8 +225,18 @@ impl Issuers {
         }
     }
 
+    /// Those that count now.
+    fn effective(&self) -> Vec<Arc<Entry>> {
+        let managed = self.managed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let overridden = |entry: &&Arc<Entry>| managed.iter().any(|one| one.issuer().issuer == entry.issuer().issuer);
+        let configured: Vec<Arc<Entry>> =
+            self.entries.iter().filter(|entry| !overridden(entry)).map(Arc::clone).collect();
+        configured.into_iter().chain(managed).collect()
+    }
+
+    /// In one step, so that nobody ever sees fewer.
     fn publish(&self) {
-        self.writer.update(|world| world.issuers = self.entries.iter().map(Entry::issuer).collect());
+        self.writer.update(|world| world.issuers = self.effective().iter().map(|entry| entry.issuer()).collect());
     }
 
     fn report(&self, entry: &Entry, fetched: Option<SystemTime>, error: Option<String>) {

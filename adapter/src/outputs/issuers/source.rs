@@ -15,9 +15,16 @@ use crate::signing::{jwk_of_certificate, jwk_of_public_key};
 /// # Errors
 /// Text that says why there are none.
 pub(super) fn read(path: &Path) -> Result<Vec<Jwk>, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read it: {error}"))?;
+    parse(&std::fs::read(path).map_err(|error| format!("cannot read it: {error}"))?)
+}
+
+/// The keys in PEM.
+///
+/// # Errors
+/// Text that says why there are none.
+pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Jwk>, String> {
     let sections: Vec<(SectionKind, Vec<u8>)> =
-        PemObject::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|error| format!("no PEM: {error}"))?;
+        PemObject::pem_slice_iter(bytes).collect::<Result<_, _>>().map_err(|error| format!("no PEM: {error}"))?;
     let keys: Vec<Jwk> = sections
         .iter()
         .filter_map(|(kind, der)| match kind {

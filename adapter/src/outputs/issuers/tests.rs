@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use warp::Filter;
 
 use super::*;
-use crate::model::World;
+use crate::model::{KeyManager, World};
 use crate::outputs::settings::KeySource;
 use tollgate_model::{Issuer, JwkSet};
 
@@ -223,4 +223,68 @@ fn services_that_cannot_be_used_are_refused() {
     check(&[service("a", "x", good), service("b", "x", good)], "same issuer \"x\"");
     check(&[service("a", "x", &files.adapter.certificate)], "not RSA");
     check(&[service("a", "x", &folder.path().join("missing.pem"))], "missing.pem");
+}
+
+/// What is known of key managers, by their names without case.
+fn show(adapter: &Adapter, managers: &[KeyManager]) {
+    let managers = managers.iter().map(|manager| (manager.name.to_lowercase(), manager.clone())).collect();
+    adapter.writer.update(|world| world.key_managers = Arc::new(managers));
+}
+
+fn issuers(adapter: &Adapter) -> Vec<(String, String, bool)> {
+    let world = adapter.writer.current();
+    let of = |issuer: &Arc<Issuer>| (issuer.name.clone(), issuer.issuer.clone(), issuer.validate_subscription);
+    world.issuers.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn key_managers_go_before_the_configuration_and_leave_it_behind() {
+    let (publisher, cache) = (Publisher::start().await, tempfile::tempdir().unwrap());
+    publisher.publish(&["one"]);
+    let adapter = adapter(&[publisher.service()], &cache);
+    let mut follower = Follower::new(Arc::clone(&adapter.issuers));
+    let manager = |name: &str, issuer: &str| KeyManager {
+        name: name.to_owned(),
+        issuer: issuer.to_owned(),
+        accepted: true,
+        jwks_url: Some(format!("http://{}/jwks", publisher.address)),
+        claim_mapping: vec![("a".to_owned(), "b".to_owned())],
+        ..KeyManager::default()
+    };
+    let configured = ("Remote".to_owned(), ISSUER.to_owned(), false);
+    let named = |name: &str, issuer: &str| (name.to_owned(), issuer.to_owned(), true);
+
+    show(&adapter, &[manager("Okta", ISSUER), manager("Other", "https://other")]);
+    follower.catch_up().await;
+    assert_eq!(issuers(&adapter), [named("Okta", ISSUER), named("Other", "https://other")]);
+    // Its keys were there before its tokens were accepted, and are asked for by its name.
+    assert!(adapter.writer.current().issuers.iter().all(|issuer| issuer.keys.keys.len() == 1));
+    publisher.publish(&["one", "two"]);
+    assert_eq!(adapter.issuers.keys("https://other", "two").await.unwrap().keys.len(), 2);
+    let asked = publisher.asked();
+
+    // Another change leaves those alone that stay as they are.
+    show(&adapter, &[manager("Other", "https://other")]);
+    follower.catch_up().await;
+    assert_eq!(issuers(&adapter), [configured.clone(), named("Other", "https://other")]);
+    assert_eq!(publisher.asked(), asked);
+    assert!(!adapter.status.report().issuers.contains_key("Okta"));
+
+    // Who has the name of a service that signs keys, or the issuer of another, or bad certificates, is none.
+    let disabled = KeyManager { accepted: false, ..manager("Off", "https://off") };
+    let broken = KeyManager { certificate: Some("no PEM".to_owned()), ..manager("Broken", "https://broken") };
+    let twin = manager("Twin", "https://other");
+    show(
+        &adapter,
+        &[manager("Other", "https://other"), manager(Issuer::API_KEYS, "https://keys"), disabled, broken, twin],
+    );
+    follower.catch_up().await;
+    assert_eq!(issuers(&adapter), [configured.clone(), named("Other", "https://other")]);
+    let report = adapter.status.report();
+    for name in [Issuer::API_KEYS, "Broken", "Twin"] {
+        assert!(report.issuers[name].error.is_some(), "{name}");
+    }
+    show(&adapter, &[]);
+    follower.catch_up().await;
+    assert_eq!(issuers(&adapter), [configured]);
 }

@@ -31,11 +31,15 @@ impl Hub {
     pub(super) async fn answered_all(&mut self, began: Moment, judged: Vec<Judged>) {
         let listed: BTreeSet<String> = judged.iter().map(|one| one.uuid.clone()).collect();
         let gone = self.apis.missing(&listed, began);
-        let due = judged.into_iter().filter(|one| self.apis.counts_for(&one.uuid, began)).collect();
+        let due: Vec<Judged> = judged.into_iter().filter(|one| self.apis.counts_for(&one.uuid, began)).collect();
         self.apis.answered_all(began);
+        let incomplete = judged_incompletely(&due);
         self.take(due, gone).await;
         self.report.pulls = self.report.pulls.saturating_add(1);
         self.artifacts.succeeded(Instant::now(), began, seconds());
+        if incomplete {
+            self.artifacts.want(self.soon());
+        }
         self.completed(ARTIFACTS);
     }
 
@@ -43,9 +47,14 @@ impl Hub {
     pub(super) async fn answered_one(&mut self, uuid: &str, began: Moment, judged: Vec<Judged>) {
         let gone = if judged.is_empty() { vec![uuid.to_owned()] } else { Vec::new() };
         self.apis.answered(uuid, began);
-        self.apis.ended(uuid, None);
+        let again = judged_incompletely(&judged).then(|| self.soon());
+        self.apis.ended(uuid, again);
         self.take(judged, gone).await;
         self.report.pulls = self.report.pulls.saturating_add(1);
+    }
+
+    fn soon(&self) -> Instant {
+        Instant::now().checked_add(self.settings.retry).unwrap_or_else(Instant::now)
     }
 
     /// Takes an API at once from where it certainly is no longer. The answer to the question that is asked anyway decides.
@@ -206,6 +215,12 @@ impl Hub {
         }
         self.apis.serve(judged, deployments, numbers);
     }
+}
+
+/// Whether an answer names projects that it does not hold: it is worth asking again.
+fn judged_incompletely(judged: &[Judged]) -> bool {
+    let lacks = |one: &Judged| matches!(one.verdict, Verdict::Bad(_)) && one.projects.len() < one.artifacts.len();
+    judged.iter().any(lacks)
 }
 
 /// An API whose project need not be read.

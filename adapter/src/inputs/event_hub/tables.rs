@@ -43,7 +43,8 @@ fn subscriber(subscribers: &mut Subscribers, id: &Id, fact: Option<&Fact>) {
         (Resource::Applications, _) => subscribers.applications.remove(id.key.as_bytes()),
         (_, Some(Fact::Credential { application, key_type })) => {
             let (application, key_type) = (application.clone(), *key_type);
-            let credential = Credential { application, key_type, expires_at: None, issued_at: None };
+            let credential =
+                Credential { application, key_type, expires_at: None, issued_at: None, scopes: <_>::default() };
             subscribers.set_credential(first, second, credential);
         }
         (Resource::ApplicationKeys, _) => subscribers.remove_credential(first, second),

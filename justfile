@@ -67,7 +67,7 @@ bench-subscribers *arguments: wasm build
 build:
     @cargo build {{ locked }} --workspace --bins
 
-# The filter module: target/wasm/enforcer.wasm
+# The filter modules: target/wasm/enforcer.wasm, and one for each part of it
 [no-exit-message]
 wasm:
     @toolchain/wasm >/dev/null

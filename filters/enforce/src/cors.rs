@@ -5,7 +5,7 @@
 
 use tollgate_model::Cors;
 
-use crate::{Cx, Header, Reply, wildcard};
+use crate::{Cx, Edits, Header, HeaderEdit, Reply, wildcard};
 
 /// Longest origin that is looked at. Browsers send a scheme, a host and a port.
 const MAX_ORIGIN: usize = 512;
@@ -23,6 +23,21 @@ pub(crate) struct CorsPolicy {
 
 /// What a response tells the browser. Empty when it gets no consent.
 pub(crate) type Consent = Vec<(&'static str, String)>;
+
+/// Has the response say so. Routes of our own take it from filter state, so that responses need not pass the filter; where routes
+/// belong to somebody else they must, and pages get no consent where they do not.
+pub(crate) fn give(cx: &Cx, consent: Consent, edits: &mut Edits) {
+    if cx.directory.owns_routes() {
+        edits.response = consent;
+    } else if cx.callbacks.response_headers {
+        let told = consent.into_iter().map(|(name, value)| match name {
+            // A backend may vary by more than the gateway does.
+            "vary" => HeaderEdit::Add(name.into(), value.into_bytes()),
+            _ => HeaderEdit::Set(name.into(), value.into_bytes()),
+        });
+        edits.response_headers.extend(told);
+    }
+}
 
 impl CorsPolicy {
     pub(crate) fn compile(cors: &Cors) -> Self {

@@ -246,6 +246,13 @@ impl Answers {
         self.given.push((question, answer));
     }
 
+    /// The same answers, for a decision that leaves no trace here.
+    #[cfg(test)]
+    pub(crate) fn again(&self) -> Self {
+        let charges = if self.is_counted() { Charges::Settled } else { Charges::Open };
+        Self { given: self.given.clone(), charges: RefCell::new(charges) }
+    }
+
     /// Whether the request was counted already.
     pub(crate) fn is_counted(&self) -> bool {
         !matches!(*self.charges.borrow(), Charges::Open)

@@ -1,5 +1,8 @@
 //! The request's way, in one screen.
 
+pub mod parts;
+
+use crate::cors;
 use crate::explain::{Silent, Tracer, facts};
 use crate::policy::{self, Caller};
 use crate::rejection::Rejection;
@@ -16,7 +19,12 @@ pub fn decide(cx: &Cx) -> Decision {
 
 /// The same, telling somebody how it comes about.
 pub(crate) fn decide_with(cx: &Cx, trace: &impl Tracer) -> Decision {
-    match walk(cx, trace) {
+    conclude(cx, trace, |cx, admitted| walk_on(cx, admitted, trace))
+}
+
+/// What comes of a way, or of a part of one, that begins with the admitted request.
+fn conclude(cx: &Cx, trace: &impl Tracer, on: impl FnOnce(&Cx, &mut Admitted) -> Result<Edits, Halt>) -> Decision {
+    match walk(cx, trace, on) {
         Ok(edits) => Decision::Forward(edits),
         Err(Halt::Reply(reply)) => Decision::Reply(reply),
         Err(Halt::Refuse(rejection)) => Decision::Reply(rejection.reply_to(cx)),
@@ -25,17 +33,20 @@ pub(crate) fn decide_with(cx: &Cx, trace: &impl Tracer) -> Decision {
     }
 }
 
-/// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
-fn walk(cx: &Cx, trace: &impl Tracer) -> Result<Edits, Halt> {
+fn walk(
+    cx: &Cx,
+    trace: &impl Tracer,
+    on: impl FnOnce(&Cx, &mut Admitted) -> Result<Edits, Halt>,
+) -> Result<Edits, Halt> {
     let mut admitted = trace.stage("admit", || admit::admit(cx), facts::admitted)?;
     let consent = admitted.consent(cx);
-    let outcome = walk_on(cx, &mut admitted, trace).map_err(|halt| match halt {
+    let outcome = on(cx, &mut admitted).map_err(|halt| match halt {
         Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
     match outcome {
         Ok(mut edits) => {
-            edits.response = consent;
+            cors::give(cx, consent, &mut edits);
             Ok(edits)
         }
         // Without consent the page could not even see why it was refused.
@@ -47,6 +58,7 @@ fn walk(cx: &Cx, trace: &impl Tracer) -> Result<Edits, Halt> {
     }
 }
 
+/// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
 fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer) -> Result<Edits, Halt> {
     if !cx.callbacks.cover(admitted.callbacks()) {
         return Err(Rejection::CallbacksMissing.into());

@@ -10,7 +10,7 @@ use crate::cors::CorsPolicy;
 use crate::graphql::CompiledGraphQl;
 use crate::resource::ResourceTable;
 use crate::stages::Subscribed;
-use crate::token::{JwkError, SignatureVerifier, TokenCache, VerificationKey};
+use crate::token::{JwkError, SignatureVerifier, TokenCache, Usage, VerificationKey};
 use crate::{Quotas, Revocations, Subscribers, Throttle, Timestamp, anonymous};
 
 /// What a worker knows. Implementations answer from memory; they never wait.
@@ -42,6 +42,16 @@ pub trait Directory: Subscribers + Revocations {
     fn throttle(&self) -> Rc<Throttle>;
     /// The quota at hand.
     fn quotas(&self) -> &dyn Quotas;
+    /// Revision of the snapshot, for whoever decides after this one.
+    fn revision(&self) -> u64 {
+        0
+    }
+    /// Whether another module has found the signature of this credential good; `None` where nobody else looks at them.
+    fn vouched(&self, _: Usage, _: &str) -> Option<bool> {
+        None
+    }
+    /// A signed credential is good, which others may want to know.
+    fn found_good(&self, _: Usage, _: &str) {}
     /// Whether the gateway's routes take a request to the cluster that a decision names. Elsewhere routes belong to somebody
     /// else, who knows nothing of our clusters.
     fn owns_routes(&self) -> bool {

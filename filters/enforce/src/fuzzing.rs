@@ -61,6 +61,13 @@ pub fn path(data: &[u8]) {
     }
 }
 
+/// What a module left for the next: whatever decodes is written back byte for byte.
+pub fn evidence(data: &[u8]) {
+    if let Ok(evidence) = crate::Evidence::decode(data) {
+        assert_eq!(evidence.encode().as_deref(), Ok(data));
+    }
+}
+
 /// The body of a request to a GraphQL API, in both forms.
 pub fn graphql(data: &[u8]) {
     let Ok(schema) = graphql::CompiledGraphQl::compile(&digest()) else { panic!("the schema is good") };

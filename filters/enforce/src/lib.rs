@@ -15,6 +15,7 @@ mod cors;
 mod cx;
 mod decide;
 mod directory;
+mod evidence;
 pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -43,8 +44,9 @@ pub use cx::{
     Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Reply, RequestBody,
     Timestamp,
 };
-pub use decide::decide;
+pub use decide::{decide, parts};
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
+pub use evidence::{Evidence, MAX_EVIDENCE, NotEvidence, Query, Reached};
 pub use explain::explain;
 pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};

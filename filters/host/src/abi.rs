@@ -148,6 +148,8 @@ pub trait Abi {
     /// # Errors
     /// Outside the request phase.
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status>;
+    /// Filter state `wasm.<name>` of the current request, whoever has set it; `None` when there is none.
+    fn state(&self, name: &str) -> Option<Vec<u8>>;
     /// Asks to be woken every so often.
     ///
     /// # Errors

@@ -9,6 +9,11 @@ use tollgate_enforce::{HeaderMap, Reply, Timestamp};
 
 use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
 
+/// A worker of the whole enforcer.
+pub(crate) fn enforcer(abi: Rc<dyn Abi>, configuration: &[u8]) -> Result<crate::Worker, String> {
+    crate::Worker::configure(abi, <crate::Enforcer as crate::Module>::ROLE, configuration)
+}
+
 /// Names and values of headers.
 type Pairs = Vec<(String, Vec<u8>)>;
 
@@ -49,6 +54,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) counters: RefCell<HashMap<String, u64>>,
     /// Filter state of the request at hand.
     pub(crate) state: RefCell<HashMap<String, String>>,
+    /// The same as bytes.
+    pub(crate) states: RefCell<HashMap<String, Vec<u8>>>,
     /// Bytes read from shared data.
     pub(crate) copied: Cell<usize>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
@@ -218,8 +225,14 @@ impl Abi for FakeEnvoy {
 
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {
         self.count("set_state");
-        self.state.borrow_mut().insert(name.to_owned(), String::from_utf8(value.to_vec()).unwrap());
+        self.state.borrow_mut().insert(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+        self.states.borrow_mut().insert(name.to_owned(), value.to_vec());
         Ok(())
+    }
+
+    fn state(&self, name: &str) -> Option<Vec<u8>> {
+        self.count("state");
+        self.states.borrow().get(name).cloned()
     }
 
     fn set_tick(&self, _: Duration) -> Result<(), Status> {

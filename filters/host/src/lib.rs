@@ -20,6 +20,7 @@ mod metrics;
 mod quota;
 mod reach;
 mod request;
+mod role;
 mod signature;
 mod snapshot;
 mod worker;
@@ -28,4 +29,5 @@ pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
 #[cfg(target_arch = "wasm32")]
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};
+pub use role::{Authenticate, Authorize, Enforcer, Mediate, Module, RateLimit, Role};
 pub use worker::{Response, Worker};

@@ -9,17 +9,20 @@ mod outgoing;
 use std::rc::Rc;
 
 use tollgate_enforce::explain::pass;
+use tollgate_enforce::parts::Decided;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Edits, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS, Question, Reply, Timestamp,
-    decide, explain,
+    Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS,
+    Question, Reply, Timestamp,
 };
+use tollgate_model::contract::EVIDENCE_STATE;
 
 use self::body::Incoming;
 use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::quota;
+use crate::role::Explain;
 use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Worker};
 
 /// Whether Envoy goes on now.
@@ -44,6 +47,10 @@ pub struct RequestFlow {
     answers: Answers,
     state: State,
     incoming: Incoming,
+    /// What the module before this one has left.
+    evidence: Option<Vec<u8>>,
+    /// What is left for the next one.
+    left: Option<Vec<u8>>,
     /// What to change of the response.
     response: Vec<HeaderEdit>,
     outgoing: Outgoing,
@@ -80,6 +87,8 @@ impl RequestFlow {
             answers: Answers::default(),
             state: State::Stopped,
             incoming: Incoming::default(),
+            evidence: None,
+            left: None,
             response: Vec::new(),
             outgoing: Outgoing::default(),
             explained: None,
@@ -96,6 +105,7 @@ impl RequestFlow {
                 #[cfg(feature = "trap-injection")]
                 trap_if_asked(&headers);
                 self.headers = Some(headers);
+                self.follow();
                 self.advance()
             }
             Ok(Err(_)) => self.refuse(&Rejection::Malformed),
@@ -253,6 +263,18 @@ impl RequestFlow {
         }
     }
 
+    /// Takes what the module before this one has left, and catches up with the snapshot that it had.
+    fn follow(&mut self) {
+        if !self.worker.role.follows {
+            return;
+        }
+        self.evidence = self.worker.abi.state(EVIDENCE_STATE);
+        let revision = self.evidence.as_deref().and_then(|bytes| Evidence::decode(bytes).ok()).map(|it| it.revision);
+        if revision.is_some_and(|revision| revision != self.worker.directory.revision()) {
+            self.worker.directory.refresh();
+        }
+    }
+
     fn decide(&mut self) -> Option<Decision> {
         let request = self.headers.as_ref()?;
         let Worker { directory, abi, .. } = &*self.worker;
@@ -260,8 +282,17 @@ impl RequestFlow {
         let connection = &RequestConnection(Rc::clone(abi));
         let now = abi.now();
         let cx = Cx { directory, request, answers: &self.answers, connection, now, callbacks };
-        let explained = *self.explained.get_or_insert_with(|| pass::is_shown(&cx, &self.worker.passes));
-        let decision = if explained { explain_to_log(abi.as_ref(), &cx) } else { decide(&cx) };
+        let role = &self.worker.role;
+        let explain =
+            role.explain.filter(|_| *self.explained.get_or_insert_with(|| pass::is_shown(&cx, &self.worker.passes)));
+        let decision = match explain {
+            Some(explain) => explain_to_log(abi.as_ref(), &cx, explain),
+            None => {
+                let Decided { decision, evidence } = (role.decide)(&cx, self.evidence.as_deref());
+                self.left = evidence;
+                decision
+            }
+        };
         // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
         for counter in self.answers.settle() {
             directory.quotas.take(&counter, now);
@@ -279,7 +310,7 @@ impl RequestFlow {
         if edits.body.is_some() && !self.incoming.is_held() {
             return self.refuse_because("there is no body to replace", Status::NotFound);
         }
-        match carry::apply(self.worker.abi.as_ref(), &edits) {
+        match self.leave().and_then(|()| carry::apply(self.worker.abi.as_ref(), &edits)) {
             Ok(()) => {
                 self.state = State::Passed;
                 self.response = edits.response_headers;
@@ -289,6 +320,14 @@ impl RequestFlow {
                 Outcome::Passed
             }
             Err(status) => self.refuse_because("request cannot be edited", status),
+        }
+    }
+
+    /// Leaves word for the next module.
+    fn leave(&mut self) -> Result<(), Status> {
+        match self.left.take() {
+            Some(evidence) => self.worker.abi.set_state(EVIDENCE_STATE, &evidence),
+            None => Ok(()),
         }
     }
 
@@ -311,7 +350,7 @@ impl RequestFlow {
 }
 
 /// Decides, and says why in a line of the log that begins with `explain` and the request's id. The client learns nothing.
-fn explain_to_log(abi: &dyn Abi, cx: &Cx) -> Decision {
+fn explain_to_log(abi: &dyn Abi, cx: &Cx, explain: Explain) -> Decision {
     let (decision, trace) = explain(cx);
     let id = match cx.request.get("x-request-id") {
         Header::One(id) => id

@@ -16,9 +16,8 @@ use tollgate_model::contract::{
 use crate::metrics::Metrics;
 use crate::quota::{self, Pending};
 use crate::reach::Reach;
-use crate::signature::HostVerifier;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
-use crate::{Abi, CallId, Level, Status};
+use crate::{Abi, CallId, Level, Role, Status};
 
 /// How often a VM looks at shared data. With the leader's tick it bounds how long a change takes to reach every worker.
 const TICK: Duration = Duration::from_millis(100);
@@ -48,6 +47,7 @@ pub struct Worker {
     /// Limits how many passes are looked at.
     pub(crate) passes: RefreshGate,
     config: PluginConfig,
+    pub(crate) role: Role,
     node: Cell<Option<String>>,
     leadership: RefCell<Leadership>,
     feed: RefCell<Feed>,
@@ -74,13 +74,13 @@ impl Worker {
     ///
     /// # Errors
     /// When the configuration is not a [`PluginConfig`], or the host gives no ticks.
-    pub fn configure(abi: Rc<dyn Abi>, configuration: &[u8]) -> Result<Self, String> {
+    pub fn configure(abi: Rc<dyn Abi>, role: Role, configuration: &[u8]) -> Result<Self, String> {
         let config: PluginConfig = serde_json::from_slice(configuration).map_err(|error| {
             format!("{error}; expected a JSON object like {{\"cluster\": \"tollgate_adapter\", \"environment\": \"Default\"}}")
         })?;
         abi.set_tick(TICK).map_err(|status| format!("the host gives no ticks: {status:?}"))?;
         let metrics = Rc::new(Metrics::new(Rc::clone(&abi)));
-        let verifier = Box::new(HostVerifier::new(Rc::clone(&abi), Rc::clone(&metrics)));
+        let verifier = (role.verifier)(&abi, &metrics);
         let worker = Self {
             directory: SnapshotDirectory::new(Rc::clone(&abi), Rc::clone(&metrics), verifier, &config),
             leadership: RefCell::new(Leadership::new(RandomState::new().build_hasher().finish())),
@@ -91,6 +91,7 @@ impl Worker {
             passes: RefreshGate::default(),
             metrics,
             config,
+            role,
             abi,
         };
         // A VM that comes to life in a running process has a snapshot before its first request.

@@ -99,6 +99,9 @@ pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
     ("vary", "tollgate.vary"),
 ];
 
+/// Filter state in which the modules of a chain leave word for each other.
+pub const EVIDENCE_STATE: &str = "tollgate.evidence";
+
 /// Configuration of the wasm plugin: a JSON object. Unknown members are errors, so that a misspelt one is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -5,6 +5,7 @@
 
 mod failures;
 mod identities;
+mod packagings;
 mod proxies;
 mod services;
 
@@ -77,6 +78,10 @@ impl Mesh {
             .secured("GET", "/{id}")
             .scoped("DELETE", "/{id}", &["admin"])
             .unsecured("GET", "/health")
+            .with_extension(
+                "x-wso2-cors",
+                json!({ "corsConfigurationEnabled": true, "accessControlAllowOrigins": ["https://shop.example"] }),
+            )
     }
 
     /// A folder for one more proxy.
@@ -110,7 +115,8 @@ impl Mesh {
             authority: None,
             environment: "Default".to_owned(),
             managed: false,
-            callbacks: tollgate_model::Callbacks::NONE,
+            // As in the manifests.
+            callbacks: tollgate_model::Callbacks { response_headers: true, ..tollgate_model::Callbacks::NONE },
             own_routes: false,
         };
         json!(config)

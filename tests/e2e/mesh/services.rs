@@ -209,6 +209,13 @@ async fn an_ingress_gateway_enforces_in_front_of_the_mesh() -> Result<()> {
     let seen = mesh.application.take();
     assert_eq!((seen.len(), seen[0].path.as_str()), (1, "/v1/7"));
     assert!(!seen[0].headers.contains_key("x-wso2-cluster-header"));
+    // Pages of other origins get consent, though no route of ours gives it.
+    for (origin, consent) in [("https://shop.example", true), ("https://evil.example", false)] {
+        let headers = [("authorization", bearer.as_str()), ("origin", origin)];
+        let answer = call(&gateway, Method::GET, HOST, PATH, &headers).await?;
+        assert_eq!(answer.header("access-control-allow-origin"), consent.then_some(origin), "{origin}");
+    }
+    mesh.application.forget();
     // Sandbox keys would get to production.
     let sandbox = format!("Bearer {}", token(Claims::of(ISSUER).with("keytype", "SANDBOX")));
     assert_eq!(code(&call(&gateway, Method::GET, HOST, PATH, &[("authorization", &sandbox)]).await?).0, 401);

@@ -52,7 +52,33 @@ fn decide_on(
     request: &HeaderMap,
     answers: &Answers,
 ) -> Decision {
-    decide(&Cx { directory, request, answers, connection, now: Timestamp(NOW * 1000), callbacks: Callbacks::NONE })
+    let now = Timestamp(NOW * 1000);
+    decide_both(&Cx { directory, request, answers, connection, now, callbacks: Callbacks::NONE })
+}
+
+/// Decides at once and in parts, which must come to the same.
+fn decide_both(cx: &Cx) -> Decision {
+    let answers = cx.answers.again();
+    let decision = decide(cx);
+    if !matches!(decision, Decision::Ask(_)) {
+        assert_eq!(in_parts(&Cx { answers: &answers, ..*cx }), decision, "{:?}", cx.request);
+    }
+    decision
+}
+
+/// Decides as a chain of modules does, each with what the one before it left.
+fn in_parts(cx: &Cx) -> Decision {
+    let mut evidence = None;
+    let mut decision = None;
+    for part in [parts::authenticate, parts::authorize, parts::limit, parts::mediate] {
+        let answers = cx.answers.again();
+        let decided = part(&Cx { answers: &answers, ..*cx }, evidence.as_deref());
+        let Decision::Forward(_) = decided.decision else { return decided.decision };
+        evidence = decided.evidence;
+        assert!(evidence.is_some());
+        decision = Some(decided.decision);
+    }
+    decision.unwrap()
 }
 
 /// One line for a decision: `-> <cluster> <path> -<removed> +<set>`, `<status> <code>`, or `? <kid>`.
@@ -520,6 +546,8 @@ mod keys;
 mod kinds;
 mod limits;
 mod mesh;
+#[path = "tests/parts.rs"]
+mod parts_tests;
 mod policies;
 mod subscriptions;
 mod workloads;

@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// All of them, by code.
-pub const CATALOGUE: [&Entry; 36] = [
+pub const CATALOGUE: [&Entry; 37] = [
     &AMBIGUOUS_PATH,
     &MALFORMED,
     &NO_UPGRADE,
@@ -33,6 +33,7 @@ pub const CATALOGUE: [&Entry; 36] = [
     &UNREADABLE,
     &CALLBACKS_MISSING,
     &FOREIGN_ROUTES,
+    &NO_EVIDENCE,
     &NOT_READY,
     &INTERCEPTOR_FAILED,
     &INTERCEPTOR_ANSWER,
@@ -138,6 +139,18 @@ pub(super) const CALLBACKS_MISSING: Entry = Entry {
     meaning: "The operation needs bodies or responses, and Envoy does not hand them to the filter. With the adapter's \
               own gateways this passes within a moment of the API's deployment. In a mesh, add what the log of Envoy names to \
               `callbacks` of the plugin's configuration.",
+};
+
+pub(super) const NO_EVIDENCE: Entry = Entry {
+    code: "102500",
+    status: 500,
+    message: "Unclassified Validation Failure",
+    description: "Error during validating the request",
+    challenge: false,
+    details: "tollgate_102500_evidence",
+    meaning: "The gateway has one module for each part of the enforcement, and the one that has to come before this one is missing, \
+              is there twice or comes later, or a filter between the two has changed the host, path or method. The order is in \
+              docs/mesh.md.",
 };
 
 pub(super) const FOREIGN_ROUTES: Entry = Entry {

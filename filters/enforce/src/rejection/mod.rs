@@ -41,6 +41,8 @@ pub enum Rejection {
     Unreadable,
     /// The operation needs callbacks that this gateway does not make.
     CallbacksMissing,
+    /// The module that comes before this one has left no word of the request.
+    NoEvidence,
     /// The request is to go to another place than the gateway's routes know of.
     ForeignRoutes,
     /// The request's body has more bytes than this, and something needs the whole of it.
@@ -169,6 +171,7 @@ impl Rejection {
             Self::NotReady => &entries::NOT_READY,
             Self::Unreadable => &entries::UNREADABLE,
             Self::CallbacksMissing => &entries::CALLBACKS_MISSING,
+            Self::NoEvidence => &entries::NO_EVIDENCE,
             Self::ForeignRoutes => &entries::FOREIGN_ROUTES,
             Self::BodyTooLarge(_) => &entries::BODY_TOO_LARGE,
             Self::Unjudged => &entries::UNJUDGED,

@@ -8,6 +8,7 @@ use tollgate_model::{Operation, Security};
 
 use super::admit::Admitted;
 use crate::decide::Halt;
+use crate::evidence::Query;
 use crate::graphql::{self, Analysis, CompiledGraphQl, InvalidQuery};
 use crate::rejection::Rejection;
 use crate::{Cx, Unreadable};
@@ -27,6 +28,20 @@ pub(crate) fn ask(cx: &Cx, admitted: &mut Admitted) -> Result<(), Halt> {
     graphql::check_url(admitted.query)?;
     let posted = graphql::read(form, &cx.body(graphql::MAX_BODY)?.bytes)?;
     let analysis = graphql::analyse(schema, &posted)?;
+    settle(admitted, analysis)
+}
+
+/// Takes over what another module has read in the body.
+pub(crate) fn restore(admitted: &mut Admitted, query: Option<&Query>) -> Result<(), Halt> {
+    if admitted.api.graphql.is_none() {
+        return Ok(());
+    }
+    let Query { kind, fields, depth, complexity } = query.ok_or(Rejection::NoEvidence)?.clone();
+    settle(admitted, Analysis { kind, fields, depth, complexity })
+}
+
+fn settle(admitted: &mut Admitted, analysis: Analysis) -> Result<(), Halt> {
+    let Some(schema) = &admitted.api.graphql else { return Err(Rejection::Unreadable.into()) };
     let operations = exposed(schema, &analysis)?;
     // Whoever calls an operation that is not open to all must say who it is.
     let secured = operations.iter().find(|(_, operation)| operation.security != Security::Unsecured);
@@ -34,6 +49,14 @@ pub(crate) fn ask(cx: &Cx, admitted: &mut Admitted) -> Result<(), Halt> {
     admitted.operation = Rc::clone(operation);
     admitted.asked = Some(Asked { operations, analysis });
     Ok(())
+}
+
+impl Admitted<'_> {
+    /// What was read in the body, for another module.
+    pub(crate) fn query(&self) -> Option<Query> {
+        let Analysis { kind, fields, depth, complexity } = self.asked.as_ref()?.analysis.clone();
+        Some(Query { kind, fields, depth, complexity })
+    }
 }
 
 /// The operations of the fields. One that is not exposed refuses the whole request.

@@ -11,6 +11,7 @@ use self::request::Request;
 use super::admit::Admitted;
 use super::authorize::Permit;
 use crate::decide::Halt;
+use crate::evidence::{Evidence, Reached};
 use crate::limit::charge::{Charge, Cost, Throttled};
 use crate::rejection::{Level, Rejection};
 use crate::{CompiledPolicy, Counter, Cx, Question, Stock, Timestamp};
@@ -43,6 +44,11 @@ pub(crate) fn limit(cx: &Cx, admitted: &Admitted, permit: Permit) -> Result<Gran
         }
     }
     Ok(Grant { permit })
+}
+
+/// The proof for a request that another module has counted.
+pub(crate) fn counted(permit: Permit, evidence: &Evidence) -> Option<Grant> {
+    (evidence.reached == Reached::Counted).then_some(Grant { permit })
 }
 
 /// Refuses whom an administrator keeps out.

@@ -6,17 +6,18 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 
 use super::{Envoy, raw};
-use crate::{Abi, CallId, Flow, Level, RequestFlow, Response, Worker};
+use crate::{Abi, CallId, Flow, Level, Module, RequestFlow, Response, Role, Worker};
 
-/// Registers the enforcer; to be called once from the module's `main!`.
-pub fn start() {
+/// Registers a module; to be called once from its `main!`.
+pub fn start<M: Module>() {
     // Installs the panic hook, so that a trap, should there ever be one, says where.
     proxy_wasm::set_log_level(LogLevel::Warn);
-    proxy_wasm::set_root_context(|_| Box::new(Root { worker: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Root { role: M::ROLE, worker: None }));
 }
 
 /// One plugin configuration in one VM.
 struct Root {
+    role: Role,
     worker: Option<Rc<Worker>>,
 }
 
@@ -32,7 +33,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         // No configuration at all is an error of the host's here; an empty one is refused below, with the reason.
         let configuration = raw::buffer(raw::PLUGIN_CONFIGURATION, size).unwrap_or_default();
-        match Worker::configure(Rc::new(Envoy), &configuration) {
+        match Worker::configure(Rc::new(Envoy), self.role, &configuration) {
             Ok(worker) => {
                 self.worker = Some(Rc::new(worker));
                 true

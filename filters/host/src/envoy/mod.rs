@@ -107,6 +107,10 @@ impl Abi for Envoy {
         raw::set_property(name.as_bytes(), value)
     }
 
+    fn state(&self, name: &str) -> Option<Vec<u8>> {
+        raw::property(format!("filter_state\0wasm.{name}").as_bytes()).ok()
+    }
+
     fn set_tick(&self, period: Duration) -> Result<(), Status> {
         raw::set_tick(u32::try_from(period.as_millis()).unwrap_or(u32::MAX))
     }

@@ -29,7 +29,7 @@ fn bearer(kid: &str) -> String {
 fn worker() -> (Rc<FakeEnvoy>, Rc<Worker>) {
     let envoy = FakeEnvoy::shared_rc();
     envoy.signature.set(Some(true));
-    let worker = Rc::new(Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
+    let worker = Rc::new(crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
     worker.on_tick();
     worker.on_tick();
     let body = frame(true, false, 1, &rows());
@@ -89,7 +89,7 @@ fn a_bad_request_is_answered_once() {
 #[test]
 fn before_the_first_snapshot_nothing_passes() {
     let envoy = FakeEnvoy::shared_rc();
-    let worker = Rc::new(Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
+    let worker = Rc::new(crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
     let (_, flow) = request(&envoy, &worker, "/pets/1.0/open", "");
     assert_eq!((flow, envoy.replies.borrow()[0].status), (Flow::Stop, 503));
 }
@@ -98,8 +98,8 @@ fn before_the_first_snapshot_nothing_passes() {
 #[test]
 fn a_worker_that_has_not_ticked_yet_serves_the_snapshot_of_the_process() {
     let envoy = FakeEnvoy::shared_rc();
-    let late = Rc::new(Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
-    let leader = Worker::configure(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap();
+    let late = Rc::new(crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
+    let leader = crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap();
     leader.on_tick();
     leader.on_tick();
     let body = frame(true, false, 1, &rows());
@@ -188,4 +188,5 @@ fn without_envoys_function_signatures_are_checked_here() {
     assert_eq!(envoy.counters.borrow()["tollgate_portable_signatures_total"], 1);
 }
 
+mod chain;
 mod interceptors;

@@ -355,6 +355,10 @@ impl Directory for SnapshotDirectory {
         self.verifier.as_ref()
     }
 
+    fn revision(&self) -> u64 {
+        self.index.borrow().cursor.revision
+    }
+
     fn owns_routes(&self) -> bool {
         self.owns_routes
     }

@@ -3,5 +3,5 @@
 #![cfg(target_arch = "wasm32")]
 
 proxy_wasm::main! {{
-    tollgate_host::start();
+    tollgate_host::start::<tollgate_host::Enforcer>();
 }}

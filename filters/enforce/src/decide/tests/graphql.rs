@@ -18,7 +18,7 @@ const NO_CREDENTIALS: &str = "401 900901: Make sure you have provided the correc
 fn decide_here(directory: &TestDirectory, request: &HeaderMap, answers: &Answers) -> Decision {
     let callbacks = Callbacks { request_body: true, ..Callbacks::NONE };
     let connection = &TestConnection::default();
-    decide(&Cx { directory, request, answers, connection, now: Timestamp(NOW * 1000), callbacks })
+    decide_both(&Cx { directory, request, answers, connection, now: Timestamp(NOW * 1000), callbacks })
 }
 
 /// What becomes of a request with that body, which is asked for first.

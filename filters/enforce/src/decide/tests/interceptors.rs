@@ -31,7 +31,7 @@ fn walk(directory: &TestDirectory, request: &HeaderMap, given: Vec<Answer>) -> (
     let (mut answers, mut asked, mut given) = (Answers::default(), Vec::new(), given.into_iter());
     loop {
         let now = Timestamp(NOW * 1000);
-        match decide(&Cx { directory, request, answers: &answers, connection, now, callbacks }) {
+        match decide_both(&Cx { directory, request, answers: &answers, connection, now, callbacks }) {
             Decision::Ask(question) => {
                 let Some(answer) = given.next() else { return (Decision::Ask(question), asked) };
                 asked.push(question.clone());

@@ -71,3 +71,43 @@ fn no_cluster_is_named_where_routes_belong_to_somebody_else() {
     // On gateways of our own nothing of that holds.
     assert!(call(&TestDirectory::new(both()), "SANDBOX").ends_with("+cluster=sand"));
 }
+
+/// Routes of others do not know where the enforcer leaves its consent for pages, so it tells the response itself, if it can.
+#[test]
+fn pages_get_consent_without_routes_of_our_own() {
+    let cors = Cors {
+        allow_origins: vec!["https://shop.example".to_owned()],
+        allow_methods: Vec::new(),
+        allow_headers: Vec::new(),
+        expose_headers: Vec::new(),
+        allow_credentials: false,
+    };
+    let mut directory = TestDirectory::new(Api { cors: Some(cors), ..api() });
+    let told = |directory: &TestDirectory, origin: &str, response_headers: bool| {
+        let request = request("GET /pets/1.0/public/x", &[("origin", origin)]);
+        let (answers, connection) = (Answers::default(), TestConnection::default());
+        let callbacks = Callbacks { response_headers, ..Callbacks::NONE };
+        let now = Timestamp(NOW * 1000);
+        match decide_both(&Cx {
+            directory,
+            request: &request,
+            answers: &answers,
+            connection: &connection,
+            now,
+            callbacks,
+        }) {
+            Decision::Forward(edits) => (edits.response.len(), edits.response_headers),
+            other => panic!("{other:?}"),
+        }
+    };
+    let ours = "https://shop.example";
+    assert_eq!(told(&directory, ours, true), (2, vec![]));
+    directory.foreign_routes = true;
+    let consent = vec![
+        crate::HeaderEdit::Set("access-control-allow-origin".into(), ours.as_bytes().to_vec()),
+        crate::HeaderEdit::Add("vary".into(), b"origin".to_vec()),
+    ];
+    assert_eq!(told(&directory, ours, true), (0, consent));
+    assert_eq!(told(&directory, ours, false), (0, vec![]));
+    assert_eq!(told(&directory, "https://evil.example", true), (0, vec![]));
+}

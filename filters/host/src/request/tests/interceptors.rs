@@ -11,7 +11,7 @@ fn worker_with(includes: &serde_json::Value) -> (Rc<FakeEnvoy>, Rc<Worker>) {
     let envoy = FakeEnvoy::shared_rc();
     let callbacks = json!({"requestBody": true, "responseHeaders": true, "responseWait": true, "responseBody": true});
     let config = json!({"cluster": "adapter", "callbacks": callbacks}).to_string();
-    let worker = Rc::new(Worker::configure(envoy.clone(), config.as_bytes()).unwrap());
+    let worker = Rc::new(crate::fake::enforcer(envoy.clone(), config.as_bytes()).unwrap());
     let service = json!({"cluster": "service", "authority": "s", "timeoutMs": 1000, "includes": includes});
     let rows: Vec<Row> = rows()
         .into_iter()

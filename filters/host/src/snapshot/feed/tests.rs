@@ -15,7 +15,7 @@ const CONFIG: &[u8] = br#"{"cluster": "adapter", "environment": "Default"}"#;
 
 /// A worker that leads and has a poll under way.
 fn leader(envoy: &Rc<FakeEnvoy>) -> Worker {
-    let worker = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    let worker = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
     for _ in 0..2 {
         worker.on_tick();
         envoy.now.set(envoy.now.get() + 100);
@@ -45,7 +45,7 @@ fn last_path(envoy: &FakeEnvoy) -> String {
 fn a_snapshot_reaches_every_worker() {
     let envoy = FakeEnvoy::shared_rc();
     let leader = leader(&envoy);
-    let follower = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    let follower = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
     assert_eq!(last_path(&envoy), "/v1/feed?since=0.0");
     assert_eq!(envoy.calls.borrow()[0].header("x-tollgate-node"), Some("id/instanceIdentifier"));
 
@@ -131,7 +131,7 @@ fn failures_leave_the_snapshot_and_back_off() {
 fn without_a_cluster_the_poll_is_tried_again() {
     let envoy = FakeEnvoy::shared_rc();
     envoy.unreachable.set(true);
-    let worker = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    let worker = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
     for _ in 0..3 {
         worker.on_tick();
     }
@@ -195,7 +195,7 @@ fn plugin_configuration_is_checked() {
         (b"{\"cluster\": \"a\", \"enviroment\": \"c\"}", false),
         (b"\xff", false),
     ] {
-        assert_eq!(Worker::configure(FakeEnvoy::shared_rc(), configuration).is_ok(), accepted);
+        assert_eq!(crate::fake::enforcer(FakeEnvoy::shared_rc(), configuration).is_ok(), accepted);
     }
 }
 
@@ -218,7 +218,7 @@ fn revoked(revision: u64, ids: &[&str]) -> Vec<u8> {
 fn a_revoked_token_is_known_to_every_worker_and_asked_for_once() {
     let envoy = FakeEnvoy::shared_rc();
     let leader = leader(&envoy);
-    let follower = Worker::configure(envoy.clone(), CONFIG).unwrap();
+    let follower = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
     answer(&envoy, &leader, Some((200, frame(true, false, 1, &rows()))));
     for worker in [&leader, &follower] {
         worker.on_tick();

@@ -6,10 +6,10 @@ use hyper::Response;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tollgate_tests::{Backend, eventually, locate};
+use tollgate_tests::{Backend, locate, within};
 
 use super::proxies::{Extension, Proxy, Shape, deny_all, local, plain, plugin};
-use super::{ADAPTER, HOST, Mesh, PLUGIN, answers, call, healthy, log};
+use super::{ADAPTER, HOST, Mesh, PATIENCE, PLUGIN, answers, call, healthy, log};
 
 const HEALTH: &str = "/reviews/1.0.0/health";
 
@@ -29,7 +29,7 @@ fn extension(mesh: &Mesh) -> Result<Extension> {
 }
 
 async fn counted(proxy: &Proxy, stat: &str) -> Result<()> {
-    eventually("it is counted", async || {
+    within(PATIENCE, "it is counted", async || {
         let stats = proxy.envoy.stats(stat)?;
         ensure!(stats.iter().any(|(_, value)| *value > 0), "{stat}: {stats:?}");
         Ok(())
@@ -59,7 +59,7 @@ async fn without_its_module_everything_is_denied() -> Result<()> {
     // A configuration that the module does not understand.
     let misspelt = json!({ "clutser": ADAPTER });
     extension.set(&plugin(PLUGIN, "enforcer", &local(&locate::module()?), &misspelt))?;
-    eventually("the log says what is wrong", async || {
+    within(PATIENCE, "the log says what is wrong", async || {
         ensure!(log(&gateway).contains("unknown field `clutser`"), "it does not");
         Ok(())
     })
@@ -90,7 +90,7 @@ async fn a_module_with_another_hash_is_not_run() -> Result<()> {
     };
     let set = |sha256: &str| extension.set(&plugin(PLUGIN, "enforcer", &remote(sha256), &Mesh::configuration(ADAPTER)));
     set(&"ab".repeat(32))?;
-    eventually("the module is fetched", async || {
+    within(PATIENCE, "the module is fetched", async || {
         ensure!(server.count() > 0, "nobody has asked for it");
         Ok(())
     })

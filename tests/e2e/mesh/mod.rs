@@ -10,6 +10,7 @@ mod proxies;
 mod services;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
@@ -19,7 +20,7 @@ use tollgate_model::contract::PluginConfig;
 use tollgate_tests::adapter::{Adapter, AdapterConfig};
 use tollgate_tests::http::{Answer, client};
 use tollgate_tests::ports::Ports;
-use tollgate_tests::{ApiProject, Backend, eventually, locate};
+use tollgate_tests::{ApiProject, Backend, locate, within};
 
 use self::identities::{Authority, Identity};
 use self::proxies::{Extension, Proxy, Shape, local, plugin};
@@ -142,9 +143,12 @@ async fn call(proxy: &Proxy, method: Method, host: &str, path: &str, headers: &[
     Answer::of(request).await
 }
 
+/// How long a proxy may take to come up: it compiles its modules first, and several of them do at once.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits until a proxy answers so.
 async fn answers(proxy: &Proxy, host: &str, path: &str, status: u16) -> Result<Answer> {
-    eventually("the proxy answers as it should", async || {
+    within(PATIENCE, "the proxy answers as it should", async || {
         let answer = call(proxy, Method::GET, host, path, &[]).await?;
         ensure!(answer.status.as_u16() == status, "{path} answers {} {}", answer.status, answer.body);
         Ok(answer)

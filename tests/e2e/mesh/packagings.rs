@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tollgate_model::Algorithm;
 use tollgate_tests::backend::Seen;
 use tollgate_tests::token::{Claims, KeyPair};
-use tollgate_tests::{ApiProject, eventually, locate};
+use tollgate_tests::{ApiProject, locate, within};
 
 use super::proxies::{Proxy, Shape, local, plain, plugin};
-use super::{ADAPTER, HOST, Mesh, answers, call, healthy};
+use super::{ADAPTER, HOST, Mesh, PATIENCE, answers, call, healthy};
 use crate::subscriptions::{ISSUER, token};
 
 const CHAIN: [&str; 4] = ["authenticate", "authorize", "ratelimit", "mediate"];
@@ -136,7 +136,7 @@ async fn a_chain_with_a_gap_lets_nobody_through() -> Result<()> {
     ];
     for (number, modules) in gaps.into_iter().enumerate() {
         let proxy = gateway(&mesh, &format!("gap-{number}"), modules)?;
-        let refused = eventually("the modules have their snapshot", async || {
+        let refused = within(PATIENCE, "the modules have their snapshot", async || {
             let answer = call(&proxy, Method::GET, HOST, HEALTH, &[]).await?;
             ensure!(answer.status != 503, "not yet");
             Ok(answer)

@@ -48,8 +48,11 @@ impl<'w> WorldDirectory<'w> {
     /// An API of the environment.
     #[must_use]
     pub fn deployment(&self, virtual_host: &str, id: &str) -> Option<&'w Arc<Deployment>> {
-        let key = DeploymentKey { virtual_host: virtual_host.to_owned(), api_id: id.to_owned() };
-        self.world.deployments.get(&key).filter(|deployment| deployment.environments.contains(self.environment))
+        let (virtual_host, api_id, variant) = (virtual_host.to_owned(), id.to_owned(), String::new());
+        let first = DeploymentKey { virtual_host, api_id, variant };
+        let forms = self.world.deployments.range(&first..).take_while(|(key, _)| key.is_of_same_api(&first));
+        let mut forms = forms.map(|(_, deployment)| deployment);
+        forms.find(|deployment| deployment.environments.contains(self.environment))
     }
 
     fn deployments(&self) -> impl Iterator<Item = &'w Arc<Deployment>> {

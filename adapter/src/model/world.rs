@@ -11,18 +11,30 @@ use tollgate_model::{Api, Issuer, Secret, Settings};
 
 use super::{Discovery, Instances, KeyManager, Origin, Subscribers, ThrottleRules};
 
-/// Identifies a deployment: one API on one virtual host.
+/// Identifies a deployment: one API on one virtual host, in one form where environments have different ones.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeploymentKey {
     /// Domain, lower case.
     pub virtual_host: String,
     /// [`Api::id`].
     pub api_id: String,
+    /// [`Deployment::variant`].
+    pub variant: String,
+}
+
+impl DeploymentKey {
+    /// Whether both are forms of one API on one virtual host.
+    #[must_use]
+    pub fn is_of_same_api(&self, other: &Self) -> bool {
+        self.virtual_host == other.virtual_host && self.api_id == other.api_id
+    }
 }
 
 /// An API with all that outputs need of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment {
+    /// Tells the forms apart that an API has on this virtual host in different environments; empty where it has one.
+    pub variant: String,
     /// What the filters get.
     pub api: Api,
     /// `HTTP`, `WS`, `GRAPHQL`, `SOAP`: the type of api.yaml in upper case.
@@ -39,7 +51,11 @@ impl Deployment {
     /// Its key.
     #[must_use]
     pub fn key(&self) -> DeploymentKey {
-        DeploymentKey { virtual_host: self.api.virtual_host.clone(), api_id: self.api.id.clone() }
+        DeploymentKey {
+            virtual_host: self.api.virtual_host.clone(),
+            api_id: self.api.id.clone(),
+            variant: self.variant.clone(),
+        }
     }
 }
 

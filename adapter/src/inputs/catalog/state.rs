@@ -77,15 +77,15 @@ impl State {
             _ => {}
         }
         for path in paths(deployment) {
-            if self.paths.get(&path).is_some_and(|owner| *owner != key) {
+            if self.paths.get(&path).is_some_and(|owner| !owner.is_of_same_api(&key)) {
                 return Err(Collision::BasePath(path.1));
             }
         }
         let name = name(&key, &deployment.api.name, &deployment.api.version);
-        if self.names.get(&name).is_some_and(|owner| *owner != key) {
+        if self.names.get(&name).is_some_and(|owner| !owner.is_of_same_api(&key)) {
             return Err(Collision::Name);
         }
-        let taken = |name: &String| self.clusters.get(name).is_some_and(|owner| *owner != key);
+        let taken = |name: &String| self.clusters.get(name).is_some_and(|owner| !owner.is_of_same_api(&key));
         match deployment.clusters.iter().map(|cluster| &cluster.name).find(|name| taken(name)) {
             Some(name) => Err(Collision::Cluster(name.clone())),
             None => Ok(()),
@@ -95,6 +95,12 @@ impl State {
     /// Adds or replaces a deployment.
     pub fn put(&mut self, key: DeploymentKey, entry: Entry) {
         self.remove(&key);
+        self.take_names(&key, &entry);
+        self.entries.insert(key, entry);
+    }
+
+    /// Forms of one API share its names.
+    fn take_names(&mut self, key: &DeploymentKey, entry: &Entry) {
         match &entry.deployment {
             Some(deployment) => {
                 for path in paths(deployment) {
@@ -108,8 +114,7 @@ impl State {
                 self.paths.insert((key.virtual_host.clone(), entry.record.context.clone()), key.clone());
             }
         }
-        self.names.insert(name(&key, &entry.record.name, &entry.record.version), key.clone());
-        self.entries.insert(key, entry);
+        self.names.insert(name(key, &entry.record.name, &entry.record.version), key.clone());
     }
 
     /// The deployment of that key.
@@ -138,6 +143,12 @@ impl State {
             if self.paths.get(&path) == Some(key) {
                 self.paths.remove(&path);
             }
+        }
+        let first = DeploymentKey { variant: String::new(), ..key.clone() };
+        let others = self.entries.range(&first..).take_while(|(other, _)| other.is_of_same_api(key));
+        let others: Vec<(DeploymentKey, Entry)> = others.map(|(other, entry)| (other.clone(), entry.clone())).collect();
+        for (other, entry) in &others {
+            self.take_names(other, entry);
         }
         Some(entry)
     }

@@ -196,7 +196,8 @@ fn read(key: &str, record: &[u8], archive: Option<Vec<u8>>) -> Result<Stored, St
         return Err(wrong(format!("it has format {}, this release knows {FORMAT}", record.format)));
     }
     let archive = archive.ok_or_else(|| wrong("its archive is missing".to_owned()))?;
-    let key = DeploymentKey { virtual_host: virtual_host.to_owned(), api_id: api_id.to_owned() };
+    let (virtual_host, api_id) = (virtual_host.to_owned(), api_id.to_owned());
+    let key = DeploymentKey { virtual_host, api_id, variant: String::new() };
     Ok(Stored { key, record, archive })
 }
 
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     fn key(id: &str) -> DeploymentKey {
-        DeploymentKey { virtual_host: "localhost".to_owned(), api_id: id.to_owned() }
+        DeploymentKey { virtual_host: "localhost".to_owned(), api_id: id.to_owned(), variant: String::new() }
     }
 
     fn record(environment: &str) -> Record {

@@ -1,6 +1,6 @@
 //! APIs of an archive as deployments. Each is taken or refused by itself. Takes a while: call it off the async threads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -103,23 +103,14 @@ impl Judge {
         for item in items {
             match self.revision(item, fact) {
                 Ok((found, odd, number)) => {
-                    deployments.extend(found.into_iter().map(Arc::new));
+                    deployments.extend(found);
                     warnings.extend(odd);
                     numbers.extend(number.map(|number| (item.artifact.key(), number)));
                 }
                 Err(problems) => return Verdict::Bad(problems),
             }
         }
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = deployments.iter().find(|deployment: &&Arc<Deployment>| !seen.insert(deployment.key())) {
-            let host = &twice.api.virtual_host;
-            return Verdict::Bad(problem(
-                format!("two revisions of the API are deployed on {host}, in different environments"),
-                "a virtual host serves one revision of an API",
-                "give the environments virtual hosts of their own, or deploy the same revision to both",
-            ));
-        }
-        Verdict::Good { deployments, warnings, numbers }
+        Verdict::Good { deployments: told_apart(deployments), warnings, numbers }
     }
 
     fn revision(
@@ -150,39 +141,45 @@ impl Judge {
 
     /// Virtual hosts with their environments, by what takes the place of the backends there.
     fn placements(&self, artifact: &Artifact) -> Result<Vec<(Endpoints, Targets)>, Problems> {
-        let mut hosts: BTreeMap<String, (Endpoints, BTreeSet<String>)> = BTreeMap::new();
+        let mut placements: Vec<(Endpoints, Targets)> = Vec::new();
         for (environment, host) in &artifact.environments {
-            let host =
-                if host.is_empty() { self.hosts.get(environment).map_or(DEFAULT_HOST, String::as_str) } else { host };
+            let default = || self.hosts.get(environment).map_or(DEFAULT_HOST, String::as_str);
+            let host = if host.is_empty() { default() } else { host };
             let host = names::virtual_host(host).map_err(|what| {
-                problem(
-                    format!("the virtual host {host} {what}"),
-                    "no request could be matched with it",
-                    "correct it in the admin portal",
-                )
+                let why = "no request could be matched with it";
+                problem(format!("the virtual host {host} {what}"), why, "correct it in the admin portal")
             })?;
             let endpoints = artifact.endpoints.get(environment).cloned().unwrap_or_default();
-            let (agreed, environments) = hosts.entry(host).or_insert_with(|| (endpoints.clone(), BTreeSet::new()));
-            if *agreed != endpoints {
-                return Err(problem(
-                    format!(
-                        "the API has other backends in {environment} than in another environment of its virtual host"
-                    ),
-                    "the backends of a virtual host are the same for all its environments",
-                    "give the environments virtual hosts of their own",
-                ));
-            }
-            environments.insert(environment.clone());
-        }
-        let mut placements: Vec<(Endpoints, Targets)> = Vec::new();
-        for (host, (endpoints, environments)) in hosts {
-            match placements.iter_mut().find(|(one, _)| *one == endpoints) {
-                Some((_, targets)) => drop(targets.insert(host, environments)),
-                None => placements.push((endpoints, Targets::from([(host, environments)]))),
+            let at = match placements.iter().position(|(known, _)| *known == endpoints) {
+                Some(at) => at,
+                None => {
+                    placements.push((endpoints, Targets::new()));
+                    placements.len().saturating_sub(1)
+                }
+            };
+            if let Some((_, targets)) = placements.get_mut(at) {
+                targets.entry(host).or_default().insert(environment.clone());
             }
         }
         Ok(placements)
     }
+}
+
+/// Where a virtual host has several forms of the API, each is named after its environments.
+fn told_apart(deployments: Vec<Deployment>) -> Vec<Arc<Deployment>> {
+    let mut forms: BTreeMap<String, usize> = BTreeMap::new();
+    for deployment in &deployments {
+        let count = forms.entry(deployment.api.virtual_host.clone()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let named = deployments.into_iter().map(|mut deployment| {
+        if forms.get(&deployment.api.virtual_host).is_some_and(|count| *count > 1) {
+            let environments: Vec<&str> = deployment.environments.iter().map(String::as_str).collect();
+            deployment.variant = environments.join(",");
+        }
+        Arc::new(deployment)
+    });
+    named.collect()
 }
 
 /// The deployments of an API in another state of its life cycle, if that is all there is to it.
@@ -213,3 +210,7 @@ fn problem(what: String, why: &str, fix: &str) -> Problems {
     problems.error(("", ""), what, why, fix);
     problems
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

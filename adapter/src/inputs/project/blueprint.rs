@@ -73,7 +73,7 @@ impl Blueprint {
             ..self.api.clone()
         };
         let api_type = api.kind.name().to_owned();
-        Deployment { context: api.base_path.clone(), api, api_type, environments, clusters }
+        Deployment { variant: String::new(), context: api.base_path.clone(), api, api_type, environments, clusters }
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn api() -> Api {
 
 fn world() -> WorldWriter {
     let deployment = Arc::new(Deployment {
+        variant: String::new(),
         api: api(),
         api_type: "HTTP".to_owned(),
         context: "/pets/1.0".to_owned(),

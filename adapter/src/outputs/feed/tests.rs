@@ -34,6 +34,7 @@ fn deployment(id: &str, base_path: &str, default_base_path: Option<&str>) -> Arc
         resources: Vec::new(),
     };
     Arc::new(Deployment {
+        variant: String::new(),
         api,
         api_type: "HTTP".to_owned(),
         context: base_path.to_owned(),

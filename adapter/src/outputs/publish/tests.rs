@@ -31,6 +31,7 @@ fn deployment(name: &str) -> Arc<Deployment> {
         resources: Vec::new(),
     };
     Arc::new(Deployment {
+        variant: String::new(),
         api,
         api_type: "HTTP".to_owned(),
         context: format!("/{name}"),

@@ -38,6 +38,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         clock_skew_seconds: reader.number(CLOCK_SKEW, 0..=600).unwrap_or(defaults.clock_skew_seconds),
         soap_faults: super::adapter::soap_faults(reader),
         gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
+        limit_headers: reader.flag("tollgate.quota.headers").unwrap_or(defaults.limit_headers),
         backend_jwt: None,
         aliases: aliases(reader),
         explain: None,

@@ -53,6 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
         outlier_detection: upstream::outlier_detection(reader),
         tracing: tracing::read(reader),
         jwks_limit: jwt_generator::rate_limit(reader),
+        limit_headers: settings.limit_headers,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tollgate_enforce::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledPolicy, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Stock,
-    Throttle, Timestamp, Unreadable,
+    CompiledApi, CompiledIssuer, CompiledPolicy, CompiledTier, Counter, Directory, Found, Quotas, Revocations,
+    Standing, Stock, Throttle, Timestamp, Unreadable,
 };
 use tollgate_model::{
     Application, Credential, Cutoff, CutoffKind, Settings, Subscription, Tier, TierKind, TokenHash, keys,
@@ -163,6 +163,10 @@ impl Directory for WorldDirectory<'_> {
 struct EndlessQuota(Stock);
 
 impl Quotas for EndlessQuota {
+    fn standing(&self, _: &Counter, _: Timestamp) -> Option<Standing> {
+        None
+    }
+
     fn stock(&self, _: &Counter, _: Timestamp) -> Stock {
         self.0
     }

@@ -161,6 +161,8 @@ pub struct Gateway {
     pub tracing: Option<Tracing>,
     /// How often the keys may be asked for that verify tokens of the gateway.
     pub jwks_limit: RateLimit,
+    /// Whether clients are told how their limits stand.
+    pub limit_headers: bool,
 }
 
 /// Files that every gateway is given.

@@ -105,7 +105,7 @@ pub struct Edits {
     /// Who is to be asked about the response.
     pub intercept: Option<Box<Interception>>,
     /// Header fields that the response is to have, whatever the backend says. Only names of
-    /// [`tollgate_model::contract::RESPONSE_HEADERS`].
+    /// [`tollgate_model::contract::RESPONSE_HEADERS`] and [`tollgate_model::contract::LIMIT_HEADERS`].
     pub response: Vec<(&'static str, String)>,
 }
 
@@ -220,6 +220,8 @@ pub const MAX_QUESTIONS: usize = 8;
 pub struct Answers {
     given: Vec<(Question, Answer)>,
     charges: RefCell<Charges>,
+    /// What the client is told of its limits.
+    told: RefCell<Vec<(&'static str, String)>>,
 }
 
 /// How far the counting of a request is.
@@ -276,6 +278,16 @@ impl Answers {
             Charges::Due(counters) => counters.iter().map(|counter| counter.key.clone()).collect(),
             Charges::Open | Charges::Settled => Vec::new(),
         }
+    }
+
+    /// The client is to be told this of its limits, whatever becomes of the request.
+    pub(crate) fn tell(&self, fields: Vec<(&'static str, String)>) {
+        self.told.replace(fields);
+    }
+
+    /// What the client is to be told of its limits.
+    pub(crate) fn told(&self) -> Vec<(&'static str, String)> {
+        self.told.borrow().clone()
     }
 
     /// What is to be taken from now; nothing the next time.

@@ -44,14 +44,16 @@ fn walk(
         Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
+    let told = cx.answers.told();
     match outcome {
         Ok(mut edits) => {
             cors::give(cx, consent, &mut edits);
+            edits.response.extend(told);
             Ok(edits)
         }
         // Without consent the page could not even see why it was refused.
         Err(Halt::Reply(mut reply)) => {
-            reply.headers.extend(consent.into_iter().map(|(name, value)| (name.into(), value)));
+            reply.headers.extend(consent.into_iter().chain(told).map(|(name, value)| (name.into(), value)));
             Err(Halt::Reply(reply))
         }
         other => other,

@@ -51,7 +51,7 @@ pub use explain::explain;
 pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
 pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};
-pub use quota::{Counter, CounterId, Quotas, Stock};
+pub use quota::{Counter, CounterId, Quotas, Standing, Stock};
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;
 pub use vouch::{Caller, Shown, Unknown, identify};

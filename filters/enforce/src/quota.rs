@@ -55,8 +55,19 @@ pub enum Stock {
     Lost,
 }
 
+/// How a counter stands, as far as this process knows: what it holds, and what the owner had left when it last said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What is left, for whoever comes next.
+    pub left: u64,
+    /// End of the window.
+    pub until: Timestamp,
+}
+
 /// The quota that this process holds.
 pub trait Quotas {
+    /// How a counter stands that [`Quotas::stock`] has just looked at. Asks nobody.
+    fn standing(&self, counter: &Counter, now: Timestamp) -> Option<Standing>;
     /// What is there of a counter. May move quota between the process and this worker, which is no business of the request.
     fn stock(&self, counter: &Counter, now: Timestamp) -> Stock;
 }

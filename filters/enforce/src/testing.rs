@@ -12,8 +12,8 @@ use crate::token::{
     Claims, Jws, SignatureVerifier, TokenCache, TokenType, Usage, Verdict, VerificationKey, VerifiedToken,
 };
 use crate::{
-    CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Stock,
-    Subscribers, Throttle, Timestamp, Unreadable,
+    CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Standing,
+    Stock, Subscribers, Throttle, Timestamp, Unreadable,
 };
 
 pub(crate) fn issuer() -> Issuer {
@@ -210,6 +210,15 @@ pub(crate) struct TestQuotas {
 }
 
 impl Quotas for TestQuotas {
+    fn standing(&self, counter: &Counter, now: Timestamp) -> Option<Standing> {
+        let until = Timestamp(now.0 + 30_500);
+        match self.stock.get(&counter.key)? {
+            Stock::Enough => Some(Standing { left: 5, until }),
+            Stock::Exhausted { .. } => Some(Standing { left: 0, until }),
+            Stock::Unknown { .. } | Stock::Lost => None,
+        }
+    }
+
     fn stock(&self, counter: &Counter, _: Timestamp) -> Stock {
         self.looks.borrow_mut().push(counter.key.clone());
         self.stock.get(&counter.key).copied().unwrap_or(Stock::Unknown { want: 16 })

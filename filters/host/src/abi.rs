@@ -15,6 +15,10 @@ pub enum Status {
     Failed(u32),
 }
 
+/// Milliseconds of a clock that nobody sets, since some moment in the past. All workers of a process have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Steady(pub u64);
+
 /// How loud a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -71,6 +75,8 @@ pub enum Fields {
 pub trait Abi {
     /// The clock.
     fn now(&self) -> Timestamp;
+    /// The clock for lengths of time.
+    fn steady(&self) -> Steady;
     /// Writes to Envoy's log.
     fn log(&self, level: Level, text: &str);
     /// All headers (or trailers) in proxy-wasm's encoding.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tollgate_enforce::{HeaderMap, Reply, Timestamp};
 
-use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
 
 /// A worker of the whole enforcer.
 pub(crate) fn enforcer(abi: Rc<dyn Abi>, configuration: &[u8]) -> Result<crate::Worker, String> {
@@ -34,6 +34,7 @@ impl Call {
 #[derive(Default)]
 pub(crate) struct FakeEnvoy {
     pub(crate) now: Cell<u64>,
+    pub(crate) steady: Cell<u64>,
     pub(crate) request: RefCell<Pairs>,
     pub(crate) replies: RefCell<Vec<Reply>>,
     pub(crate) resumed: Cell<usize>,
@@ -69,6 +70,7 @@ impl FakeEnvoy {
     pub(crate) fn new() -> Self {
         let envoy = Self::default();
         envoy.now.set(1_000_000_000);
+        envoy.steady.set(1_000_000);
         envoy
     }
 
@@ -105,6 +107,11 @@ impl Abi for FakeEnvoy {
     fn now(&self) -> Timestamp {
         self.count("now");
         Timestamp(self.now.get())
+    }
+
+    fn steady(&self) -> Steady {
+        self.count("steady");
+        Steady(self.steady.get())
     }
 
     fn log(&self, _: Level, text: &str) {

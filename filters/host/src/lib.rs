@@ -25,7 +25,7 @@ mod signature;
 mod snapshot;
 mod worker;
 
-pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
+pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
 #[cfg(target_arch = "wasm32")]
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};

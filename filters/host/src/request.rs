@@ -13,7 +13,7 @@ use tollgate_enforce::parts::Decided;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
     Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS,
-    Question, Reply, Timestamp,
+    Question, Reply,
 };
 use tollgate_model::contract::EVIDENCE_STATE;
 
@@ -23,7 +23,7 @@ use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
 use crate::quota;
 use crate::role::Explain;
-use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Worker};
+use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Steady, Worker};
 
 /// Whether Envoy goes on now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ enum State {
     /// Being decided, or answered: in either case it does not go on by itself.
     Stopped,
     /// A call-out is under way, since then.
-    Waiting(CallId, Question, Timestamp),
+    Waiting(CallId, Question, Steady),
     /// Its body is arriving.
     Collecting(usize),
     /// Let go.
@@ -251,11 +251,11 @@ impl RequestFlow {
         }
         self.worker.metrics.increment(QUESTIONS);
         match self.worker.ask(&question) {
-            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.now())),
+            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.steady())),
             // No answer will ever come, so this is the answer.
             Err(_) => {
                 if let Question::Quota { .. } = question {
-                    self.worker.directory.quotas.lost(self.worker.abi.now());
+                    self.worker.directory.quotas.lost();
                 }
                 self.answers.add(question, Answer::Failed);
                 None
@@ -281,6 +281,7 @@ impl RequestFlow {
         let callbacks = self.worker.callbacks();
         let connection = &RequestConnection(Rc::clone(abi));
         let now = abi.now();
+        directory.quotas.begin();
         let cx = Cx { directory, request, answers: &self.answers, connection, now, callbacks };
         let role = &self.worker.role;
         let explain =
@@ -295,7 +296,7 @@ impl RequestFlow {
         };
         // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
         for counter in self.answers.settle() {
-            directory.quotas.take(&counter, now);
+            directory.quotas.take(&counter);
         }
         Some(decision)
     }

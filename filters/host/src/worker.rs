@@ -114,7 +114,7 @@ impl Worker {
         if self.leadership.borrow_mut().tick(self.abi.as_ref(), now) {
             self.poll();
         }
-        self.pending.on_tick(&self.directory.quotas, &self.caller(), now);
+        self.pending.on_tick(&self.directory.quotas, &self.caller(), self.abi.as_ref());
     }
 
     /// The answer to a poll, or to a question about quota.

@@ -102,6 +102,10 @@ pub const RESPONSE_HEADERS: [(&str, &str); 4] = [
 /// Filter state in which the modules of a chain leave word for each other.
 pub const EVIDENCE_STATE: &str = "tollgate.evidence";
 
+/// The same for what clients are told of limits (`tollgate.quota.headers`).
+pub const LIMIT_HEADERS: [(&str, &str); 2] =
+    [("ratelimit-policy", "tollgate.ratelimit_policy"), ("ratelimit", "tollgate.ratelimit")];
+
 /// Configuration of the wasm plugin: a JSON object. Unknown members are errors, so that a misspelt one is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

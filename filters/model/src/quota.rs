@@ -107,6 +107,10 @@ pub struct QuotaAsk {
     /// that got lost costs quota, and never doubles it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unused: Option<Unused>,
+    /// Whether it is wanted of the window after the current one, so that nobody has to wait when that begins. An owner that
+    /// does not know of this leases from the current one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ahead: bool,
 }
 
 /// A part of a lease that was not used.
@@ -135,9 +139,21 @@ pub struct QuotaGrant {
     pub window: i64,
     /// How much may be used until the window ends.
     pub granted: u64,
+    /// How much the owner has left of that window now, for anybody.
+    #[serde(default)]
+    pub left: u64,
+    /// Milliseconds until the window begins, for what was wanted ahead. Counted from the moment the *answer* is there, so that
+    /// nothing of it is used before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub starts_in_ms: u64,
     /// Milliseconds until the window ends. Counted from the moment the *ask* was sent, so that no delay of the answer and
     /// no difference between two clocks lets a lease outlive its window.
     pub ends_in_ms: u64,
     /// When nothing was granted: milliseconds after which asking again may help. At most `ends_in_ms`.
     pub retry_in_ms: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(milliseconds: &u64) -> bool {
+    *milliseconds == 0
 }

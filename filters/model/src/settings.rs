@@ -31,6 +31,9 @@ pub struct Settings {
     /// Gateways that share every limit, each of which has its part while nobody can be asked for quota; at least one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub gateways: u32,
+    /// Whether clients are told how their limits stand (`tollgate.quota.headers`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limit_headers: bool,
     /// How backends are told who calls (`enforcer.jwtGenerator`); they are not when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_jwt: Option<BackendJwtHeader>,
@@ -129,6 +132,7 @@ impl Default for Settings {
             client_certificate: CertificateSource::default(),
             direct_clients: false,
             gateways: one(),
+            limit_headers: false,
             backend_jwt: None,
             aliases: BTreeMap::new(),
             explain: None,

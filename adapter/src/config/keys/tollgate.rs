@@ -70,6 +70,7 @@ const KEYS: &[Key] = &[
     .added(),
     read("tollgate.quota.timeZone", "\"UTC\"", "where days, weeks, months and years of limits begin").added(),
     read("tollgate.quota.gateways", "1", "gateways that share every limit while the owner is away").added(),
+    read("tollgate.quota.headers", "false", "whether clients are told how their limits stand, in `RateLimit` and `RateLimit-Policy`; see [limits](limits.md)").added(),
     unset("tollgate.quota.redis.urls", "none", "`redis://` or `rediss://` addresses").secret().added(),
     read("tollgate.quota.redis.topology", "\"single\"", "`single`, `cluster` or `sentinel`").added(),
     unset("tollgate.quota.redis.masterName", "none", "the master that sentinels are asked for").added(),

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tollgate_model::{Limit, QuotaAsk, QuotaGrant, TimeUnit, Window};
 
 use super::clock::Clock;
-use super::ledger::Ledger;
-use super::store::{Ceiling, Store, StoreError};
+use super::ledger::{Ledger, Mark};
+use super::store::{Store, StoreError};
 use super::{Leasing, OwnerError, QuotaOwner};
 
 /// A block is this part of the limit: what a restart may cost.
@@ -36,13 +36,13 @@ pub struct Embedded {
 struct State {
     ledger: Ledger,
     /// What the store knows, or will know before anyone learns of a lease that needs it.
-    ceilings: HashMap<String, Ceiling>,
+    ceilings: HashMap<String, Mark>,
 }
 
-/// Ceilings on their way to the disk.
+/// Marks on their way to the disk.
 #[derive(Debug)]
 struct Write {
-    ceilings: Vec<(String, Ceiling)>,
+    ceilings: Vec<(String, Mark)>,
     done: oneshot::Sender<Result<(), String>>,
 }
 
@@ -59,7 +59,7 @@ impl Embedded {
         let mut ended = Vec::new();
         let crowded = kept.len() > MAX_KEPT;
         for (key, ceiling) in kept {
-            let over = ledger.restore(&key, ceiling.window, ceiling.number, ceiling.leased, clock.now_ms());
+            let over = ledger.restore(&key, ceiling, clock.now_ms());
             if over && crowded {
                 ended.push(key);
             } else {
@@ -108,7 +108,7 @@ impl QuotaOwner for Embedded {
 }
 
 /// What a batch gives, and what the store must know first.
-type Leased = (Vec<QuotaGrant>, Vec<(String, Ceiling)>);
+type Leased = (Vec<QuotaGrant>, Vec<(String, Mark)>);
 
 impl State {
     fn lease(&mut self, asks: &[QuotaAsk], holder: u64, now_ms: i64) -> Result<Leased, OwnerError> {
@@ -124,16 +124,21 @@ impl State {
     }
 
     /// The new ceiling of a counter, when it needs one.
-    fn raise(&mut self, key: &str, limit: &Limit) -> Option<Ceiling> {
-        let (window, number, leased) = self.ledger.leased(key)?;
-        if !is_durable(window) {
+    fn raise(&mut self, key: &str, limit: &Limit) -> Option<Mark> {
+        let mark = self.ledger.mark(key)?;
+        if !is_durable(mark.window) || (mark.leased == 0 && mark.ahead == 0) {
             return None;
         }
-        let known = self.ceilings.get(key).filter(|known| known.window == window && known.number == number);
-        if known.map_or(leased == 0, |known| leased <= known.leased) {
+        if self.ceilings.get(key).is_some_and(|known| known.covers(mark)) {
             return None;
         }
-        let ceiling = Ceiling { window, number, leased: leased.saturating_add(limit.amount / BLOCKS) };
+        let block = limit.amount / BLOCKS;
+        let known = self.ceilings.get(key).map(|known| known.turned(mark.number));
+        let known = known.filter(|known| known.window == mark.window && known.number == mark.number);
+        let (leased, ahead) = known.map_or((0, 0), |known| (known.leased, known.ahead));
+        // A block more of what goes beyond it, and no less of the other than was said before.
+        let raised = |out: u64, known: u64| if out > known { out.saturating_add(block) } else { known };
+        let ceiling = Mark { leased: raised(mark.leased, leased), ahead: raised(mark.ahead, ahead), ..mark };
         self.ceilings.insert(key.to_owned(), ceiling);
         Some(ceiling)
     }
@@ -174,7 +179,8 @@ mod tests {
 
     fn ask(key: &str, amount: u64, want: u64, unit: TimeUnit) -> QuotaAsk {
         let window = Window { count: 1, unit };
-        QuotaAsk { key: key.to_owned(), limit: Limit { amount, unit: QuotaUnit::Requests, window }, want, unused: None }
+        let limit = Limit { amount, unit: QuotaUnit::Requests, window };
+        QuotaAsk { key: key.to_owned(), limit, want, unused: None, ahead: false }
     }
 
     async fn granted(owner: &Embedded, ask: QuotaAsk) -> u64 {

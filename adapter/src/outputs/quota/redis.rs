@@ -1,7 +1,8 @@
 //! The owner in Redis, where several adapters meet. One round trip a batch; the arithmetic is a script that Redis runs as one
 //! step a counter.
 //!
-//! Time is Redis's own, so that adapters whose clocks differ agree on windows.
+//! Time is Redis's own, read inside the script, so that adapters whose clocks differ agree on windows to the millisecond: what an
+//! adapter reckons only decides which window it proposes, and a wrong proposal is sent back.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,7 +19,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tollgate_model::{QuotaAsk, QuotaGrant};
+use tollgate_model::{QuotaAsk, QuotaGrant, Unused};
 
 use super::clock::Clock;
 use super::ledger::LedgerError;
@@ -32,8 +33,8 @@ const PREFIX: &str = "tollgate:quota:";
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often Redis is asked for the time.
 const CLOCK_EVERY: Duration = Duration::from_secs(30);
-/// A counter outlives its window by so much, so that an adapter whose clock is behind cannot open it again.
-const AFTERLIFE_MS: i64 = 60_000;
+/// How often asks are made whose window was another one by Redis's clock.
+const ROUNDS: usize = 3;
 /// When something that was leased out may still come back, it is worth asking again after so long.
 const RETRY_MS: u64 = 250;
 
@@ -163,50 +164,68 @@ impl Redis {
 
     async fn lease_now(&self, asks: &[QuotaAsk], holder: &str) -> Result<Vec<QuotaGrant>, OwnerError> {
         let mut connection = self.connection().await?;
-        let now_ms = self.clock.now_ms().saturating_add(self.offset_ms.load(Ordering::Relaxed));
-        let spans = asks
-            .iter()
-            .map(|ask| window::at(ask.limit.window, &self.settings.zone, now_ms).ok_or(LedgerError::Calendar))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut pipeline = Pipeline::with_capacity(asks.len());
-        for (ask, span) in asks.iter().zip(&spans) {
-            self.push(&mut pipeline, ask, *span, holder, now_ms);
-        }
-        let answers: Vec<(i64, u64, u64)> = match self.run(&pipeline, &mut connection).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                self.fail(error.to_string()).await;
-                return Err(OwnerError::Unreachable(error.to_string()));
+        let mut grants: Vec<Option<QuotaGrant>> = vec![None; asks.len()];
+        for _ in 0..ROUNDS {
+            let open: Vec<usize> =
+                grants.iter().zip(0..).filter(|(grant, _)| grant.is_none()).map(|(_, at)| at).collect();
+            if open.is_empty() {
+                break;
             }
-        };
-        if answers.len() != asks.len() {
-            return Err(OwnerError::Unreachable("the script gave too few answers".to_owned()));
+            let pipeline = self.pipeline(open.iter().filter_map(|at| asks.get(*at)), holder)?;
+            let answers = match self.run(&pipeline, &mut connection).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.fail(error.to_string()).await;
+                    return Err(OwnerError::Unreachable(error.to_string()));
+                }
+            };
+            if answers.len() != open.len() {
+                return Err(OwnerError::Unreachable("the script gave too few answers".to_owned()));
+            }
+            for (at, answer) in open.into_iter().zip(answers) {
+                match grant(answer) {
+                    Ok(grant) => grants.get_mut(at).into_iter().for_each(|place| *place = Some(grant)),
+                    Err(theirs) => self.set_clock(theirs),
+                }
+            }
         }
-        Ok(answers.into_iter().zip(spans).map(|(answer, span)| grant(answer, span, now_ms)).collect())
+        let grants: Option<Vec<QuotaGrant>> = grants.into_iter().collect();
+        grants.ok_or_else(|| OwnerError::Unreachable("the clock of Redis runs too fast to be followed".to_owned()))
     }
 
-    fn push(&self, pipeline: &mut Pipeline, ask: &QuotaAsk, span: window::Span, holder: &str, now_ms: i64) {
-        // The braces make a cluster place the counter by its own name.
-        let key = format!("{PREFIX}{{{}}}", ask.key);
-        let (unused_window, unused) = ask.unused.map_or((i64::MIN, 0), |unused| (unused.window, unused.amount));
-        let life = span.end_ms.saturating_sub(now_ms).saturating_add(AFTERLIFE_MS);
-        pipeline
-            .cmd("EVALSHA")
-            .arg(self.script.get_hash())
-            .arg(1)
-            .arg(key)
-            .arg(span.number)
-            .arg(ask.limit.amount)
-            .arg(ask.want)
-            .arg(unused_window)
-            .arg(unused)
-            .arg(life)
-            .arg(holder);
+    fn pipeline<'q>(&self, asks: impl Iterator<Item = &'q QuotaAsk>, holder: &str) -> Result<Pipeline, LedgerError> {
+        let now_ms = self.clock.now_ms().saturating_add(self.offset_ms.load(Ordering::Relaxed));
+        let zone = &self.settings.zone;
+        let mut pipeline = Pipeline::new();
+        for ask in asks {
+            let span = window::at(ask.limit.window, zone, now_ms).ok_or(LedgerError::Calendar)?;
+            let next = window::at(ask.limit.window, zone, span.end_ms).ok_or(LedgerError::Calendar)?;
+            // The braces make a cluster place the counter by its own name.
+            let key = format!("{PREFIX}{{{}}}", ask.key);
+            let unused = ask.unused.unwrap_or(Unused { window: i64::MIN, amount: 0 });
+            pipeline
+                .cmd("EVALSHA")
+                .arg(self.script.get_hash())
+                .arg(1)
+                .arg(key)
+                .arg(&[span.number, span.start_ms, span.end_ms, next.end_ms])
+                .arg(&[ask.limit.amount, ask.want])
+                .arg(unused.window)
+                .arg(unused.amount)
+                .arg(holder)
+                .arg(u8::from(ask.ahead));
+        }
+        Ok(pipeline)
+    }
+
+    /// From now on it is `theirs`, in milliseconds since the epoch.
+    fn set_clock(&self, theirs: i64) {
+        self.offset_ms.store(theirs.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
     }
 
     /// Runs the batch, and loads the script first where it is missing. What had run by then is leased twice, which costs
     /// quota and never adds to it.
-    async fn run(&self, pipeline: &Pipeline, connection: &mut Connection) -> Result<Vec<(i64, u64, u64)>, RedisError> {
+    async fn run(&self, pipeline: &Pipeline, connection: &mut Connection) -> Result<Vec<Answer>, RedisError> {
         match pipeline.query_async(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script.load_async(connection).await?;
@@ -286,8 +305,7 @@ impl Redis {
 
     async fn read_clock(&self, mut connection: Connection) -> Result<Connection, RedisError> {
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await?;
-        let theirs = seconds.saturating_mul(1_000).saturating_add(micros / 1_000);
-        self.offset_ms.store(theirs.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
+        self.set_clock(seconds.saturating_mul(1_000).saturating_add(micros / 1_000));
         Ok(connection)
     }
 
@@ -306,8 +324,15 @@ impl QuotaOwner for Redis {
     }
 }
 
-fn grant((number, granted, holders): (i64, u64, u64), span: window::Span, now_ms: i64) -> QuotaGrant {
-    let ends_in_ms = u64::try_from(span.end_ms.saturating_sub(now_ms)).unwrap_or(0);
+/// What the script says: window number, granted, holders, milliseconds until the start and until the end, left.
+type Answer = (i64, u64, i64, i64, i64, u64);
+
+/// The grant, or the clock of Redis when the window was not the current one.
+fn grant((window, granted, holders, starts, ends, left): Answer) -> Result<QuotaGrant, i64> {
+    if holders < 0 {
+        return Err(starts);
+    }
+    let [starts_in_ms, ends_in_ms] = [starts, ends].map(|ms| u64::try_from(ms).unwrap_or(0));
     let retry_in_ms = if holders > 1 { ends_in_ms.min(RETRY_MS) } else { ends_in_ms };
-    QuotaGrant { window: number, granted, ends_in_ms, retry_in_ms }
+    Ok(QuotaGrant { window, granted, left, starts_in_ms, ends_in_ms, retry_in_ms })
 }

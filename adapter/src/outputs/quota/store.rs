@@ -5,22 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::{Deserialize, Serialize};
-use tollgate_model::Window;
+
+use super::ledger::Mark;
 
 const COUNTERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("counters");
-
-/// How far a counter may have been leased out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ceiling {
-    /// What the counter's windows are.
-    pub window: Window,
-    /// Number of the window.
-    pub number: i64,
-    /// At most so much of it is out.
-    pub leased: u64,
-}
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +29,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read as a whole. Counters must not be forgotten one by one.
-    pub fn open(path: &Path) -> Result<(Self, Vec<(String, Ceiling)>), StoreError> {
+    pub fn open(path: &Path) -> Result<(Self, Vec<(String, Mark)>), StoreError> {
         let problem = |why: String| StoreError { path: path.display().to_string(), why };
         let database = Database::create(path).map_err(|error| problem(error.to_string()))?;
         let store = Self { database: Arc::new(database) };
@@ -49,7 +37,7 @@ impl Store {
         Ok((store, counters))
     }
 
-    fn read(&self) -> Result<Vec<(String, Ceiling)>, String> {
+    fn read(&self) -> Result<Vec<(String, Mark)>, String> {
         let write = self.database.begin_write().map_err(|error| error.to_string())?;
         write.open_table(COUNTERS).map_err(|error| error.to_string())?;
         write.commit().map_err(|error| error.to_string())?;
@@ -58,8 +46,8 @@ impl Store {
         let mut counters = Vec::new();
         for entry in table.iter().map_err(|error| error.to_string())? {
             let (key, value) = entry.map_err(|error| error.to_string())?;
-            let ceiling = serde_json::from_slice(value.value()).map_err(|error| format!("{}: {error}", key.value()))?;
-            counters.push((key.value().to_owned(), ceiling));
+            let mark = serde_json::from_slice(value.value()).map_err(|error| format!("{}: {error}", key.value()))?;
+            counters.push((key.value().to_owned(), mark));
         }
         Ok(counters)
     }
@@ -68,15 +56,15 @@ impl Store {
     ///
     /// # Errors
     /// When nothing was written.
-    pub fn write(&self, ceilings: &[(String, Ceiling)], ended: &[String]) -> Result<(), String> {
+    pub fn write(&self, marks: &[(String, Mark)], ended: &[String]) -> Result<(), String> {
         let write = self.database.begin_write().map_err(|error| error.to_string())?;
         {
             let mut table = write.open_table(COUNTERS).map_err(|error| error.to_string())?;
             for key in ended {
                 table.remove(key.as_str()).map_err(|error| error.to_string())?;
             }
-            for (key, ceiling) in ceilings {
-                let value = serde_json::to_vec(ceiling).map_err(|error| error.to_string())?;
+            for (key, mark) in marks {
+                let value = serde_json::to_vec(mark).map_err(|error| error.to_string())?;
                 table.insert(key.as_str(), value.as_slice()).map_err(|error| error.to_string())?;
             }
         }

@@ -10,6 +10,8 @@ use tollgate_model::{TimeUnit, Window};
 pub struct Span {
     /// Counts windows since the epoch: later windows have greater numbers.
     pub number: i64,
+    /// When it begins, in milliseconds since the Unix epoch.
+    pub start_ms: i64,
     /// When it ends, in milliseconds since the Unix epoch. The next one begins then.
     pub end_ms: i64,
 }
@@ -21,7 +23,8 @@ pub fn at(window: Window, zone: &TimeZone, now_ms: i64) -> Option<Span> {
     let fixed = |unit_ms: i64| {
         let length = unit_ms.checked_mul(count)?;
         let number = now_ms.div_euclid(length);
-        Some(Span { number, end_ms: number.checked_add(1)?.checked_mul(length)? })
+        let start_ms = number.checked_mul(length)?;
+        Some(Span { number, start_ms, end_ms: start_ms.checked_add(length)? })
     };
     match window.unit {
         TimeUnit::Second => fixed(1_000),
@@ -34,9 +37,11 @@ pub fn at(window: Window, zone: &TimeZone, now_ms: i64) -> Option<Span> {
 fn calendar(unit: TimeUnit, count: i64, zone: &TimeZone, now_ms: i64) -> Option<Span> {
     let today = Timestamp::from_millisecond(now_ms).ok()?.to_zoned(zone.clone()).date();
     let number = ordinal(unit, today)?.div_euclid(count);
-    let first_after = first_day(unit, number.checked_add(1)?.checked_mul(count)?)?;
-    let end = first_after.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond();
-    Some(Span { number, end_ms: end })
+    let begins = |number: i64| {
+        let day = first_day(unit, number.checked_mul(count)?)?;
+        Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond())
+    };
+    Some(Span { number, start_ms: begins(number)?, end_ms: begins(number.checked_add(1)?)? })
 }
 
 /// 1 January 1970 was a Thursday; the Monday of its week.
@@ -120,11 +125,11 @@ mod tests {
         ) {
             let (window, zone) = (Window { count, unit }, zone(name));
             let span = at(window, &zone, now).unwrap();
-            prop_assert!(span.end_ms > now);
+            prop_assert!(span.start_ms <= now && now < span.end_ms);
             let last = at(window, &zone, span.end_ms - 1).unwrap();
             prop_assert_eq!(last, span);
             let next = at(window, &zone, span.end_ms).unwrap();
-            prop_assert_eq!(next.number, span.number + 1);
+            prop_assert_eq!((next.number, next.start_ms), (span.number + 1, span.end_ms));
         }
     }
 }

@@ -55,6 +55,7 @@ pub(in crate::outputs) fn gateway() -> Gateway {
         outlier_detection: Some(OutlierDetection::default()),
         tracing: None,
         jwks_limit: RateLimit::default(),
+        limit_headers: false,
     }
 }
 

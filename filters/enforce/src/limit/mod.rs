@@ -3,6 +3,7 @@
 
 pub(crate) mod charge;
 pub(crate) mod conditions;
+pub(crate) mod fields;
 mod plan;
 pub(crate) mod template;
 

@@ -13,8 +13,9 @@ use super::authorize::Permit;
 use crate::decide::Halt;
 use crate::evidence::{Evidence, Reached};
 use crate::limit::charge::{Charge, Cost, Throttled};
+use crate::limit::fields::Standings;
 use crate::rejection::{Level, Rejection};
-use crate::{CompiledPolicy, Counter, Cx, Question, Stock, Timestamp};
+use crate::{CompiledPolicy, Counter, Cx, Question, Standing, Stock, Timestamp};
 
 /// How often one request asks the owner of its quotas.
 const MAX_ROUNDS: u8 = 3;
@@ -153,8 +154,13 @@ fn throttled<'k>(
 fn in_stock(cx: &Cx, charges: Vec<Charge>) -> Result<Vec<Counter>, Halt> {
     let quotas = cx.directory.quotas();
     let (mut takes, mut asks) = (Vec::with_capacity(charges.len()), Vec::new());
+    let mut standings = cx.directory.settings().filter(|settings| settings.limit_headers).map(|_| Standings::default());
     for charge in charges {
-        match quotas.stock(&charge.counter, cx.now) {
+        let stock = quotas.stock(&charge.counter, cx.now);
+        if let Some(standings) = standings.as_mut().filter(|_| charge.stops) {
+            note(cx, &charge, stock, standings);
+        }
+        match stock {
             Stock::Enough => takes.push(charge.counter),
             Stock::Exhausted { until } if charge.stops => return Err(Rejection::Throttled(charge.level, until).into()),
             Stock::Lost if charge.stops && charge.counter.posture == Posture::Deny => {
@@ -165,15 +171,30 @@ fn in_stock(cx: &Cx, charges: Vec<Charge>) -> Result<Vec<Counter>, Halt> {
             Stock::Unknown { want } => asks.push((charge, want)),
         }
     }
+    if let Some(standings) = standings.filter(|_| asks.is_empty()) {
+        cx.answers.tell(standings.fields(cx.now));
+    }
     let Some((first, _)) = asks.iter().find(|(charge, _)| charge.stops).or(asks.first()) else { return Ok(takes) };
     let level = first.level;
     let asks = asks.into_iter().map(|(charge, want)| {
         let Counter { key, limit, .. } = charge.counter;
-        QuotaAsk { key, limit, want, unused: None }
+        QuotaAsk { key, limit, want, unused: None, ahead: false }
     });
     match cx.answers.quota_rounds() {
         MAX_ROUNDS.. => Err(Rejection::Throttled(level, later(cx.now)).into()),
         round => Err(Halt::Ask(Question::Quota { round, asks: asks.collect() })),
+    }
+}
+
+/// How the limit stands once this request has passed. A request that does not pass is told of what stops it, and of what comes
+/// before that.
+fn note(cx: &Cx, charge: &Charge, stock: Stock, standings: &mut Standings) {
+    let Some(standing) = cx.directory.quotas().standing(&charge.counter, cx.now) else { return };
+    let cost = if stock == Stock::Enough { charge.counter.cost } else { 0 };
+    let left = standing.left.saturating_sub(cost);
+    standings.push(charge.level, charge.counter.limit, Standing { left, ..standing });
+    if matches!(stock, Stock::Exhausted { .. }) {
+        cx.answers.tell(standings.fields(cx.now));
     }
 }
 

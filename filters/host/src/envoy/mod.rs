@@ -8,7 +8,7 @@ use std::time::Duration;
 use proxy_wasm::hostcalls;
 use tollgate_enforce::{HeaderMap, Reply, Timestamp};
 
-use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
 
 pub use contexts::start;
 
@@ -19,6 +19,10 @@ struct Envoy;
 impl Abi for Envoy {
     fn now(&self) -> Timestamp {
         Timestamp(raw::now() / 1_000_000)
+    }
+
+    fn steady(&self) -> Steady {
+        Steady(raw::steady() / 1_000_000)
     }
 
     fn log(&self, level: Level, text: &str) {

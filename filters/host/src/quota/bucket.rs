@@ -4,17 +4,17 @@
 use super::shared_key;
 use crate::{Abi, Status};
 
-/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 13 MB.
+/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 20 MB.
 pub(super) const BUCKETS: u128 = 16_384;
 /// Counters that share a bucket.
 pub(super) const ENTRIES: usize = 8;
-/// Bytes of an entry: an id and ten numbers.
+/// Bytes of an entry: an id and so many numbers.
 const ENTRY: usize = 16 + NUMBERS * 8;
-const NUMBERS: usize = 10;
+const NUMBERS: usize = 17;
 /// How often a write is tried when other workers write to the same bucket.
 const TRIES: usize = 16;
 
-/// What the process holds of one counter. Times are milliseconds since the epoch, by Envoy's clock.
+/// What the process holds of one counter. Times are milliseconds of the steady clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) id: u128,
@@ -38,6 +38,22 @@ pub(super) struct Entry {
     pub(super) want: u64,
     /// When a worker last drew from it.
     pub(super) drawn: u64,
+    /// End of the window at which somebody has asked for some of the next one.
+    pub(super) ahead_of: u64,
+    /// What the owner had left for others when it last said so.
+    pub(super) spare: u64,
+    /// What was leased of the next window.
+    pub(super) next: Next,
+}
+
+/// A lease of a window that has not begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) window: i64,
+    pub(super) left: u64,
+    pub(super) starts: u64,
+    pub(super) ends: u64,
+    pub(super) spare: u64,
 }
 
 impl Entry {
@@ -48,9 +64,27 @@ impl Entry {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.to_le_bytes());
-        out.extend_from_slice(&self.window.to_le_bytes());
-        let Self { left, ends, leased, own, asked, asking_until, refused_until, want, drawn, .. } = *self;
-        for number in [left, ends, leased, own, asked, asking_until, refused_until, want, drawn] {
+        for window in [self.window, self.next.window] {
+            out.extend_from_slice(&window.to_le_bytes());
+        }
+        let Self {
+            left,
+            ends,
+            leased,
+            own,
+            asked,
+            asking_until,
+            refused_until,
+            want,
+            drawn,
+            ahead_of,
+            spare,
+            next,
+            ..
+        } = *self;
+        let Next { left: next_left, starts, ends: next_ends, spare: next_spare, .. } = next;
+        let now = [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare];
+        for number in now.into_iter().chain([next_left, starts, next_ends, next_spare]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -63,11 +97,34 @@ impl Entry {
             *number = *taken;
             rest = after;
         }
-        let [window, numbers @ ..] = numbers;
-        let [left, ends, leased, own, asked, asking_until, refused_until, want, drawn] =
+        let [window, next_window, numbers @ ..] = numbers;
+        let [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare, next @ ..] =
             numbers.map(u64::from_le_bytes);
+        let [next_left, starts, next_ends, next_spare] = next;
         let (id, window) = (u128::from_le_bytes(*id), i64::from_le_bytes(window));
-        Some(Self { id, window, left, ends, leased, own, asked, asking_until, refused_until, want, drawn })
+        let next = Next {
+            window: i64::from_le_bytes(next_window),
+            left: next_left,
+            starts,
+            ends: next_ends,
+            spare: next_spare,
+        };
+        Some(Self {
+            id,
+            window,
+            left,
+            ends,
+            leased,
+            own,
+            asked,
+            asking_until,
+            refused_until,
+            want,
+            drawn,
+            ahead_of,
+            spare,
+            next,
+        })
     }
 }
 
@@ -118,7 +175,7 @@ fn make_room(entries: &mut Vec<Entry>, now: u64) {
     if entries.len() < ENTRIES {
         return;
     }
-    entries.retain(|entry| entry.is_current(now));
+    entries.retain(|entry| entry.is_current(now) || now < entry.next.ends);
     if entries.len() >= ENTRIES
         && let Some(first) = entries.iter().enumerate().min_by_key(|(_, entry)| entry.ends).map(|(at, _)| at)
     {
@@ -145,6 +202,9 @@ mod tests {
             refused_until: 9,
             want: 10,
             drawn: 11,
+            ahead_of: 12,
+            spare: 17,
+            next: Next { window: -13, left: 14, starts: 15, ends: 16, spare: 18 },
         };
         let mut bytes = Vec::new();
         entry.encode(&mut bytes);

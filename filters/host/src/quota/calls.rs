@@ -5,13 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tollgate_enforce::Timestamp;
 use tollgate_model::contract::QUOTA_PATH;
 use tollgate_model::{QuotaAnswer, QuotaAsk, QuotaRequest};
 
 use super::QuotaPool;
 use crate::worker::Caller;
-use crate::{Abi, CallId, Response, Status};
+use crate::{Abi, CallId, Response, Status, Steady};
 
 /// How long a request waits for quota at most. The owner's own deadline is shorter.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -22,21 +21,21 @@ const MAX_PENDING: usize = 16;
 
 /// Questions that no request waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(RefCell<HashMap<u32, (Vec<QuotaAsk>, Timestamp)>>);
+pub(crate) struct Pending(RefCell<HashMap<u32, (Vec<QuotaAsk>, Steady)>>);
 
 impl Pending {
     /// Asks for what will be needed soon, and gives back what is not. To be called on every tick.
-    pub(crate) fn on_tick(&self, quotas: &QuotaPool, caller: &Caller, now: Timestamp) {
+    pub(crate) fn on_tick(&self, quotas: &QuotaPool, caller: &Caller, abi: &dyn Abi) {
         if self.0.borrow().len() >= MAX_PENDING {
             return;
         }
-        let asks = quotas.on_tick(now);
+        let asks = quotas.on_tick();
         if asks.is_empty() {
             return;
         }
         match send(caller, &asks) {
-            Ok(call) => drop(self.0.borrow_mut().insert(call.0, (asks, now))),
-            Err(_) => quotas.lost(now),
+            Ok(call) => drop(self.0.borrow_mut().insert(call.0, (asks, abi.steady()))),
+            Err(_) => quotas.lost(),
         }
     }
 
@@ -54,20 +53,19 @@ pub(crate) fn send(caller: &Caller, asks: &[QuotaAsk]) -> Result<CallId, Status>
 }
 
 /// Puts what was granted where requests find it. Says whether there was an answer.
-pub(crate) fn take(quotas: &QuotaPool, abi: &dyn Abi, asks: &[QuotaAsk], sent: Timestamp, response: Response) -> bool {
-    let now = abi.now();
+pub(crate) fn take(quotas: &QuotaPool, abi: &dyn Abi, asks: &[QuotaAsk], sent: Steady, response: Response) -> bool {
     let good = response.arrived && response.body <= MAX_ANSWER && abi.answer_status() == Some(200);
     let answer = good.then(|| abi.answer_body(response.body).ok()).flatten();
     let answer = answer.and_then(|body| serde_json::from_slice::<QuotaAnswer>(&body).ok());
     match answer.filter(|answer| answer.grants.len() == asks.len()) {
         Some(answer) => {
             for (ask, grant) in asks.iter().zip(&answer.grants) {
-                quotas.granted(ask, grant, sent, now);
+                quotas.granted(ask, grant, sent);
             }
             true
         }
         None => {
-            quotas.lost(now);
+            quotas.lost();
             false
         }
     }

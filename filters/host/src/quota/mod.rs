@@ -5,10 +5,13 @@
 //! the lease does, and what a worker does not use goes back, so that no request is refused while another worker sits on
 //! quota for long.
 //!
+//! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one.
+//!
 //! Must never let more through than was leased, nor let a lease outlive its window.
 
 mod bucket;
 mod calls;
+mod lease;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -18,5 +21,5 @@ pub(crate) use pool::QuotaPool;
 
 /// Name of a bucket in shared data. Its layout is part of the name.
 fn shared_key(number: u128) -> String {
-    format!("tollgate/quota.1/{number}")
+    format!("tollgate/quota.2/{number}")
 }

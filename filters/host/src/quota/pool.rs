@@ -4,35 +4,30 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tollgate_enforce::{Counter, Quotas, Stock, Timestamp};
-use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, QuotaUnit, TimeUnit, Unused, Window};
+use tollgate_enforce::{Counter, Quotas, Standing, Stock, Timestamp};
+use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, Unused};
 
-use super::bucket::{self, Entry};
-use crate::Abi;
+use super::bucket;
+use super::lease::{self, FIRST_WANT};
 use crate::metrics::{Metrics, QUOTA_DEGRADED};
+use crate::{Abi, Steady};
 
 /// Chunks a worker keeps. Beyond it, those whose window has ended go, and then all.
 const MAX_CHUNKS: usize = 65_536;
 /// Counters a worker watches for being run down or left lying.
 const MAX_WATCHED: usize = 65_536;
-/// Requests' worth of quota a worker draws at most.
-const CHUNK: u64 = 64;
-/// Requests' worth of quota that is asked for first.
-const FIRST_WANT: u64 = 16;
-/// A lease that lasts shorter than this was too small, and the next one is twice as large.
-const LEASE_MS: u64 = 1_000;
 /// A chunk that was not used for so long goes back to the process.
 const IDLE_MS: u64 = 500;
 /// A lease that nobody drew from for so long goes back to its owner.
 const IDLE_LEASE_MS: u64 = 3_000;
 /// How often a lease is looked at that nobody draws from.
 const LOOK_MS: u64 = 1_000;
-/// After so long it is worth asking an owner again that had nothing left: others may have given something back.
-const REFUSED_MS: u64 = 1_000;
 /// A worker that was refused looks again after so long: others may have given something back.
 const RECHECK_MS: u64 = 250;
 /// After a failure the owner is not asked again for so long.
 const LOST_MS: u64 = 1_000;
+/// So long before a window ends, traffic that goes on gets some of the next one.
+const AHEAD_MS: u64 = 400;
 /// A question about more quota is asked again when its answer has not come by then.
 const ASKING_MS: u64 = 1_000;
 
@@ -45,6 +40,8 @@ pub(crate) struct QuotaPool {
     chunks: RefCell<HashMap<u128, Chunk>>,
     watched: RefCell<HashMap<u128, Watched>>,
     lost_until: Cell<u64>,
+    /// The steady clock, read once for all levels of a request.
+    clock: Cell<Option<u64>>,
 }
 
 /// What this worker holds of a counter.
@@ -58,6 +55,8 @@ struct Chunk {
     refused_until: u64,
     /// When it was last drawn or used.
     touched: u64,
+    /// What others may still get, as far as is known.
+    spare: u64,
 }
 
 /// A counter that this worker has drawn from.
@@ -69,6 +68,8 @@ struct Watched {
     wanted: bool,
     /// When its lease was last looked at.
     looked: u64,
+    /// End of the window at which some of the next one was thought of.
+    ahead_of: u64,
 }
 
 /// What a draw found.
@@ -86,6 +87,7 @@ impl QuotaPool {
             chunks: RefCell::default(),
             watched: RefCell::default(),
             lost_until: Cell::new(0),
+            clock: Cell::new(None),
         }
     }
 
@@ -94,61 +96,99 @@ impl QuotaPool {
         self.replicas.set(u64::from(replicas.max(1)));
     }
 
+    /// To be called before a request is decided: what the clock said before is past.
+    pub(crate) fn begin(&self) {
+        self.clock.set(None);
+    }
+
+    /// Now, for the request that is being decided.
+    fn now(&self) -> u64 {
+        let now = self.clock.get().unwrap_or_else(|| self.abi.steady().0);
+        self.clock.set(Some(now));
+        now
+    }
+
     /// Takes what [`Quotas::stock`] has just said is there.
-    pub(crate) fn take(&self, counter: &Counter, now: Timestamp) {
+    pub(crate) fn take(&self, counter: &Counter) {
+        let now = self.now();
         if let Some(chunk) = self.chunks.borrow_mut().get_mut(&counter.id().0) {
             chunk.left = chunk.left.saturating_sub(counter.cost);
-            chunk.touched = now.0;
+            chunk.touched = now;
         }
     }
 
     /// The owner's answer to an ask that was sent at `sent`.
-    pub(crate) fn granted(&self, ask: &QuotaAsk, grant: &QuotaGrant, sent: Timestamp, now: Timestamp) {
+    pub(crate) fn granted(&self, ask: &QuotaAsk, grant: &QuotaGrant, sent: Steady) {
+        let now = self.abi.steady().0;
         self.lost_until.set(0);
         self.metrics.record(QUOTA_DEGRADED, 0);
         if ask.want == 0 {
             return;
         }
         let id = id_of(ask);
-        let merged = bucket::update(self.abi.as_ref(), id, now.0, |entry| {
-            *entry = Some(merge(entry.filter(|entry| entry.is_current(now.0)), id, ask, grant, sent.0, now.0));
+        let merged = bucket::update(self.abi.as_ref(), id, now, |entry| {
+            *entry = Some(lease::merge(*entry, id, ask, grant, sent.0, now));
         });
-        if merged.is_some() {
+        if merged.is_some() && !ask.ahead {
             // What was refused may be there now.
             self.chunks.borrow_mut().entry(id).and_modify(|chunk| chunk.refused_until = 0);
         }
     }
 
     /// The owner did not answer.
-    pub(crate) fn lost(&self, now: Timestamp) {
-        self.lost_until.set(now.0.saturating_add(LOST_MS));
+    pub(crate) fn lost(&self) {
+        self.lost_until.set(self.abi.steady().0.saturating_add(LOST_MS));
         self.metrics.record(QUOTA_DEGRADED, 1);
     }
 
     /// What to ask the owner before anybody has to wait for it, and what to give back. To be called on every tick.
-    pub(crate) fn on_tick(&self, now: Timestamp) -> Vec<QuotaAsk> {
-        self.return_idle_chunks(now.0);
-        if now.0 < self.lost_until.get() {
+    pub(crate) fn on_tick(&self) -> Vec<QuotaAsk> {
+        let now = self.abi.steady().0;
+        self.return_idle_chunks(now);
+        if now < self.lost_until.get() {
             return Vec::new();
         }
         let mut asks = Vec::new();
         self.watched.borrow_mut().retain(|id, watched| {
+            if asks.len() >= MAX_ASKS {
+                return true;
+            }
+            asks.extend(self.look_ahead(*id, watched, now));
             // A look at what nobody asks for costs a host call, and can wait.
-            let fresh = now.0.saturating_sub(watched.looked) < LOOK_MS;
+            let fresh = now.saturating_sub(watched.looked) < LOOK_MS;
             if asks.len() >= MAX_ASKS || (fresh && !watched.wanted) {
                 return true;
             }
-            watched.looked = now.0;
-            let (ask, lease_left) = self.look_after(*id, watched, now.0);
+            watched.looked = now;
+            let (ask, lease_left) = self.look_after(*id, watched, now);
             asks.extend(ask);
             lease_left || watched.wanted || self.chunks.borrow().contains_key(id)
         });
         asks
     }
 
+    /// Asks for some of the next window when the current one is about to end and traffic goes on.
+    fn look_ahead(&self, id: u128, watched: &mut Watched, now: u64) -> Option<QuotaAsk> {
+        let chunk = *self.chunks.borrow().get(&id)?;
+        let is_due = now < chunk.ends && chunk.ends.saturating_sub(now) <= AHEAD_MS && watched.ahead_of != chunk.ends;
+        if !is_due || now.saturating_sub(chunk.touched) > IDLE_MS {
+            return None;
+        }
+        watched.ahead_of = chunk.ends;
+        let want = bucket::update(self.abi.as_ref(), id, now, |entry| {
+            // One worker asks for all, and nobody while the owner is away.
+            let entry = entry.as_mut().filter(|entry| entry.is_current(now) && entry.ahead_of != entry.ends)?;
+            entry.ahead_of = entry.ends;
+            (entry.window >= 0).then_some(entry.want)
+        });
+        let (key, limit) = (watched.key.clone(), watched.limit);
+        want.flatten().map(|want| QuotaAsk { key, limit, want, unused: None, ahead: true })
+    }
+
     /// Asks for more when that is wanted; gives a lease back that nobody draws from. Says whether any of it is left.
     fn look_after(&self, id: u128, watched: &mut Watched, now: u64) -> (Option<QuotaAsk>, bool) {
-        let ask = |want, unused| QuotaAsk { key: watched.key.clone(), limit: watched.limit, want, unused };
+        let (key, limit) = (watched.key.clone(), watched.limit);
+        let ask = |want, unused| QuotaAsk { key, limit, want, unused, ahead: false };
         if watched.wanted {
             watched.wanted = false;
             let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(|entry| entry.want));
@@ -156,6 +196,7 @@ impl QuotaPool {
         }
         let mut left = false;
         let idle = bucket::update(self.abi.as_ref(), id, now, |entry| {
+            entry.iter_mut().for_each(|entry| lease::turn(entry, now));
             left = entry.is_some_and(|entry| entry.is_current(now) && entry.left > 0 && entry.own == 0);
             let idle = entry.as_mut().filter(|entry| left && now.saturating_sub(entry.drawn) > IDLE_LEASE_MS)?;
             // Out of reach before it is given back.
@@ -190,10 +231,11 @@ impl QuotaPool {
     fn draw(&self, id: u128, counter: &Counter, now: u64) -> Drawn {
         let mut low = false;
         let drawn = bucket::update(self.abi.as_ref(), id, now, |entry| {
+            entry.iter_mut().for_each(|entry| lease::turn(entry, now));
             let Some(found) = entry.as_mut().filter(|entry| entry.is_current(now)) else {
-                return Drawn::Nothing { want: first_want(counter) };
+                return Drawn::Nothing { want: lease::first_want(counter) };
             };
-            let amount = chunk_size(found.left, counter.cost);
+            let amount = lease::chunk_size(found.left, counter.cost);
             if amount == 0 && now >= found.refused_until {
                 return Drawn::Nothing { want: found.want.max(counter.cost) };
             }
@@ -212,10 +254,11 @@ impl QuotaPool {
                 ends: found.ends,
                 refused_until: if amount == 0 { found.refused_until.min(now.saturating_add(RECHECK_MS)) } else { 0 },
                 touched: now,
+                spare: found.left.saturating_add(found.spare),
             })
         });
         self.watch(id, counter, low, now);
-        drawn.unwrap_or(Drawn::Nothing { want: first_want(counter) })
+        drawn.unwrap_or(Drawn::Nothing { want: lease::first_want(counter) })
     }
 
     fn watch(&self, id: u128, counter: &Counter, wanted: bool, now: u64) {
@@ -229,6 +272,7 @@ impl QuotaPool {
             limit: counter.limit,
             wanted,
             looked: now,
+            ahead_of: 0,
         });
     }
 
@@ -249,11 +293,11 @@ impl QuotaPool {
     }
 
     /// Lets the process have its part of the window, less what it had already, because the owner is away.
-    fn grant_locally(&self, id: u128, counter: &Counter, now: u64) {
+    fn grant_locally(&self, id: u128, counter: &Counter, wall: Timestamp, now: u64) {
         let part = counter.limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
         bucket::update(self.abi.as_ref(), id, now, |entry| {
-            let mut current =
-                entry.filter(|entry| entry.is_current(now)).unwrap_or_else(|| own_window(id, counter, now));
+            let own = || lease::own_window(id, counter, *entry, wall.0, now);
+            let mut current = entry.filter(|entry| entry.is_current(now)).unwrap_or_else(own);
             let more = part.saturating_sub(current.leased);
             current.left = current.left.saturating_add(more);
             current.leased = current.leased.saturating_add(more);
@@ -267,29 +311,36 @@ impl QuotaPool {
 }
 
 impl Quotas for QuotaPool {
-    fn stock(&self, counter: &Counter, now: Timestamp) -> Stock {
-        let id = counter.id().0;
-        if let Some(chunk) = self.chunks.borrow().get(&id).filter(|chunk| chunk.touched <= now.0 && now.0 < chunk.ends)
-        {
+    fn standing(&self, counter: &Counter, wall: Timestamp) -> Option<Standing> {
+        let now = self.now();
+        let chunk = *self.chunks.borrow().get(&counter.id().0).filter(|chunk| now < chunk.ends)?;
+        let until = Timestamp(wall.0.saturating_add(chunk.ends.saturating_sub(now)));
+        Some(Standing { left: chunk.left.saturating_add(chunk.spare), until })
+    }
+
+    fn stock(&self, counter: &Counter, wall: Timestamp) -> Stock {
+        let (id, now) = (counter.id().0, self.now());
+        let exhausted =
+            |ends: u64| Stock::Exhausted { until: Timestamp(wall.0.saturating_add(ends.saturating_sub(now))) };
+        if let Some(chunk) = self.chunks.borrow().get(&id).filter(|chunk| chunk.touched <= now && now < chunk.ends) {
             if chunk.left >= counter.cost {
                 return Stock::Enough;
             }
-            if now.0 < chunk.refused_until {
-                return Stock::Exhausted { until: Timestamp(chunk.ends) };
+            if now < chunk.refused_until {
+                return exhausted(chunk.ends);
             }
         }
         // Once more after a lease that this process has granted itself.
         for _ in 0..2 {
-            match self.draw(id, counter, now.0) {
+            match self.draw(id, counter, now) {
                 Drawn::Chunk(chunk) => {
-                    let chunk = self.keep(id, chunk, now.0);
-                    if chunk.left >= counter.cost {
-                        return Stock::Enough;
-                    }
-                    return Stock::Exhausted { until: Timestamp(chunk.ends) };
+                    let chunk = self.keep(id, chunk, now);
+                    return if chunk.left >= counter.cost { Stock::Enough } else { exhausted(chunk.ends) };
                 }
-                Drawn::Nothing { want } if now.0 >= self.lost_until.get() => return Stock::Unknown { want },
-                Drawn::Nothing { .. } if counter.posture == Posture::Local => self.grant_locally(id, counter, now.0),
+                Drawn::Nothing { want } if now >= self.lost_until.get() => return Stock::Unknown { want },
+                Drawn::Nothing { .. } if counter.posture == Posture::Local => {
+                    self.grant_locally(id, counter, wall, now);
+                }
                 Drawn::Nothing { .. } => return Stock::Lost,
             }
         }
@@ -297,74 +348,6 @@ impl Quotas for QuotaPool {
     }
 }
 
-/// How much a worker draws: less as less is left, so that the last of it is not scattered over the workers.
-fn chunk_size(left: u64, cost: u64) -> u64 {
-    if left < cost {
-        return 0;
-    }
-    (left / 8).clamp(cost, cost.saturating_mul(CHUNK)).min(left)
-}
-
-fn first_want(counter: &Counter) -> u64 {
-    match counter.limit.unit {
-        QuotaUnit::Requests => counter.cost.max(FIRST_WANT),
-        QuotaUnit::Bytes => counter.cost.saturating_mul(FIRST_WANT),
-    }
-}
-
 fn id_of(ask: &QuotaAsk) -> u128 {
     Counter { key: ask.key.clone(), limit: ask.limit, cost: 1, posture: Posture::Local }.id().0
-}
-
-/// Adds a grant to what the process has of that window.
-fn merge(current: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &QuotaGrant, sent: u64, now: u64) -> Entry {
-    // A window that this process had to itself goes on as the owner's.
-    let same = current.filter(|entry| entry.window == grant.window || entry.window < 0).unwrap_or_default();
-    // What it took by itself comes off what it gets now, so that a lost answer never adds to the limit.
-    let owed = same.own.min(grant.granted);
-    let granted = grant.granted.saturating_sub(owed);
-    let too_small = current.is_some_and(|entry| sent.saturating_sub(entry.asked) < LEASE_MS);
-    let want = if too_small { ask.want.saturating_mul(2) } else { ask.want };
-    // The window ends so long after the question, not after the answer.
-    let ends = sent.saturating_add(grant.ends_in_ms);
-    Entry {
-        id,
-        window: grant.window,
-        left: same.left.saturating_add(granted),
-        ends: if same.ends == 0 { ends } else { same.ends.min(ends) },
-        leased: same.leased.saturating_add(granted),
-        own: same.own.saturating_sub(owed),
-        asked: sent,
-        asking_until: 0,
-        refused_until: if grant.granted == 0 {
-            now.saturating_add(grant.retry_in_ms.min(REFUSED_MS)).min(ends)
-        } else {
-            0
-        },
-        want: want.clamp(1, ask.limit.amount.max(1)),
-        drawn: now,
-    }
-}
-
-/// A window that this process has to itself. Its number is never one of the owner's.
-fn own_window(id: u128, counter: &Counter, now: u64) -> Entry {
-    let length = length_ms(counter.limit.window);
-    let number = now.checked_div(length).unwrap_or(0);
-    let ends = number.saturating_add(1).saturating_mul(length);
-    let window = i64::try_from(number).unwrap_or(i64::MAX).saturating_neg().saturating_sub(1);
-    Entry { id, window, ends, asked: now, want: first_want(counter), drawn: now, ..Entry::default() }
-}
-
-/// How long a window is, to count for oneself; calendars are for the owner.
-fn length_ms(window: Window) -> u64 {
-    let unit = match window.unit {
-        TimeUnit::Second => 1_000,
-        TimeUnit::Minute => 60_000,
-        TimeUnit::Hour => 3_600_000,
-        TimeUnit::Day => 86_400_000,
-        TimeUnit::Week => 604_800_000,
-        TimeUnit::Month => 2_592_000_000,
-        TimeUnit::Year => 31_536_000_000_u64,
-    };
-    unit.saturating_mul(u64::from(window.count.max(1)))
 }

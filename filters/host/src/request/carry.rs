@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tollgate_enforce::{Answer, CallAnswer, Edits, HeaderEdit, Question};
 use tollgate_model::JwkSet;
-use tollgate_model::contract::{BackendJwt, RESPONSE_HEADERS};
+use tollgate_model::contract::{BackendJwt, LIMIT_HEADERS, RESPONSE_HEADERS};
 
 use crate::{Abi, Fields, Response, Side, Status};
 
@@ -29,7 +29,8 @@ pub(super) fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
         abi.add_header(Fields::Request, name, value)?;
     }
     for (name, value) in &edits.response {
-        let state = RESPONSE_HEADERS.iter().find(|(header, _)| header == name).map(|(_, state)| *state);
+        let known = RESPONSE_HEADERS.iter().chain(&LIMIT_HEADERS);
+        let state = known.into_iter().find(|(header, _)| header == name).map(|(_, state)| *state);
         abi.set_state(state.ok_or(Status::NotFound)?, value.as_bytes())?;
     }
     match &edits.body {

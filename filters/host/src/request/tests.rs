@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::fake::FakeEnvoy;
-use crate::fake::world::{frame, rows};
+use crate::fake::world::{Row, frame, rows};
 
 /// Base64url without padding, which the tests need for tokens only.
 fn base64url(bytes: &[u8]) -> String {
@@ -27,12 +27,16 @@ fn bearer(kid: &str) -> String {
 
 /// A worker with the snapshot of [`rows`].
 fn worker() -> (Rc<FakeEnvoy>, Rc<Worker>) {
+    worker_with(&rows())
+}
+
+fn worker_with(rows: &[Row]) -> (Rc<FakeEnvoy>, Rc<Worker>) {
     let envoy = FakeEnvoy::shared_rc();
     envoy.signature.set(Some(true));
     let worker = Rc::new(crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
     worker.on_tick();
     worker.on_tick();
-    let body = frame(true, false, 1, &rows());
+    let body = frame(true, false, 1, rows);
     let (poll, length) = (envoy.calls.borrow()[0].id, body.len());
     envoy.answer.replace(Some((200, body)));
     worker.on_response(poll, Response { arrived: true, body: length });
@@ -190,3 +194,4 @@ fn without_envoys_function_signatures_are_checked_here() {
 
 mod chain;
 mod interceptors;
+mod limits;

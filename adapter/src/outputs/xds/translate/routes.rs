@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendA
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher};
 use envoy_types::pb::google::protobuf::Any;
-use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, RESPONSE_HEADERS};
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, LIMIT_HEADERS, RESPONSE_HEADERS};
 
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::{PUBLIC_CLUSTER, ROUTES, any, duration, number, text_source, yes};
@@ -103,7 +103,7 @@ fn json_content() -> core::HeaderValueOption {
 
 /// What the enforcer decided about the response. It is left in filter state, so that responses need not pass the filter;
 /// without it the value is empty, and Envoy neither adds nor replaces a header by an empty one.
-fn decided_headers() -> Vec<core::HeaderValueOption> {
+fn decided_headers(gateway: &Gateway) -> Vec<core::HeaderValueOption> {
     let from_state = |(name, state): (&str, &str)| {
         // A backend may vary by more than the gateway does. Consent to other origins is the gateway's alone.
         let action = if name == "vary" {
@@ -113,7 +113,8 @@ fn decided_headers() -> Vec<core::HeaderValueOption> {
         };
         header(name, &format!("%FILTER_STATE(wasm.{state}:PLAIN)%"), action)
     };
-    RESPONSE_HEADERS.into_iter().map(from_state).collect()
+    let limits = LIMIT_HEADERS.into_iter().filter(|_| gateway.limit_headers);
+    RESPONSE_HEADERS.into_iter().chain(limits).map(from_state).collect()
 }
 
 fn header(key: &str, value: &str, action: HeaderAppendAction) -> core::HeaderValueOption {
@@ -208,7 +209,7 @@ fn to_backend(gateway: &Gateway) -> route::Route {
             ..route::RouteMatch::default()
         }),
         action: Some(route::route::Action::Route(action)),
-        response_headers_to_add: decided_headers(),
+        response_headers_to_add: decided_headers(gateway),
         ..route::Route::default()
     }
 }

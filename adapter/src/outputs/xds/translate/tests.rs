@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{Any, StringValue};
 use prost::Message;
 use tollgate_model::Callbacks;
-use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, PluginConfig, RESPONSE_HEADERS};
+use tollgate_model::contract::{CLUSTER_HEADER, ENFORCER_FILTER, LIMIT_HEADERS, PluginConfig, RESPONSE_HEADERS};
 
 mod upstream;
 
@@ -47,6 +47,7 @@ fn gateway() -> Gateway {
         outlier_detection: Some(OutlierDetection::default()),
         tracing: None,
         jwks_limit: RateLimit::default(),
+        limit_headers: false,
     }
 }
 
@@ -382,8 +383,14 @@ fn soap_faults_of_envoy_come_before_the_rest() {
 /// What the enforcer decides about a response must reach it, whatever header that is.
 #[test]
 fn every_response_header_of_the_contract_comes_from_filter_state() {
+    for (limit_headers, limits) in [(false, &[][..]), (true, &LIMIT_HEADERS[..])] {
+        check_decided(&Gateway { limit_headers, ..gateway() }, limits);
+    }
+}
+
+fn check_decided(gateway: &Gateway, limits: &[(&str, &str)]) {
     use core::header_value_option::HeaderAppendAction::{AppendIfExistsOrAdd, OverwriteIfExistsOrAdd};
-    let (_, any) = routes(&gateway(), KEYS, true);
+    let (_, any) = routes(gateway, KEYS, true);
     let configuration: route::RouteConfiguration = open(&any);
     let found = configuration.virtual_hosts.iter().flat_map(|host| &host.routes);
     for found in found.filter(|route| !route.name.starts_with('/')) {
@@ -392,11 +399,11 @@ fn every_response_header_of_the_contract_comes_from_filter_state() {
             assert!(!option.keep_empty_value, "{header:?}");
             (header.key, header.value, option.append_action)
         });
-        let expected = RESPONSE_HEADERS.map(|(name, state)| {
-            let action = if name == "vary" { AppendIfExistsOrAdd } else { OverwriteIfExistsOrAdd };
-            (name.to_owned(), format!("%FILTER_STATE(wasm.{state}:PLAIN)%"), i32::from(action))
+        let expected = RESPONSE_HEADERS.iter().chain(limits).map(|(name, state)| {
+            let action = if *name == "vary" { AppendIfExistsOrAdd } else { OverwriteIfExistsOrAdd };
+            ((*name).to_owned(), format!("%FILTER_STATE(wasm.{state}:PLAIN)%"), i32::from(action))
         });
-        assert_eq!(added.collect::<Vec<_>>(), expected);
+        assert_eq!(added.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
 }
 

@@ -235,3 +235,42 @@ fn quota_is_asked_for_once_for_all_levels_and_taken_once() {
     assert!(matches!(ask(&directory, &answers), Decision::Forward(_)));
     assert!(answers.settle().is_empty());
 }
+
+#[test]
+fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
+    let told = |mut directory: TestDirectory, wanted: bool| {
+        directory.settings = Some(tollgate_model::Settings { limit_headers: wanted, ..Default::default() });
+        let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
+        let request = request(PATH, &[("authorization", &bearer)]);
+        let fields: Vec<(String, String)> = match decide_with(&directory, &request, &Answers::default()) {
+            Decision::Forward(edits) => {
+                edits.response.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            }
+            Decision::Reply(reply) => {
+                reply.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+            }
+            Decision::Ask(question) => panic!("{question:?}"),
+        };
+        let of = |name: &str| fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+        (of("ratelimit-policy").unwrap_or_default(), of("ratelimit").unwrap_or_default())
+    };
+    let pair = |policy: &str, limit: &str| (policy.to_owned(), limit.to_owned());
+    assert_eq!(told(directory(), false), pair("", ""));
+    assert_eq!(
+        told(directory(), true),
+        pair(
+            r#""api";q=10;w=60, "subscription";q=10;w=60, "application";q=10;w=60"#,
+            r#""api";r=4;t=31, "subscription";r=4;t=31, "application";r=4;t=31"#,
+        )
+    );
+    // Who is refused learns of what stops him.
+    assert_eq!(
+        told(exhausted(SUBSCRIPTION), true),
+        pair(r#""api";q=10;w=60, "subscription";q=10;w=60"#, r#""api";r=4;t=31, "subscription";r=0;t=31"#)
+    );
+    // A plan that refuses nobody is nobody's business.
+    let mut shadow = exhausted(SUBSCRIPTION);
+    let plan = (TierKind::Subscription, "S".to_owned());
+    shadow.subscribers.tiers.insert(plan, Tier { shadow: true, ..tier("S") });
+    assert!(!told(shadow, true).0.contains("subscription"));
+}

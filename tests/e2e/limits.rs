@@ -127,3 +127,23 @@ async fn a_lost_redis_leaves_each_gateway_its_part() {
     // Half of the limit is this gateway's, and nobody waits for long.
     use_up(&gateway, "forty", 20, "429 900804").await;
 }
+
+#[tokio::test]
+async fn clients_learn_how_their_limits_stand_where_that_is_wanted() {
+    let folder = TempDir::new().unwrap();
+    let text = format!("{PLANS}{}", application("seven", "Unlimited", "Seven"));
+    let extra = "\n[tollgate.quota]\nheaders = true\n";
+    let gateway = gateway(&folder, &text, extra, |gateway| pets(&gateway.backend)).await;
+    let mut told = Vec::new();
+    for _ in 0..9 {
+        let answer = gateway.get(PATH, Some(&of("seven"))).await.unwrap();
+        let header = |name: &str| answer.header(name).unwrap_or_default().to_owned();
+        assert_eq!(header("ratelimit-policy"), r#""subscription";q=7"#, "{answer:?}");
+        let left = header("ratelimit").strip_prefix("\"subscription\";r=").map(str::to_owned).unwrap();
+        told.push((answer.status.as_u16(), left.split(';').next().unwrap().parse::<u64>().unwrap()));
+    }
+    // One worker after the other: each knows what it has, and what the process has left.
+    assert_eq!(told.iter().filter(|(status, _)| *status == 200).count(), 7, "{told:?}");
+    assert_eq!((told[0].0, told[0].1), (200, 6), "{told:?}");
+    assert!(told[7..].iter().all(|(status, left)| (*status, *left) == (429, 0)), "{told:?}");
+}

@@ -33,6 +33,7 @@ mod outages;
 mod policies;
 mod projects;
 mod quota_owners;
+mod quotas;
 mod refusals;
 mod requests;
 mod revocation;

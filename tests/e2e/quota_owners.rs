@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use tollgate_adapter::outputs::quota::{Embedded, OwnerError, QuotaOwner, Redis, RedisSettings, Topology};
 use tollgate_model::{Limit, QuotaAsk, QuotaUnit, TimeUnit, Unused, Window};
-use tollgate_tests::{RedisServer, eventually};
+use tollgate_tests::{RedisCluster, RedisSentinel, RedisServer, eventually};
 
 /// A window that no test sees the end of.
 const YEAR: Window = Window { count: 1, unit: TimeUnit::Year };
 
 fn ask(key: &str, amount: u64, want: u64, unused: Option<Unused>) -> QuotaAsk {
-    QuotaAsk { key: key.to_owned(), limit: Limit { amount, unit: QuotaUnit::Requests, window: YEAR }, want, unused }
+    let limit = Limit { amount, unit: QuotaUnit::Requests, window: YEAR };
+    QuotaAsk { key: key.to_owned(), limit, want, unused, ahead: false }
 }
 
 async fn granted(owner: &dyn QuotaOwner, holder: &str, ask: QuotaAsk) -> u64 {
@@ -34,6 +35,13 @@ async fn check(owner: Arc<dyn QuotaOwner>) {
     let back = |window| Some(Unused { window, amount: 2 });
     assert_eq!(granted(owner.as_ref(), "a", ask("x", 3, 0, back(window))).await, 0);
     assert_eq!(granted(owner.as_ref(), "a", ask("x", 3, 9, back(window - 1))).await, 2);
+    // The next window is another one, and begins later.
+    let ahead = |want| QuotaAsk { ahead: true, ..ask("lone", 10, want, None) };
+    let next = owner.lease(vec![ahead(4), ahead(9)], "a").await.unwrap();
+    assert_eq!([next[0].granted, next[0].left, next[1].granted, next[1].left], [4, 6, 6, 0]);
+    assert_eq!(next[0].window, window + 1);
+    assert!(next[0].starts_in_ms > 0 && next[0].starts_in_ms < next[0].ends_in_ms);
+    assert_eq!(granted(owner.as_ref(), "a", ask("lone", 10, 1, None)).await, 0);
     // Several holders share: each gets part of what is left, and all of it goes out in the end.
     let mut total = 0;
     for turn in 0..1_000 {
@@ -59,8 +67,12 @@ async fn check(owner: Arc<dyn QuotaOwner>) {
 }
 
 fn redis(urls: Vec<String>) -> Redis {
-    let deadline = Duration::from_millis(250);
-    Redis::new(RedisSettings { urls, topology: Topology::Single, deadline, zone: TimeZone::UTC })
+    of(urls, Topology::Single)
+}
+
+fn of(urls: Vec<String>, topology: Topology) -> Redis {
+    let deadline = Duration::from_millis(400);
+    Redis::new(RedisSettings { urls, topology, deadline, zone: TimeZone::UTC })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +85,26 @@ async fn the_embedded_owner_keeps_the_rules() {
 async fn redis_keeps_the_rules() {
     let server = RedisServer::start(Some("secret")).await.unwrap();
     check(Arc::new(redis(vec![server.url()]))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_redis_keeps_the_rules() {
+    let cluster = RedisCluster::start().await.unwrap();
+    check(Arc::new(of(cluster.urls(), Topology::Cluster))).await;
+    let keys = cluster.keys().await.unwrap();
+    assert!(keys.iter().filter(|keys| **keys > 0).count() > 1, "counters lie on several nodes: {keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_that_sentinels_name_keeps_the_rules_and_so_does_the_next_one() {
+    let mut servers = RedisSentinel::start().await.unwrap();
+    let owner = Arc::new(of(vec![servers.url()], Topology::Sentinel(servers.name().to_owned())));
+    check(Arc::clone(&owner) as Arc<dyn QuotaOwner>).await;
+    assert_eq!(granted(owner.as_ref(), "a", ask("failover", 10, 4, None)).await, 4);
+    servers.kill_master().await.unwrap();
+    let lease = async || Ok(owner.lease(vec![ask("failover", 10, 10, None)], "a").await?[0].granted);
+    // What the replica had by then is not leased again.
+    assert_eq!(eventually("the replica is asked", lease).await.unwrap(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

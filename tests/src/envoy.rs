@@ -36,6 +36,16 @@ impl Envoy {
         Self::with_bootstrap(folder, &bootstrap_text(state, ports, environment)?, ports.envoy_admin, workers)
     }
 
+    /// Starts one more Envoy beside the one of these ports: with the same adapter, the same listeners, among which the kernel
+    /// shares out connections, and an admin interface of its own on the port `admin`.
+    ///
+    /// # Errors
+    /// When one of the two programs fails.
+    pub fn start_beside(folder: &Path, state: &Path, ports: &Ports, environment: &str, admin: u16) -> Result<Self> {
+        let text = bootstrap_of(&format!("gateway-{admin}"), admin, state, ports, environment)?;
+        Self::with_bootstrap(folder, &text, admin, 2)
+    }
+
     /// Starts Envoy with any bootstrap, whose admin interface is on the port `admin`.
     ///
     /// # Errors
@@ -137,11 +147,15 @@ impl Envoy {
 /// # Errors
 /// When the adapter refuses.
 pub fn bootstrap_text(state: &Path, ports: &Ports, environment: &str) -> Result<String> {
+    bootstrap_of(&format!("gateway-{}", ports.http), ports.envoy_admin, state, ports, environment)
+}
+
+fn bootstrap_of(name: &str, admin: u16, state: &Path, ports: &Ports, environment: &str) -> Result<String> {
     let certificates = state.join("certificates");
     let Output { status, stdout, stderr } = Command::new(locate::adapter()?)
         .arg("bootstrap")
         .env("ROUTER_ADMIN_HOST", "127.0.0.1")
-        .env("ROUTER_ADMIN_PORT", ports.envoy_admin.to_string())
+        .env("ROUTER_ADMIN_PORT", admin.to_string())
         .env("ROUTER_LABEL", environment)
         .env("ROUTER_PRIVATE_KEY_PATH", certificates.join("router.key"))
         .env("ROUTER_PUBLIC_CERT_PATH", certificates.join("router.pem"))
@@ -151,7 +165,7 @@ pub fn bootstrap_text(state: &Path, ports: &Ports, environment: &str) -> Result<
         .env("ENFORCER_HOST", "127.0.0.1")
         .env("ENFORCER_PORT", ports.feed.to_string())
         .env("TOLLGATE_PUBLIC_PORT", ports.public.to_string())
-        .env("HOSTNAME", format!("gateway-{}", ports.http))
+        .env("HOSTNAME", name)
         .output()
         .context("running `adapter bootstrap`")?;
     ensure!(status.success(), "`adapter bootstrap` failed ({status}): {}", String::from_utf8_lossy(&stderr));

@@ -182,7 +182,7 @@ impl ApiProject {
 
     fn operation(mut self, method: &str, path: &str, mut operation: Value) -> Self {
         if let Some(operation) = operation.as_object_mut() {
-            operation.insert("responses".to_owned(), json!({ "200": { "description": "ok" } }));
+            operation.entry("responses").or_insert_with(|| json!({ "200": { "description": "ok" } }));
             let parameters = parameters(path);
             if !parameters.is_empty() {
                 operation.insert("parameters".to_owned(), Value::Array(parameters));

@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Script,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Script,
     ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
@@ -109,8 +110,30 @@ enum Connection {
     Cluster(ClusterConnection),
 }
 
+impl Connection {
+    /// Sends all of them at once: in one go to a server, and to every node of a cluster what is its own.
+    async fn send(&self, commands: &[Cmd]) -> Result<Vec<Answer>, RedisError> {
+        match self {
+            Self::One(connection) => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command.clone());
+                }
+                pipeline.query_async(&mut connection.clone()).await
+            }
+            Self::Cluster(connection) => {
+                let answer = |command: &Cmd| {
+                    let (command, mut connection) = (command.clone(), connection.clone());
+                    async move { command.query_async(&mut connection).await }
+                };
+                try_join_all(commands.iter().map(answer)).await
+            }
+        }
+    }
+}
+
 impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, command: &'a redis::Cmd) -> RedisFuture<'a, Value> {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::One(connection) => connection.req_packed_command(command),
             Self::Cluster(connection) => connection.req_packed_command(command),
@@ -171,8 +194,8 @@ impl Redis {
             if open.is_empty() {
                 break;
             }
-            let pipeline = self.pipeline(open.iter().filter_map(|at| asks.get(*at)), holder)?;
-            let answers = match self.run(&pipeline, &mut connection).await {
+            let commands = self.commands(open.iter().filter_map(|at| asks.get(*at)), holder)?;
+            let answers = match self.run(&commands, &mut connection).await {
                 Ok(answers) => answers,
                 Err(error) => {
                     self.fail(error.to_string()).await;
@@ -193,18 +216,18 @@ impl Redis {
         grants.ok_or_else(|| OwnerError::Unreachable("the clock of Redis runs too fast to be followed".to_owned()))
     }
 
-    fn pipeline<'q>(&self, asks: impl Iterator<Item = &'q QuotaAsk>, holder: &str) -> Result<Pipeline, LedgerError> {
+    fn commands<'q>(&self, asks: impl Iterator<Item = &'q QuotaAsk>, holder: &str) -> Result<Vec<Cmd>, LedgerError> {
         let now_ms = self.clock.now_ms().saturating_add(self.offset_ms.load(Ordering::Relaxed));
         let zone = &self.settings.zone;
-        let mut pipeline = Pipeline::new();
+        let mut commands = Vec::new();
         for ask in asks {
             let span = window::at(ask.limit.window, zone, now_ms).ok_or(LedgerError::Calendar)?;
             let next = window::at(ask.limit.window, zone, span.end_ms).ok_or(LedgerError::Calendar)?;
             // The braces make a cluster place the counter by its own name.
             let key = format!("{PREFIX}{{{}}}", ask.key);
             let unused = ask.unused.unwrap_or(Unused { window: i64::MIN, amount: 0 });
-            pipeline
-                .cmd("EVALSHA")
+            let mut command = redis::cmd("EVALSHA");
+            command
                 .arg(self.script.get_hash())
                 .arg(1)
                 .arg(key)
@@ -214,8 +237,9 @@ impl Redis {
                 .arg(unused.amount)
                 .arg(holder)
                 .arg(u8::from(ask.ahead));
+            commands.push(command);
         }
-        Ok(pipeline)
+        Ok(commands)
     }
 
     /// From now on it is `theirs`, in milliseconds since the epoch.
@@ -225,11 +249,11 @@ impl Redis {
 
     /// Runs the batch, and loads the script first where it is missing. What had run by then is leased twice, which costs
     /// quota and never adds to it.
-    async fn run(&self, pipeline: &Pipeline, connection: &mut Connection) -> Result<Vec<Answer>, RedisError> {
-        match pipeline.query_async(connection).await {
+    async fn run(&self, commands: &[Cmd], connection: &mut Connection) -> Result<Vec<Answer>, RedisError> {
+        match connection.send(commands).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script.load_async(connection).await?;
-                pipeline.query_async(connection).await
+                connection.send(commands).await
             }
             other => other,
         }

@@ -30,8 +30,15 @@ pub enum Weather {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    weather: Arc<watch::Sender<Weather>>,
+    state: Arc<watch::Sender<State>>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    weather: Weather,
+    /// Connections of an earlier time are closed.
+    time: u64,
 }
 
 impl Proxy {
@@ -42,9 +49,9 @@ impl Proxy {
     pub async fn towards(port: u16) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("listening")?;
         let address = listener.local_addr().context("where the proxy listens")?;
-        let weather = Arc::new(watch::Sender::new(Weather::Fair));
-        let accepting = tokio::spawn(accept(listener, port, Arc::clone(&weather)));
-        Ok(Self { address, weather, accepting })
+        let state = Arc::new(watch::Sender::new(State { weather: Weather::Fair, time: 0 }));
+        let accepting = tokio::spawn(accept(listener, port, Arc::clone(&state)));
+        Ok(Self { address, state, accepting })
     }
 
     /// Where it listens.
@@ -55,7 +62,12 @@ impl Proxy {
 
     /// From now on, for connections that there are too.
     pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+        self.state.send_modify(|state| state.weather = weather);
+    }
+
+    /// Closes the connections that there are.
+    pub fn interrupt(&self) {
+        self.state.send_modify(|state| state.time = state.time.saturating_add(1));
     }
 }
 
@@ -65,16 +77,16 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, weather: Arc<watch::Sender<Weather>>) {
+async fn accept(listener: TcpListener, port: u16, state: Arc<watch::Sender<State>>) {
     // Dropped with this task, and the connections with it.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(serve(client, port, weather.subscribe()));
+        connections.spawn(serve(client, port, state.subscribe()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(client: TcpStream, port: u16, weather: watch::Receiver<Weather>) {
+async fn serve(client: TcpStream, port: u16, state: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(local(port)).await else { return };
     // Small messages must not wait for one another.
     if client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_err() {
@@ -82,23 +94,24 @@ async fn serve(client: TcpStream, port: u16, weather: watch::Receiver<Weather>) 
     }
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = pass(from_client, to_server, weather.clone()) => {}
-        () = pass(from_server, to_client, weather) => {}
+        () = pass(from_client, to_server, state.clone()) => {}
+        () = pass(from_server, to_client, state) => {}
     }
 }
 
 /// Copies until either side ends, or the weather closes the connection.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+    let began = state.borrow().time;
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = tokio::select! {
-            closed = weather.wait_for(|weather| *weather == Weather::Closed) => return drop(closed),
+            closed = state.wait_for(|now| now.weather == Weather::Closed || now.time != began) => return drop(closed),
             read = from.read(&mut buffer) => read,
         };
         let Some(bytes) = read.ok().filter(|length| *length > 0).and_then(|length| buffer.get(..length)) else {
             return;
         };
-        let now = *weather.borrow();
+        let now = state.borrow().weather;
         match now {
             Weather::Fair => {}
             Weather::Slow(by) => tokio::time::sleep(by).await,

@@ -87,5 +87,5 @@ async fn three_gateways_share_a_limit_and_use_nearly_all_of_it() {
     moment_of_window(WINDOW, 9_500..10_000).await;
     passed += load.passed();
     load.stop().await.unwrap();
-    assert!(passed <= 600 && passed >= 480, "{passed} of 600");
+    assert!((480..=600).contains(&passed), "{passed} of 600");
 }

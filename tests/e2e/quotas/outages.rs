@@ -72,7 +72,7 @@ async fn break_it(server: &RedisServer, proxy: &Proxy, bad: &Bad) {
     if bad.name == "another password" {
         server.command(&["CONFIG", "SET", "requirepass", OTHER]).await.unwrap();
         // Connections that there are stay good.
-        proxy.set(Weather::Closed);
+        proxy.interrupt();
     }
     proxy.set(bad.weather);
 }

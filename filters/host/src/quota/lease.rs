@@ -47,7 +47,13 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
     if ask.ahead && grant.starts_in_ms > 0 {
         return with_next(Entry { id, ..entry }, ask, grant, sent, now);
     }
+    // The window ends so long after the question, not after the answer.
+    let ends = sent.saturating_add(grant.ends_in_ms);
     let current = Some(entry).filter(|entry| entry.is_current(now));
+    // An answer about a window that is over must not replace what is held of the next one.
+    if ends <= now || current.is_some_and(|current| current.window > grant.window) {
+        return Entry { id, ..entry };
+    }
     let begun = Entry { left: entry.next.left, leased: entry.next.left, ends: entry.next.ends, ..Entry::default() };
     let same = match current {
         // A window that this process had to itself goes on as the owner's.
@@ -62,8 +68,6 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
     let granted = grant.granted.saturating_sub(owed).min(room);
     let too_small = current.is_some_and(|entry| sent.saturating_sub(entry.asked) < LEASE_MS);
     let want = if too_small { ask.want.saturating_mul(2) } else { ask.want };
-    // The window ends so long after the question, not after the answer.
-    let ends = sent.saturating_add(grant.ends_in_ms);
     Entry {
         id,
         window: grant.window,

@@ -345,6 +345,22 @@ fn what_was_leased_ahead_waits_for_its_window() {
 }
 
 #[test]
+fn a_late_answer_about_the_last_window_takes_nothing_of_this_one() {
+    let (process, counter) = (Process::new(1), counter(10));
+    let (edge, mut owner) = (START / 60_000 * 60_000 + 60_000, Owner::new(10, false));
+    while process.request(0, &counter, &mut owner, edge - 500) {}
+    process.tick(0, &mut owner, edge - 200);
+    // Nothing is left before the edge, which is told after it.
+    let question = ask(&counter, 4);
+    let late = owner.lease(&question, edge - 1);
+    assert_eq!(late.granted, 0);
+    assert!(process.request(0, &counter, &mut owner, edge + 1));
+    process.granted(0, &question, &late, edge - 1, edge + 2);
+    let rest = (0..20).filter(|_| process.request(0, &counter, &mut owner, edge + 3)).count();
+    assert_eq!(rest, 9);
+}
+
+#[test]
 fn an_owner_that_forgets_gives_no_process_more_than_the_limit() {
     let (process, counter) = (Process::new(2), counter(100));
     let mut passed = 0;

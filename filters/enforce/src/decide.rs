@@ -47,8 +47,7 @@ fn walk(
     let told = cx.answers.told();
     match outcome {
         Ok(mut edits) => {
-            cors::give(cx, consent, &mut edits);
-            edits.response.extend(told);
+            cors::give(cx, consent.into_iter().chain(told).collect(), &mut edits);
             Ok(edits)
         }
         // Without consent the page could not even see why it was refused.

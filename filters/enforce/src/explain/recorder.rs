@@ -10,8 +10,8 @@ use crate::decide::Halt;
 use crate::stages::authenticate::Attempt;
 use crate::token::{Jws, SignatureVerifier, TokenCache, Verdict, VerificationKey};
 use crate::{
-    CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Stock, Subscribers,
-    Throttle, Timestamp, Unreadable,
+    CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Standing, Stock,
+    Subscribers, Throttle, Timestamp, Unreadable,
 };
 
 /// A directory that remembers what it was asked.
@@ -129,6 +129,10 @@ impl Revocations for Recorder<'_> {
 }
 
 impl Quotas for Recorder<'_> {
+    fn standing(&self, counter: &Counter, now: Timestamp) -> Option<Standing> {
+        self.directory.quotas().standing(counter, now)
+    }
+
     fn stock(&self, counter: &Counter, now: Timestamp) -> Stock {
         let stock = self.directory.quotas().stock(counter, now);
         let is = match stock {

@@ -11,8 +11,8 @@ use tollgate_model::{
 
 use crate::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use crate::{
-    Answers, CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Shown, Stock,
-    Subscribers, Throttle, Timestamp, Unreadable, identify,
+    Answers, CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Shown,
+    Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable, identify,
 };
 
 /// The one key there is.
@@ -97,6 +97,10 @@ impl Revocations for OneKey {
 }
 
 impl Quotas for OneKey {
+    fn standing(&self, _: &Counter, _: Timestamp) -> Option<Standing> {
+        None
+    }
+
     fn stock(&self, _: &Counter, _: Timestamp) -> Stock {
         Stock::Lost
     }

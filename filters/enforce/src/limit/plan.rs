@@ -76,6 +76,10 @@ impl CompiledPolicy {
         self.template.fill(values)
     }
 
+    pub(crate) fn needs_client(&self) -> bool {
+        self.template.needs_client()
+    }
+
     pub(crate) fn limits(&self) -> &[Limit] {
         &self.policy.limits
     }

@@ -80,6 +80,11 @@ impl KeyTemplate {
         Ok(Self { parts })
     }
 
+    /// Whether it names the client's address, which costs a host call to find out.
+    pub(crate) fn needs_client(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Variable(Variable::ClientIp)))
+    }
+
     /// Fills it in.
     pub(crate) fn fill(&self, values: &Values) -> String {
         let mut key = String::with_capacity(64);

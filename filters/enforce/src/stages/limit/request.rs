@@ -133,7 +133,7 @@ impl<'r, 'c> Request<'r, 'c> {
             application_tenant: self.application_tenant(),
             api_tenant: self.api_tenant(),
             application: &self.application(),
-            client: self.client(),
+            client: policy.needs_client().then(|| self.client()).flatten(),
         })
     }
 

@@ -15,6 +15,9 @@ use crate::signature::HostVerifier;
 /// Decides, and says why.
 pub(crate) type Explain = fn(&Cx) -> (Decision, Trace);
 
+/// Makes what signatures are checked with.
+type MakeVerifier = fn(&Rc<dyn Abi>, &Rc<Metrics>) -> Box<dyn SignatureVerifier>;
+
 /// A part of the way.
 #[derive(Clone, Copy)]
 pub struct Role {
@@ -23,7 +26,7 @@ pub struct Role {
     /// Says why it decides so, where somebody is allowed to ask; only the whole way can be explained.
     pub(crate) explain: Option<Explain>,
     /// Makes what signatures are checked with.
-    pub(crate) verifier: fn(&Rc<dyn Abi>, &Rc<Metrics>) -> Box<dyn SignatureVerifier>,
+    pub(crate) verifier: MakeVerifier,
     /// Whether another module comes before it.
     pub(crate) follows: bool,
 }

@@ -60,6 +60,11 @@ bench-scale *arguments: wasm build
 bench-subscribers *arguments: wasm build
     @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
     @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers subscribers {{ arguments }}
+# Initial synchronisation and changes with an API Manager that has thousands of everything, with a release build of the adapter
+[no-exit-message]
+bench-control-plane *arguments: wasm build
+    @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
+    @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers control-plane {{ arguments }}
 
 # Every build is one of the whole workspace, so that all of them agree on the features of shared dependencies.
 

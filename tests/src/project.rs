@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
+use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
 
 use crate::locate;
@@ -63,7 +64,10 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>
 pub fn archive(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
-        zip.start_file(name.as_str(), SimpleFileOptions::default()).context("adding a file to the archive")?;
+        // Archives in an archive are small enough, and thousands of them take long to make smaller.
+        let method = if name.ends_with(".zip") { CompressionMethod::Stored } else { CompressionMethod::Deflated };
+        let options = SimpleFileOptions::default().compression_method(method);
+        zip.start_file(name.as_str(), options).context("adding a file to the archive")?;
         zip.write_all(content).context("writing to the archive")?;
     }
     Ok(zip.finish().context("closing the archive")?.into_inner())

@@ -60,7 +60,8 @@ bench-scale *arguments: wasm build
 bench-subscribers *arguments: wasm build
     @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter
     @TOLLGATE_ADAPTER=target/release/adapter toolchain/with-peers subscribers {{ arguments }}
-# Initial synchronisation and changes with an API Manager that has thousands of everything, with a release build of the adapter
+
+# Initial synchronisation and changes with an API Manager that has thousands of everything, with a release build of the adapter: `just bench-control-plane [applications] [subscriptions] [apis]`
 [no-exit-message]
 bench-control-plane *arguments: wasm build
     @cargo build {{ locked }} --release --package tollgate-adapter --bin adapter

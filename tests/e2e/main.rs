@@ -18,6 +18,7 @@ mod changes;
 mod codes;
 mod configuration;
 mod consul;
+mod control_plane;
 mod credentials;
 mod explain;
 mod graphql;

@@ -151,6 +151,13 @@ impl ApiManager {
         })
     }
 
+    /// The same, with another broker: messages that are waiting for the old one are lost.
+    #[must_use]
+    pub fn publishing_to(mut self, broker: &str) -> Self {
+        self.publisher = Publisher::start(broker.to_owned());
+        self
+    }
+
     /// Listens, with everything it knew before.
     ///
     /// # Errors

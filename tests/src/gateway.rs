@@ -4,6 +4,7 @@
 //! When a test fails, it shows the ends of the logs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -15,8 +16,10 @@ use crate::http::{Answer, client};
 use crate::ports::Ports;
 use crate::process::tail;
 use crate::project::ApiProject;
-use crate::{Backend, Envoy, eventually, locate};
+use crate::{Backend, Envoy, eventually, locate, within};
 
+/// A start may take so long: every VM of Envoy compiles the module first, and several gateways may do so at once.
+const START: Duration = Duration::from_secs(120);
 /// Lines of each log that a failure shows.
 const TAIL: usize = 40;
 
@@ -159,7 +162,7 @@ impl Gateway {
         let request = self.request(Method::GET, "/ready");
         let (adapter, envoy) = (&mut self.adapter, &mut self.envoy);
         let mut ended = None;
-        let ready = eventually("the gateway is ready", async || {
+        let ready = within(START, "the gateway is ready", async || {
             if let Err(error) = adapter.check_running().and_then(|()| envoy.check_running()) {
                 // Waiting longer is pointless; leave the loop and report after it.
                 ended = Some(error);

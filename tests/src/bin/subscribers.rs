@@ -1,6 +1,6 @@
 //! `subscribers [applications] [revoked]`: what a gateway bears of applications with subscriptions and of revoked tokens.
 //!
-//! A small and a large population lie in the subscriptions file, each before gateways with 1, 2 and 4 workers. Measured are
+//! A small and a large population are written into the subscriptions file of gateways with 1, 2 and 4 workers. Measured are
 //! Envoy's memory (what the large one adds must not grow with the workers), what a look-up costs beside that in the small one,
 //! and how soon every worker refuses a token that was just revoked. At the usual size the limits are checked.
 
@@ -44,7 +44,8 @@ struct Population {
 /// What was found with one number of workers.
 #[derive(Debug)]
 struct Found {
-    ready: Duration,
+    /// From the edit of the file until it counts on every worker.
+    taken: Duration,
     /// Resident bytes of Envoy after it has served callers on every worker.
     envoy: u64,
     adapter: u64,
@@ -102,7 +103,7 @@ async fn run() -> Result<()> {
 
 async fn measure(folder: &Path, population: Population, workers: u8) -> Result<Found> {
     let file = folder.join("subscriptions.json");
-    std::fs::write(&file, text(population)?).context("writing the subscriptions file")?;
+    std::fs::write(&file, "{}").context("writing the subscriptions file")?;
     let etcd = Etcd::start().await?;
     let pem = folder.join("portal.pem");
     let extra = format!(
@@ -112,21 +113,22 @@ async fn measure(folder: &Path, population: Population, workers: u8) -> Result<F
         pem.display()
     );
     let adapter = format!("subscriptionsFile = '{}'", file.display());
-    let started = Instant::now();
-    let mut gateway = Gateway::launch(Settings { adapter, extra, workers, ..Settings::default() }).await?;
-    gateway.wait_ready().await?;
+    let gateway = Gateway::with(Settings { adapter, extra, workers, ..Settings::default() }).await?;
     let project = ApiProject::new("Pets", "1.0.0", "/pets").production(&gateway.backend.url());
     gateway.deploy(&project.secured("GET", "/pet/{id}"), &format!("{PATH}/1")).await?;
+    // The file is followed, so that all of it comes to a gateway that serves.
+    let started = Instant::now();
+    std::fs::write(&file, text(population)?).context("writing the subscriptions file")?;
     let last = population.applications.saturating_sub(1);
     within(PATIENCE, "the last application is known", async || everywhere(&gateway, &of(last)?, 200).await).await?;
-    let ready = started.elapsed();
+    let taken = started.elapsed();
     let revoked = token(0, &format!("revoked-{}", population.revoked.saturating_sub(1)))?;
     within(PATIENCE, "the last token is revoked", async || everywhere(&gateway, &revoked, 401).await).await?;
     let (first, second) = look_ups(&gateway, population).await?;
     let envoy = gateway.envoy.memory()?;
     let adapter = gateway.adapter.memory()?;
     let revocations = revocations(&gateway, &etcd).await?;
-    Ok(Found { ready, envoy, adapter, first, second, revocations })
+    Ok(Found { taken, envoy, adapter, first, second, revocations })
 }
 
 /// Medians of the first and of the second request of callers from all over the population, and as many on other connections, so
@@ -223,7 +225,7 @@ fn report(workers: u8, small: &Found, large: &Found) {
     let slowest = large.revocations.last().copied().unwrap_or_default();
     let median = large.revocations.get(large.revocations.len() / 2).copied().unwrap_or_default();
     println!("{workers} workers");
-    println!("  ready after {:.1} s, small population {:.1} s", large.ready.as_secs_f64(), small.ready.as_secs_f64());
+    println!("  taken over in {:.1} s, small population {:.1} s", large.taken.as_secs_f64(), small.taken.as_secs_f64());
     println!("  Envoy {} MiB, small population {} MiB", mib(large.envoy), mib(small.envoy));
     println!("  adapter {} MiB, small population {} MiB", mib(large.adapter), mib(small.adapter));
     println!("  first request of a caller {} µs, small population {} µs", micros(large.first), micros(small.first));

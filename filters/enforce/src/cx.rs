@@ -252,7 +252,7 @@ impl Answers {
     #[cfg(test)]
     pub(crate) fn again(&self) -> Self {
         let charges = if self.is_counted() { Charges::Settled } else { Charges::Open };
-        Self { given: self.given.clone(), charges: RefCell::new(charges) }
+        Self { given: self.given.clone(), charges: RefCell::new(charges), told: self.told.clone() }
     }
 
     /// Whether the request was counted already.

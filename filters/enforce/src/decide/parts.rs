@@ -12,8 +12,9 @@ use crate::stages::admit::Admitted;
 use crate::stages::authenticate::Identity;
 use crate::stages::authorize::Permit;
 use crate::stages::{ask, authenticate, authorize, limit, mediate};
-use crate::{Cx, Decision, Edits};
+use crate::{Cx, Decision, Edits, HeaderEdit};
 use tollgate_model::Callbacks;
+use tollgate_model::contract::LIMIT_HEADERS;
 
 /// What came of a part.
 #[derive(Debug)]
@@ -127,12 +128,25 @@ fn need(cx: &Cx, callbacks: Callbacks) -> Result<(), Rejection> {
 }
 
 /// Evidence goes with a request that goes on. One of which there is too much to say does not. Only the last part changes
-/// anything.
+/// anything, but for what the one that counts tells clients of their limits.
 fn leave(cx: &Cx, decision: Decision, evidence: &Evidence) -> Decided {
     let Decision::Forward(edits) = decision else { return Decided { decision, evidence: None } };
-    let edits = if evidence.reached == Reached::Mediated { edits } else { Edits::default() };
+    let edits = match evidence.reached {
+        Reached::Mediated => edits,
+        Reached::Counted => told_of_limits(edits),
+        Reached::Authenticated | Reached::Authorized => Edits::default(),
+    };
     match evidence.encode() {
         Ok(bytes) => Decided { decision: Decision::Forward(edits), evidence: Some(bytes) },
         Err(_) => Decided { decision: Decision::Reply(Rejection::Unreadable.reply_to(cx)), evidence: None },
     }
+}
+
+fn told_of_limits(mut edits: Edits) -> Edits {
+    let is_limit = |name: &str| LIMIT_HEADERS.iter().any(|(header, _)| *header == name);
+    edits.response.retain(|(name, _)| is_limit(name));
+    edits.response_headers.retain(|edit| match edit {
+        HeaderEdit::Set(name, _) | HeaderEdit::Add(name, _) | HeaderEdit::Remove(name) => is_limit(name),
+    });
+    Edits { response: edits.response, response_headers: edits.response_headers, ..Edits::default() }
 }

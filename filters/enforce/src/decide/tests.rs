@@ -69,16 +69,19 @@ fn decide_both(cx: &Cx) -> Decision {
 /// Decides as a chain of modules does, each with what the one before it left.
 fn in_parts(cx: &Cx) -> Decision {
     let mut evidence = None;
-    let mut decision = None;
+    let mut sum = Edits::default();
     for part in [parts::authenticate, parts::authorize, parts::limit, parts::mediate] {
         let answers = cx.answers.again();
         let decided = part(&Cx { answers: &answers, ..*cx }, evidence.as_deref());
-        let Decision::Forward(_) = decided.decision else { return decided.decision };
+        let Decision::Forward(mut edits) = decided.decision else { return decided.decision };
         evidence = decided.evidence;
         assert!(evidence.is_some());
-        decision = Some(decided.decision);
+        // Each module makes its own edits; in all they are those of the last, and what was told of limits before.
+        edits.response.append(&mut sum.response);
+        edits.response_headers.append(&mut sum.response_headers);
+        sum = edits;
     }
-    decision.unwrap()
+    Decision::Forward(sum)
 }
 
 /// One line for a decision: `-> <cluster> <path> -<removed> +<set>`, `<status> <code>`, or `? <kid>`.

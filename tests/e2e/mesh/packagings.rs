@@ -14,6 +14,9 @@ use super::proxies::{Proxy, Shape, local, plain, plugin};
 use super::{ADAPTER, HOST, Mesh, PATIENCE, answers, call, healthy};
 use crate::subscriptions::{ISSUER, token};
 
+/// Method, path, headers, and the status of the answer.
+type Case<'a> = (&'a str, &'a str, Vec<(String, String)>, u16);
+
 const CHAIN: [&str; 4] = ["authenticate", "authorize", "ratelimit", "mediate"];
 const HEALTH: &str = "/mixed/1.0.0/health";
 const SUBSCRIPTIONS: &str = "tiers:\n  - {name: Two, kind: api, limits: [{requests: 2, per: year}]}\n";
@@ -76,7 +79,7 @@ async fn a_chain_answers_as_the_whole_does() -> Result<()> {
     let forged = bearer(KeyPair::generate("shared")?.sign(Algorithm::RS256, &Claims::of(ISSUER)));
     let auth = |value: &str| vec![("authorization".to_owned(), value.to_owned())];
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    let cases: Vec<(&str, &str, Vec<(String, String)>, u16)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("GET", HEALTH, vec![], 200),
         ("GET", HEALTH, header("x-wso2-cluster-header", "stolen"), 200),
         ("GET", HEALTH, header("x-envoy-max-retries", "9"), 200),

@@ -83,6 +83,11 @@ wasm:
 wasm-trap:
     @toolchain/wasm trap >/dev/null
 
+# Pushes the filter modules to a registry as images, without Docker: `just push-filters registry.example/tollgate [--format artifact]`
+[no-exit-message]
+push-filters repository *arguments: wasm build
+    @"${CARGO_TARGET_DIR:-target}/debug/adapter" push-filters '{{ repository }}' --wasm target/wasm/enforcer.wasm {{ arguments }}
+
 # Finds or installs Envoy and prints its path
 [no-exit-message]
 envoy:

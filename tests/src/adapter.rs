@@ -37,6 +37,8 @@ pub struct AdapterConfig {
     pub artifacts: Option<PathBuf>,
     /// Further keys of the table `[adapter]` of its config.toml, as text.
     pub adapter: String,
+    /// Further keys of its table `[tollgate.listen]`, as text.
+    pub listen: String,
     /// Further tables of its config.toml, as text.
     pub extra: String,
 }
@@ -279,7 +281,7 @@ fn serve(config: &Path, folder: &Path) -> Result<Process> {
 fn toml(config: &AdapterConfig, ports: &Ports) -> String {
     let Ports { http, https, xds, rest, feed, public, admin, .. } = ports;
     let (state, module) = (config.state.display(), config.module.display());
-    let adapter = &config.adapter;
+    let (adapter, listen) = (&config.adapter, &config.listen);
     let artifacts = config.artifacts.as_ref();
     let artifacts = artifacts.map_or_else(String::new, |path| format!("artifactsDirectory = '{}'", path.display()));
     let mut text = format!(
@@ -292,6 +294,7 @@ host = "127.0.0.1"
 xds = {xds}
 public = {public}
 admin = {admin}
+{listen}
 
 [adapter]
 {artifacts}

@@ -36,6 +36,8 @@ pub struct Settings {
     pub token_services: Vec<TokenService>,
     /// Further keys of the adapter's table `[adapter]`, as text.
     pub adapter: String,
+    /// Further keys of the adapter's table `[tollgate.listen]`, as text.
+    pub listen: String,
     /// Folder whose `apis` holds projects that are there from the start.
     pub artifacts: Option<PathBuf>,
     /// Further tables of the adapter's config.toml, as text.
@@ -60,6 +62,7 @@ impl Default for Settings {
             token_services: Vec::new(),
             artifacts: None,
             adapter: String::new(),
+            listen: String::new(),
             extra: String::new(),
             workers: 2,
             environment: "Default".to_owned(),
@@ -141,6 +144,7 @@ impl Gateway {
             token_services: settings.token_services,
             artifacts: settings.artifacts,
             adapter: settings.adapter,
+            listen: settings.listen,
             extra: settings.extra,
         };
         locate::envoy()?;

@@ -70,6 +70,22 @@ pub fn redis() -> Result<PathBuf> {
     program("Redis", "REDIS_SERVER", "redis-server", "apt-get install redis-server")
 }
 
+/// A container registry: `REGISTRY`, or the first `docker-registry` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn registry() -> Result<PathBuf> {
+    program("a container registry", "REGISTRY", "docker-registry", "apt-get install docker-registry")
+}
+
+/// Helm: `HELM`, or the first `helm` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn helm() -> Result<PathBuf> {
+    program("Helm", "HELM", "helm", "toolchain/helm")
+}
+
 /// The repository.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -5,6 +5,7 @@
 mod adapter;
 mod consul;
 mod control_plane;
+mod deployment;
 mod duration;
 mod enforcer;
 mod jwt_generator;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use tollgate_model::Settings;
 
 pub use adapter::{KeyPairPaths, Rest};
+pub use deployment::Deployment;
 pub use enforcer::TestKeyConfig;
 pub use jwt_generator::JwtGeneratorConfig;
 pub use logs::{LineFormat, LogConfig, LogFile, locate as locate_logs};
@@ -109,11 +111,7 @@ impl Config {
         reader.refuse_unsupported();
         let settings = enforcer::settings(reader);
         let test_keys = enforcer::test_keys(reader);
-        let listen = host(reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
-        let port = |reader: &mut Reader<'_>, key: &str, default: u16| {
-            let port = own_port(reader, key, default);
-            SocketAddr::new(listen, port)
-        };
+        let listen = listen(reader);
         let admin = admin(reader);
         let state = reader.path("tollgate.stateDirectory").unwrap_or_else(|| PathBuf::from("./.tollgate"));
         let control_plane = control_plane::read(reader, &state);
@@ -132,13 +130,9 @@ impl Config {
             consul: consul::read(reader),
             state,
             module: reader.path("tollgate.module").unwrap_or_else(|| PathBuf::from("./enforcer.wasm")),
-            listen: Listen {
-                xds: port(reader, "tollgate.listen.xds", 18000),
-                feed: port(reader, "enforcer.authService.port", 8081),
-                public: port(reader, "tollgate.listen.public", 9001),
-            },
+            listen,
             admin,
-            metrics: metrics::read(reader, listen),
+            metrics: metrics::read(reader, listen.xds.ip()),
             projects: projects(reader),
             gateway: router::read(reader, &settings),
             jwt_generator,
@@ -196,6 +190,22 @@ pub fn projects(reader: &mut Reader<'_>) -> CompileOptions {
         interceptor_timeout_ms: interceptor
             .map_or(defaults.interceptor_timeout_ms, |seconds| seconds.saturating_mul(1000)),
         overrides: Overrides::among(reader.environment()),
+    }
+}
+
+/// Where the adapter serves gateways.
+fn listen(reader: &mut Reader<'_>) -> Listen {
+    let host = host(reader, "tollgate.listen.host", Ipv4Addr::UNSPECIFIED.into());
+    let on = |port: u16| SocketAddr::new(host, port);
+    Listen {
+        xds: on(own_port(reader, "tollgate.listen.xds", 18000)),
+        feed: on(own_port(reader, "enforcer.authService.port", 8081)),
+        public: on(own_port(reader, "tollgate.listen.public", 9001)),
+        filters: reader.port("tollgate.listen.filters").flatten().map(on),
+        mesh_feed: reader
+            .port("tollgate.listen.meshFeed")
+            .flatten()
+            .map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod acknowledge;
 pub mod backend_jwt;
 mod body;
 pub mod feed;
+mod filters;
 pub mod issuers;
 pub mod nodes;
 mod public;
@@ -15,6 +16,7 @@ pub mod settings;
 pub mod xds;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -30,9 +32,10 @@ use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
-use self::settings::{AccessLog, QuotaOwnerKind, TestKeys};
+use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings, TestKeys};
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
+use crate::delivery::{ModuleError, Modules};
 use crate::model::WorldWriter;
 use crate::signing::{SigningError, TokenSigner};
 use crate::tls::{self, TlsError};
@@ -59,6 +62,9 @@ pub enum OutputError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The filter modules cannot be read.
+    #[error(transparent)]
+    Modules(#[from] ModuleError),
     /// The resources for Envoy cannot be made.
     #[error(transparent)]
     Xds(#[from] XdsError),
@@ -124,23 +130,17 @@ pub async fn spawn(
     let public_tls = tls::server_config(&settings.certificate, &settings.key, None)?;
     let own_keys = OwnKeys { test_keys: settings.test_keys.is_some(), backend_jwt: settings.backend_jwt.is_some() };
     let blueprint = Arc::new(Blueprint::load(settings.gateway.clone(), &settings.gateway_files, own_keys)?);
-    let test_keys = match settings.test_keys.clone() {
-        None => None,
-        Some(keys) => {
-            let signer = TokenSigner::load(&keys.signing_key, &keys.certificate)?;
-            Some(Arc::new((keys, signer)))
-        }
-    };
+    let modules = Arc::new(Modules::beside(&settings.gateway_files.module)?);
+    let test_keys = settings.test_keys.clone().map(with_signer).transpose()?;
     let issuers = issuers_of(&settings, test_keys.as_deref(), writer.clone(), Arc::clone(&status))?;
-    let owner: Arc<dyn QuotaOwner> = match settings.quota.owner {
-        QuotaOwnerKind::Embedded => Arc::new(Embedded::open(&settings.quota_store, settings.quota.zone)?),
-        QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
-    };
+    let owner = quota_owner(settings.quota, &settings.quota_store)?;
     let minter =
         settings.backend_jwt.map(|jwt| Minter::start(jwt, writer.clone(), Arc::clone(&issuers))).transpose()?;
-    let xds_listener = bind("xDS", settings.listen.xds).await?;
-    let feed_listener = bind("the feed", settings.listen.feed).await?;
-    let public_listener = bind("test keys", settings.listen.public).await?;
+    let (xds, xds_listener) = bind("xDS", settings.listen.xds).await?;
+    let (feed_address, feed_listener) = bind("the feed", settings.listen.feed).await?;
+    let (public, public_listener) = bind("test keys", settings.listen.public).await?;
+    let filters_listener = bind_if("filter modules", settings.listen.filters).await?;
+    let mesh_listener = bind_if("the feed of the mesh", settings.listen.mesh_feed).await?;
     // A gateway must not learn that an issuer has no keys only because they were not fetched yet.
     issuers.first_fetch().await;
     let mut key_managers = issuers::Follower::new(Arc::clone(&issuers));
@@ -160,9 +160,6 @@ pub async fn spawn(
     };
     let public_context = PublicContext { test_keys, minter: minter.clone(), status };
 
-    let (xds, xds_listener) = xds_listener;
-    let (feed, feed_listener) = feed_listener;
-    let (public, public_listener) = public_listener;
     let tasks = TaskTracker::new();
     tasks.spawn(publisher.run(shutdown.clone()));
     if let Some(minter) = minter {
@@ -173,11 +170,30 @@ pub async fn spawn(
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
     let quota_routes = quota::routes(QuotaContext { owner });
     let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
+    if let Some(listener) = mesh_listener {
+        tasks.spawn(tls::serve_plain(listener, service.clone(), shutdown.clone()));
+    }
     tasks.spawn(tls::serve(feed_listener, server_tls, service, shutdown.clone()));
-    let service = warp::service(public::routes(public_context));
+    if let Some(listener) = filters_listener {
+        let service = warp::service(filters::routes(Arc::clone(&modules)));
+        tasks.spawn(tls::serve_plain(listener, service, shutdown.clone()));
+    }
+    let service = warp::service(public::routes(public_context).or(filters::routes(modules)).unify());
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
     tasks.close();
-    Ok(Outputs { access_log, xds, feed, public, tasks })
+    Ok(Outputs { access_log, xds, feed: feed_address, public, tasks })
+}
+
+fn with_signer(keys: TestKeys) -> Result<Arc<(TestKeys, TokenSigner)>, SigningError> {
+    let signer = TokenSigner::load(&keys.signing_key, &keys.certificate)?;
+    Ok(Arc::new((keys, signer)))
+}
+
+fn quota_owner(settings: QuotaSettings, store: &Path) -> Result<Arc<dyn QuotaOwner>, quota::StoreError> {
+    Ok(match settings.owner {
+        QuotaOwnerKind::Embedded => Arc::new(Embedded::open(store, settings.zone)?),
+        QuotaOwnerKind::Redis(redis) => Arc::new(Redis::new(redis)),
+    })
 }
 
 fn issuers_of(
@@ -201,4 +217,12 @@ async fn bind(what: &'static str, address: SocketAddr) -> Result<(SocketAddr, Tc
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((bound, listener))
+}
+
+/// Binds what is switched on.
+async fn bind_if(what: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, OutputError> {
+    match address {
+        Some(address) => bind(what, address).await.map(|(_, listener)| Some(listener)),
+        None => Ok(None),
+    }
 }

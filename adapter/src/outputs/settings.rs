@@ -116,8 +116,12 @@ pub struct Listen {
     pub xds: SocketAddr,
     /// Feed of the filters (HTTPS with client certificates), 8081.
     pub feed: SocketAddr,
-    /// `/testkey` and `/jwks` (HTTPS), 9001.
+    /// `/testkey`, `/jwks` and `/filters` (HTTPS), 9001.
     pub public: SocketAddr,
+    /// `/filters` alone over plain HTTP; none when switched off.
+    pub filters: Option<SocketAddr>,
+    /// The feed in plain text for the own sidecar, on loopback; none when switched off.
+    pub mesh_feed: Option<SocketAddr>,
 }
 
 /// What every gateway is made of, whatever its environment.

@@ -52,7 +52,7 @@ where
     accept_loop(listener, handshake, service, shutdown).await;
 }
 
-/// Serves `service` without TLS until `shutdown`; for addresses of the local machine only.
+/// Serves `service` without TLS until `shutdown`; on addresses that other machines reach, only what anybody may read.
 pub async fn serve_plain<S, B>(listener: TcpListener, service: S, shutdown: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,

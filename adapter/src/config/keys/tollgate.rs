@@ -7,10 +7,27 @@ pub(super) const SECTION: Section =
 
 const KEYS: &[Key] = &[
     read("tollgate.stateDirectory", "\"./.tollgate\"", "store, development certificates, fetched keys").added(),
-    read("tollgate.module", "\"./enforcer.wasm\"", "the filter, sent to gateways over xDS").added(),
+    read(
+        "tollgate.module",
+        "\"./enforcer.wasm\"",
+        "the filter, sent to gateways over xDS; it and the modules beside it are offered under `/filters` too",
+    )
+    .added(),
     read("tollgate.listen.host", "\"0.0.0.0\"", "address of the ports below and of the feed").added(),
     read("tollgate.listen.xds", "18000", "port of xDS").added(),
     read("tollgate.listen.public", "9001", "port of test keys and JWKS").added(),
+    unset(
+        "tollgate.listen.filters",
+        "off",
+        "port that offers `/filters` over plain HTTP, and nothing else, to proxies that check modules by their hash",
+    )
+    .added(),
+    unset(
+        "tollgate.listen.meshFeed",
+        "off",
+        "port of the feed in plain text, always on loopback: for the adapter's own sidecar, which judges who may ask",
+    )
+    .added(),
     read("tollgate.listen.admin", "6060", "port of health, readiness, status and metrics; always on loopback").added(),
     unset("tollgate.virtualHosts[].host", "none", "a virtual host with further names; see [mesh](mesh.md)").added(),
     unset("tollgate.virtualHosts[].aliases", "none", "those names, such as short ones of a Kubernetes service").added(),

@@ -29,7 +29,7 @@ pub use kind::ResourceType;
 pub use offers::{Offer, Offering, Offers};
 pub use resources::{Resource, Resources};
 pub use server::service;
-pub use translate::{Materials, OwnKeys};
+pub use translate::{FEED_CLUSTER, Materials, OwnKeys, PUBLIC_CLUSTER};
 
 use super::settings::{AccessLog, Gateway, GatewayFiles};
 use crate::admin::Status;

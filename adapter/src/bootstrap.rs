@@ -7,7 +7,10 @@ use crate::config::Environment;
 const TEMPLATE: &str = include_str!("../../envoy-config/bootstrap.yaml");
 
 /// Placeholder, default, and what it is.
-pub const VARIABLES: [(&str, Default, &str); 13] = [
+pub type Variable = (&'static str, Default, &'static str);
+
+/// The placeholders of the template.
+pub const VARIABLES: [Variable; 13] = [
     ("ROUTER_ADMIN_HOST", Default::Value("127.0.0.1"), "address of Envoy's admin interface"),
     ("ROUTER_ADMIN_PORT", Default::Value("9000"), "its port"),
     ("ROUTER_CLUSTER", Default::Value("default_cluster"), "service cluster of the gateway"),
@@ -51,25 +54,29 @@ pub enum BootstrapError {
 /// # Errors
 /// When a placeholder cannot be filled.
 pub fn render(environment: &Environment) -> Result<String, BootstrapError> {
-    fill(TEMPLATE, environment)
+    fill(TEMPLATE, &VARIABLES, environment)
 }
 
-fn fill(template: &str, environment: &Environment) -> Result<String, BootstrapError> {
+/// Fills any template that has such placeholders.
+///
+/// # Errors
+/// When a placeholder cannot be filled.
+pub fn fill(template: &str, known: &[Variable], environment: &Environment) -> Result<String, BootstrapError> {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').ok_or(BootstrapError::Unclosed)?;
         text.push_str(before);
-        text.push_str(value(name, environment)?);
+        text.push_str(value(name, known, environment)?);
         rest = after;
     }
     text.push_str(rest);
     Ok(text)
 }
 
-fn value<'e>(name: &str, environment: &'e Environment) -> Result<&'e str, BootstrapError> {
+fn value<'e>(name: &str, known: &[Variable], environment: &'e Environment) -> Result<&'e str, BootstrapError> {
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    let default = |name: &str| VARIABLES.iter().find(|(known, _, _)| *known == name).map(|(_, default, _)| *default);
+    let default = |name: &str| known.iter().find(|(variable, _, _)| *variable == name).map(|(_, default, _)| *default);
     let found = set(name).or_else(|| match default(name)? {
         Default::Value(value) => Some(value),
         Default::Of(other) => set(other).or_else(|| match default(other)? {
@@ -109,7 +116,7 @@ mod tests {
             ("${NOBODY_KNOWS}", Err(BootstrapError::Unresolved("NOBODY_KNOWS".to_owned()))),
             ("${ROUTER_LABEL", Err(BootstrapError::Unclosed)),
         ] {
-            assert_eq!(fill(template, &environment), expected.map(str::to_owned), "{template}");
+            assert_eq!(fill(template, &VARIABLES, &environment), expected.map(str::to_owned), "{template}");
         }
     }
 
@@ -125,7 +132,7 @@ mod tests {
         ] {
             let environment = Environment::from([(name.to_owned(), value.to_owned())]);
             assert!(
-                matches!(fill(&format!("${{{name}}}"), &environment), Err(BootstrapError::Unusable(..))),
+                matches!(fill(&format!("${{{name}}}"), &VARIABLES, &environment), Err(BootstrapError::Unusable(..))),
                 "{name}={value}"
             );
         }

@@ -5,6 +5,7 @@
 //! folder can be any of the parties.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use jwt_simple::prelude::RS256KeyPair;
@@ -13,6 +14,7 @@ use rcgen::{
     KeyUsagePurpose, PKCS_RSA_SHA256,
 };
 use time::{Duration, OffsetDateTime};
+use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
 const LIFETIME: Duration = Duration::days(825);
@@ -88,6 +90,14 @@ pub enum CertError {
 /// # Errors
 /// When a file cannot be read or written, or an existing one cannot be used.
 pub fn ensure(folder: &Path) -> Result<DevelopmentCertificates, CertError> {
+    ensure_for(folder, &[])
+}
+
+/// The same for an adapter that is reached by further `names` too: its certificate is replaced if it lacks one of them.
+///
+/// # Errors
+/// When a file cannot be read or written, or an existing one cannot be used.
+pub fn ensure_for(folder: &Path, names: &[String]) -> Result<DevelopmentCertificates, CertError> {
     create_folder(folder)?;
     let authority = KeyPairFiles::new(folder, "ca");
     let adapter = KeyPairFiles::new(folder, "adapter");
@@ -97,8 +107,11 @@ pub fn ensure(folder: &Path) -> Result<DevelopmentCertificates, CertError> {
     if !kept {
         make_authority(&authority)?;
     }
-    for (files, name, names) in [(&adapter, "adapter", ADAPTER_NAMES), (&router, "router", ROUTER_NAMES)] {
-        if !(kept && files.exist() && still_good(&files.certificate)?) {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+    let adapter_names = [own(ADAPTER_NAMES), names.to_vec()].concat();
+    for (files, name, names) in [(&adapter, "adapter", adapter_names), (&router, "router", own(ROUTER_NAMES))] {
+        let good = kept && files.exist() && still_good(&files.certificate)? && has_names(&files.certificate, &names)?;
+        if !good {
             make_leaf(files, &authority, name, names)?;
         }
     }
@@ -111,13 +124,35 @@ pub fn ensure(folder: &Path) -> Result<DevelopmentCertificates, CertError> {
 const ADAPTER_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1", "adapter", "enforcer"];
 const ROUTER_NAMES: &[&str] = &["localhost", "127.0.0.1", "::1", "router"];
 
-fn still_good(certificate: &Path) -> Result<bool, CertError> {
+fn first_pem(certificate: &Path) -> Result<Pem, CertError> {
     let unusable = |reason: String| CertError::Unusable { path: certificate.to_owned(), reason };
-    let bytes = read(certificate)?;
-    let pem = Pem::iter_from_buffer(&bytes)
+    Pem::iter_from_buffer(&read(certificate)?)
         .next()
         .ok_or_else(|| unusable("it holds no PEM".to_owned()))?
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// Whether the certificate is for all of these names and addresses.
+fn has_names(certificate: &Path, names: &[String]) -> Result<bool, CertError> {
+    let unusable = |reason: String| CertError::Unusable { path: certificate.to_owned(), reason };
+    let pem = first_pem(certificate)?;
+    let parsed = pem.parse_x509().map_err(|error| unusable(error.to_string()))?;
+    let extension = parsed.subject_alternative_name().map_err(|error| unusable(error.to_string()))?;
+    let has = |wanted: &str| {
+        let mut names = extension.iter().flat_map(|extension| &extension.value.general_names);
+        names.any(|name| match (name, wanted.parse::<IpAddr>()) {
+            (GeneralName::DNSName(name), Err(_)) => *name == wanted,
+            (GeneralName::IPAddress(bytes), Ok(IpAddr::V4(address))) => *bytes == address.octets(),
+            (GeneralName::IPAddress(bytes), Ok(IpAddr::V6(address))) => *bytes == address.octets(),
+            _ => false,
+        })
+    };
+    Ok(names.iter().all(|name| has(name)))
+}
+
+fn still_good(certificate: &Path) -> Result<bool, CertError> {
+    let unusable = |reason: String| CertError::Unusable { path: certificate.to_owned(), reason };
+    let pem = first_pem(certificate)?;
     let parsed = pem.parse_x509().map_err(|error| unusable(error.to_string()))?;
     let left = parsed.validity().not_after.timestamp().saturating_sub(OffsetDateTime::now_utc().unix_timestamp());
     if left > RENEW_BEFORE.whole_seconds() {
@@ -128,14 +163,14 @@ fn still_good(certificate: &Path) -> Result<bool, CertError> {
 }
 
 fn make_authority(files: &KeyPairFiles) -> Result<(), CertError> {
-    let mut params = params(&format!("Tollgate development CA {:08x}", random()?), &[])?;
+    let mut params = params(&format!("Tollgate development CA {:08x}", random()?), Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     write_pair(files, &issuer.pem(), &issuer.key().serialize_pem())
 }
 
-fn make_leaf(files: &KeyPairFiles, authority: &KeyPairFiles, name: &str, names: &[&str]) -> Result<(), CertError> {
+fn make_leaf(files: &KeyPairFiles, authority: &KeyPairFiles, name: &str, names: Vec<String>) -> Result<(), CertError> {
     let key = KeyPair::from_pem(&read_text(&authority.key)?)
         .map_err(|error| CertError::Unusable { path: authority.key.clone(), reason: error.to_string() })?;
     let issuer = Issuer::from_ca_cert_pem(&read_text(&authority.certificate)?, key)
@@ -159,14 +194,13 @@ fn make_token_signing(files: &KeyPairFiles) -> Result<(), CertError> {
     };
     let pair = KeyPair::from_pkcs8_pem_and_sign_algo(&key, &PKCS_RSA_SHA256)
         .map_err(|error| CertError::Unusable { path: files.key.clone(), reason: error.to_string() })?;
-    let mut params = params("Tollgate development token signing", &["localhost"])?;
+    let mut params = params("Tollgate development token signing", vec!["localhost".to_owned()])?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(&pair)?;
     write_pair(files, &certificate.pem(), &key)
 }
 
-fn params(common_name: &str, names: &[&str]) -> Result<CertificateParams, CertError> {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+fn params(common_name: &str, names: Vec<String>) -> Result<CertificateParams, CertError> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name.push(DnType::CommonName, common_name);
     let now = OffsetDateTime::now_utc();
@@ -266,6 +300,24 @@ mod tests {
         assert_eq!(std::fs::read(&made.token_signing.key).unwrap(), key);
         assert_ne!(std::fs::read(&made.router.certificate).unwrap(), router);
         assert!(made.token_signing.exist());
+    }
+
+    #[test]
+    fn the_adapter_gets_names_that_it_lacks_and_keeps_those_that_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = ensure(folder.path()).unwrap();
+        let read = || (std::fs::read(&made.adapter.certificate).unwrap(), std::fs::read(&made.ca).unwrap());
+        let before = read();
+        let names = ["adapter.example".to_owned(), "192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
+        ensure_for(folder.path(), &names).unwrap();
+        let after = read();
+        assert_ne!(after.0, before.0);
+        assert_eq!(after.1, before.1);
+        assert!(has_names(&made.adapter.certificate, &names).unwrap());
+        assert!(!has_names(&made.router.certificate, &names).unwrap());
+        // Without being asked for them they stay.
+        ensure(folder.path()).unwrap();
+        assert_eq!(read(), after);
     }
 
     #[test]

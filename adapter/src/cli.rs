@@ -2,7 +2,9 @@
 
 mod config;
 mod explain;
+mod filters;
 mod logs;
+mod render;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::config::ConfigCommand;
+use self::filters::PushCommand;
+use self::render::RenderCommand;
 use crate::admin::client;
 use crate::config::{Config, Environment, LineFormat, Reader, admin, projects, read_file};
 use crate::inputs::project::{CompileOptions, compile};
 use crate::inputs::{folder, subscriptions};
 use crate::model::Problems;
-use crate::{bootstrap, run};
+use crate::{bootstrap, certs, run};
 
 /// Takes APIs, and feeds Envoy and its filters with them.
 #[derive(Debug, Parser)]
@@ -67,9 +71,39 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Prints manifests for Envoy, Istio or Kubernetes.
+    #[command(after_help = variables())]
+    Render(Box<RenderCommand>),
+    /// Pushes the filter modules into a container registry, with the credentials of `docker login`.
+    PushFilters(PushCommand),
+    /// Makes an authority and certificates for adapter and gateways, for trying things out.
+    Certificates {
+        /// The folder; what is good in it already stays.
+        folder: PathBuf,
+        /// A further name or address by which gateways reach the adapter.
+        #[arg(long = "name", value_name = "host")]
+        names: Vec<String>,
+    },
+    /// Succeeds if the running adapter is well, or ready: for whoever watches over it.
+    Probe {
+        /// What to ask.
+        #[arg(value_enum)]
+        what: Probe,
+        /// The configuration of that adapter.
+        #[arg(long, value_name = "config.toml")]
+        config: Option<PathBuf>,
+    },
     /// Prints the bootstrap of a gateway; the environment fills it.
     #[command(after_help = variables())]
     Bootstrap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Probe {
+    /// It runs.
+    Health,
+    /// It has read everything, and serves gateways.
+    Ready,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,6 +140,10 @@ pub fn main() -> ExitCode {
         }
         Command::Explain(command) => explain::run(command, &environment),
         Command::Config { command } => config::run(command, &environment),
+        Command::Render(command) => command.run(&environment).and_then(|text| print(&text)),
+        Command::PushFilters(command) => command.run(),
+        Command::Certificates { folder, names } => certificates(folder, names),
+        Command::Probe { what, config } => probe(*what, config.as_deref(), &environment),
         Command::Bootstrap => {
             bootstrap::render(&environment).map_err(|error| error.to_string()).and_then(|text| print(&text))
         }
@@ -194,6 +232,20 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
     runtime.map_err(|error| format!("cannot start a thread ({error})"))
 }
 
+fn probe(what: Probe, config: Option<&Path>, environment: &Environment) -> Result<(), String> {
+    let address = admin_address(None, config, environment)?;
+    let path = match what {
+        Probe::Health => "/health",
+        Probe::Ready => "/ready",
+    };
+    runtime()?.block_on(client::probe(&address, path))
+}
+
+fn certificates(folder: &Path, names: &[String]) -> Result<(), String> {
+    let made = certs::ensure_for(folder, names).map_err(|error| error.to_string())?;
+    print(&format!("{}\n", made.ca.parent().unwrap_or(folder).display()))
+}
+
 fn read_config(config: Option<&Path>) -> Result<(String, String), String> {
     let Some(path) = config else { return Ok(("defaults".to_owned(), String::new())) };
     let text = read_file(path).map_err(|error| format!("{error}; name another configuration"))?;
@@ -219,7 +271,7 @@ fn lines(problems: &Problems) -> String {
 }
 
 fn variables() -> String {
-    let line = |(name, default, what): &(&str, bootstrap::Default, &str)| {
+    let line = |(name, default, what): &bootstrap::Variable| {
         let default = match default {
             bootstrap::Default::Value(value) => format!("default {value}"),
             bootstrap::Default::Of(other) => format!("default that of {other}"),

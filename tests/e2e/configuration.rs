@@ -1,14 +1,10 @@
-//! The configuration that is shipped as files: Envoy accepts the bootstrap, and the module accepts what the Istio manifests
-//! give it.
+//! The bootstrap that is shipped as a file: Envoy accepts it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
-use tollgate_model::Callbacks;
-use tollgate_model::contract::{ENFORCER_FILTER, PluginConfig};
 use tollgate_tests::locate;
 
 /// Variables of the bootstrap beside the paths of certificates.
@@ -61,60 +57,6 @@ fn envoy_accepts_the_bootstrap_for_names_and_addresses() -> Result<()> {
             Command::new(locate::envoy()?).args(["--mode", "validate", "--config-path"]).arg(&path).output()?;
         ensure!(verdict.status.success(), "{host}: {}", String::from_utf8_lossy(&verdict.stderr));
     }
-    Ok(())
-}
-
-fn manifest(name: &str) -> Result<Value> {
-    let path = locate::root().join("istio").join(name);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("parsing {}", path.display()))
-}
-
-/// The part of a manifest that configures the module.
-fn plugin<'m>(manifest: &'m Value, pointer: &str) -> Result<&'m Value> {
-    manifest.pointer(pointer).with_context(|| format!("the manifest has no {pointer}"))
-}
-
-#[test]
-fn the_module_accepts_the_plugin_configuration_of_both_manifests() -> Result<()> {
-    let expected = PluginConfig {
-        cluster: "outbound|8081||tollgate-adapter.tollgate.svc.cluster.local".to_owned(),
-        authority: Some("tollgate-adapter.tollgate.svc.cluster.local".to_owned()),
-        environment: "Default".to_owned(),
-        managed: false,
-        own_routes: false,
-        callbacks: Callbacks { response_headers: true, ..Callbacks::NONE },
-    };
-    for (file, kind, at) in
-        [("wasm-plugin.yaml", "WasmPlugin", "/spec"), ("traffic-extension.yaml", "TrafficExtension", "/spec/wasm")]
-    {
-        let manifest = manifest(file)?;
-        let wasm = plugin(&manifest, at)?;
-        assert_eq!(manifest["apiVersion"], "extensions.istio.io/v1alpha1", "{file}");
-        assert_eq!(manifest["kind"], kind, "{file}");
-        assert_eq!(manifest["spec"]["phase"], "AUTHN", "{file}");
-        assert_eq!(wasm["failStrategy"], "FAIL_RELOAD", "{file}");
-        // The root id, which the adapter gives to plain Envoy as well.
-        assert_eq!(wasm["pluginName"], ENFORCER_FILTER.rsplit('.').next().unwrap_or_default(), "{file}");
-        assert_eq!(serde_json::from_value::<PluginConfig>(wasm["pluginConfig"].clone())?, expected, "{file}");
-    }
-    Ok(())
-}
-
-#[test]
-fn the_manifests_lead_to_the_adapter_they_declare() -> Result<()> {
-    let text = std::fs::read_to_string(locate::root().join("istio/adapter.yaml"))?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
-    let [service, rule] = documents.as_slice() else { anyhow::bail!("{} documents instead of 2", documents.len()) };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let host =
-        format!("{}.{}.svc.cluster.local", text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
-    let port = service["spec"]["ports"][0]["port"].clone();
-    let settings = &rule["spec"]["trafficPolicy"]["portLevelSettings"][0];
-    assert_eq!(rule["spec"]["host"], host);
-    assert_eq!(settings["port"]["number"], port);
-    assert_eq!(settings["tls"]["mode"], "MUTUAL");
-    assert_eq!(manifest("wasm-plugin.yaml")?["spec"]["pluginConfig"]["cluster"], format!("outbound|{port}||{host}"));
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod credentials;
 mod explain;
 mod graphql;
 mod hostile;
+mod install;
 mod interceptors;
 mod issuers;
 mod lambda;

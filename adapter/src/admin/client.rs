@@ -53,6 +53,18 @@ fn unanswered(url: &str, error: &reqwest::Error) -> String {
     format!("{url} does not answer as the adapter does ({error}); {hint}")
 }
 
+/// Whether the page at that path says yes; for whoever watches over the process.
+///
+/// # Errors
+/// What it says instead.
+pub async fn probe(address: &str, path: &str) -> Result<(), String> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = format!("http://{address}{path}");
+    let failed = |error| unanswered(&url, &error);
+    let status = client().map_err(failed)?.get(&url).send().await.map_err(failed)?.status();
+    if status.is_success() { Ok(()) } else { Err(format!("{url} answers {status}")) }
+}
+
 /// The page for people.
 #[must_use]
 pub fn render(status: &Value) -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{block_on, print};
+use super::{print, runtime};
 use crate::delivery::{Image, ImageFormat, Modules, Registry};
 
 /// What can be said about it.
@@ -34,10 +34,11 @@ impl PushCommand {
     pub(super) fn run(&self) -> Result<(), String> {
         let modules = Modules::beside(&self.wasm).map_err(|error| error.to_string())?;
         let registry = Registry::new(self.plain_http, self.authority.as_deref()).map_err(|error| error.to_string())?;
+        let runtime = runtime()?;
         for module in modules.iter() {
             let image = Image::of(module, self.format).map_err(|error| error.to_string())?;
             let reference = format!("{}/{}:{}", self.repository, module.name, self.tag);
-            block_on(registry.push(&image, &reference))?.map_err(|error| error.to_string())?;
+            runtime.block_on(registry.push(&image, &reference)).map_err(|error| error.to_string())?;
             print(&format!(
                 "oci://{reference}\n  image sha256 {}\n  module sha256 {}\n",
                 image.sha256(),

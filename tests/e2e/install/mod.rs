@@ -1,0 +1,8 @@
+//! Installing: how modules get to proxies, and the manifests and bootstraps that `adapter render` writes.
+
+mod delivery;
+mod helm;
+mod manifests;
+mod own_routes;
+mod samples;
+mod schemas;

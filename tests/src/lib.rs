@@ -40,6 +40,5 @@ pub use gateway::{Gateway, Settings};
 pub use project::ApiProject;
 pub use proxy::{Proxy, Weather};
 pub use rabbitmq::{RabbitMq, Topics};
-pub use redis::RedisServer;
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use registry::RegistryServer;

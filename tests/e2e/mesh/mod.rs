@@ -60,6 +60,7 @@ impl Mesh {
             token_services: Vec::new(),
             artifacts: None,
             adapter: format!("subscriptionsFile = '{}'", file.display()),
+            listen: String::new(),
             extra: format!("{}{hosts}", crate::subscriptions::token_service(&folder, false)),
         };
         let ports = Ports::free()?;

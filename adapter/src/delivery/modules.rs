@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-/// Names of the modules that a release has: the whole path in one, and one for each capability.
-pub const MODULES: [&str; 6] = ["enforcer", "authenticate", "authorize", "ratelimit", "mediate", "observe"];
+/// Names of the modules that a release has: the whole path in one, and one for each part of it.
+pub const MODULES: [&str; 5] = ["enforcer", "authenticate", "authorize", "ratelimit", "mediate"];
 
 /// Most bytes of a module; ours have a few hundred thousand.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -136,15 +136,15 @@ mod tests {
             path
         };
         let enforcer = file("mine.wasm", b"\0asm whole");
-        file("observe.wasm", b"\0asm observe");
+        file("mediate.wasm", b"\0asm mediate");
         file("enforcer-trap.wasm", b"\0asm trap");
         let modules = Modules::beside(&enforcer).unwrap();
         let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
-        assert_eq!(names, ["enforcer", "observe"]);
-        let observe = modules.named("observe").unwrap();
-        assert_eq!(observe.sha256, hex::encode(Sha256::digest(b"\0asm observe")));
-        assert_eq!(modules.with_hash(&observe.sha256).map(|module| module.name.as_str()), Some("observe"));
-        assert!(modules.with_hash("").is_none() && modules.named("mediate").is_none());
+        assert_eq!(names, ["enforcer", "mediate"]);
+        let mediate = modules.named("mediate").unwrap();
+        assert_eq!(mediate.sha256, hex::encode(Sha256::digest(b"\0asm mediate")));
+        assert_eq!(modules.with_hash(&mediate.sha256).map(|module| module.name.as_str()), Some("mediate"));
+        assert!(modules.with_hash("").is_none() && modules.named("ratelimit").is_none());
     }
 
     #[test]

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn modules() -> Arc<Modules> {
-        Arc::new([Module::new("enforcer", "\0asm one"), Module::new("observe", "\0asm two")].into_iter().collect())
+        Arc::new([Module::new("enforcer", "\0asm one"), Module::new("mediate", "\0asm two")].into_iter().collect())
     }
 
     async fn ask(method: &str, path: &str, known: Option<&str>) -> Response<Bytes> {
@@ -101,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn a_module_is_served_under_its_hash_for_ever() {
         let modules = modules();
-        let hash = &modules.named("observe").unwrap().sha256;
+        let hash = &modules.named("mediate").unwrap().sha256;
         let path = format!("/filters/{hash}.wasm");
         let answer = ask("GET", &path, None).await;
         assert_eq!((answer.status(), &answer.body()[..]), (StatusCode::OK, &b"\0asm two"[..]));
@@ -122,7 +122,7 @@ mod tests {
         let list: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         let names: Vec<&str> =
             list["filters"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["enforcer", "observe"]);
+        assert_eq!(names, ["enforcer", "mediate"]);
         for entry in list["filters"].as_array().unwrap() {
             let answer = ask("GET", entry["path"].as_str().unwrap(), None).await;
             assert_eq!((answer.status(), answer.body().len()), (StatusCode::OK, 8), "{entry}");

@@ -44,11 +44,11 @@ pub(super) fn traffic_extension(options: &Options) -> Result<Document, RenderErr
 /// Which proxies, and where in their chain.
 fn placement(options: &Options) -> Map<String, Value> {
     let (phase, priority) = phase(&options.source.name);
-    let mut spec = Map::from_iter([
-        ("selector".to_owned(), json!({ "matchLabels": options.proxies.labels })),
-        ("phase".to_owned(), phase.into()),
-        ("priority".to_owned(), priority.into()),
-    ]);
+    let mut spec = Map::from_iter([("selector".to_owned(), json!({ "matchLabels": options.proxies.labels }))]);
+    if let Some(phase) = phase {
+        spec.insert("phase".to_owned(), phase.into());
+    }
+    spec.insert("priority".to_owned(), priority.into());
     if options.proxies.inbound {
         spec.insert("match".to_owned(), json!([{ "mode": "SERVER" }]));
     }
@@ -68,14 +68,13 @@ fn wasm(options: &Options) -> Result<Map<String, Value>, RenderError> {
     Ok(wasm)
 }
 
-/// Phase of a module, and its priority there: the higher goes first.
-fn phase(module: &str) -> (&'static str, i32) {
+/// Phase of a module, and its priority there: the higher goes first. docs/mesh.md says the order.
+fn phase(module: &str) -> (Option<&'static str>, i32) {
     match module {
-        "authorize" => ("AUTHZ", 20),
-        "ratelimit" => ("AUTHZ", 10),
-        "mediate" => ("STATS", 20),
-        "observe" => ("STATS", 10),
-        _ => ("AUTHN", 10),
+        "authorize" => (Some("AUTHZ"), 20),
+        "ratelimit" => (Some("AUTHZ"), 10),
+        "mediate" => (None, 10),
+        _ => (Some("AUTHN"), 10),
     }
 }
 
@@ -125,7 +124,7 @@ pub(super) fn envoy_filter(options: &Options) -> Result<Document, RenderError> {
 }
 
 fn insert(options: &Options) -> &'static str {
-    if phase(&options.source.name).0 == "AUTHN" { "INSERT_FIRST" } else { "INSERT_BEFORE" }
+    if phase(&options.source.name).0 == Some("AUTHN") { "INSERT_FIRST" } else { "INSERT_BEFORE" }
 }
 
 fn code(options: &Options) -> Result<Value, RenderError> {

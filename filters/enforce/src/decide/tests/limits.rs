@@ -242,7 +242,18 @@ fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
         directory.settings = Some(tollgate_model::Settings { limit_headers: wanted, ..Default::default() });
         let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
         let request = request(PATH, &[("authorization", &bearer)]);
-        let fields: Vec<(String, String)> = match decide_with(&directory, &request, &Answers::default()) {
+        // In one go: of a chain of modules, the one that counts is the one that tells.
+        let (answers, connection) = (Answers::default(), TestConnection::default());
+        let (directory, now) = (&directory, Timestamp(NOW * 1000));
+        let cx = Cx {
+            directory,
+            request: &request,
+            answers: &answers,
+            connection: &connection,
+            now,
+            callbacks: Callbacks::NONE,
+        };
+        let fields: Vec<(String, String)> = match decide(&cx) {
             Decision::Forward(edits) => {
                 edits.response.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }

@@ -17,10 +17,10 @@ use self::filters::PushCommand;
 use self::render::RenderCommand;
 use crate::admin::client;
 use crate::config::{Config, Environment, LineFormat, Reader, admin, projects, read_file};
-use crate::inputs::project::{CompileOptions, compile};
 use crate::inputs::{folder, subscriptions};
 use crate::model::Problems;
 use crate::{bootstrap, certs, run};
+use tollgate_project::{CompileOptions, compile};
 
 /// Takes APIs, and feeds Envoy and its filters with them.
 #[derive(Debug, Parser)]

@@ -181,14 +181,14 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
     };
     let settings = output_settings(&config, &development);
     let outputs = outputs::spawn(settings, world, Arc::clone(&status), shutdown.clone()).await?;
-    let access_log = outputs.access_log.clone();
+    let control = outputs.logs.clone();
     if let Some(address) = config.metrics.address {
         tasks.push(admin::spawn_metrics(address, Arc::clone(&status), machine, shutdown.clone()).await?);
     }
     let address = rest.as_ref().map(|rest| rest.address.to_string()).unwrap_or_else(|| "off".to_owned());
     tasks.extend(rest.map(|rest| rest.spawn(shutdown.clone())));
     if let Some(logs) = logs {
-        let apply = move |log| access_log.set(log);
+        let apply = move |access_log, wire_log| control.set(access_log, wire_log);
         tasks.push(tokio::spawn(logs.follow(apply, refusals, shutdown.clone())));
     }
     tasks.extend(sources.follow(shutdown));

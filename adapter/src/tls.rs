@@ -9,13 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tollgate_project::pem;
 
 pub use accept::{serve, serve_plain};
 pub use trust::{Trust, trusting_config};
@@ -175,19 +174,7 @@ pub fn trusted_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>,
 /// # Errors
 /// When nothing can be read, or a file holds no certificate.
 pub fn trusted_bundle(path: &Path) -> Result<String, TlsError> {
-    Ok(trusted_certificates(path)?.iter().map(|certificate| pem(certificate)).collect())
-}
-
-/// A certificate in PEM.
-#[must_use]
-pub fn pem(der: &[u8]) -> String {
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    for chunk in der.chunks(48) {
-        STANDARD.encode_string(chunk, &mut text);
-        text.push('\n');
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
-    text
+    Ok(trusted_certificates(path)?.iter().map(|certificate| pem::encode(certificate)).collect())
 }
 
 fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

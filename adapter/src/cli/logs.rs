@@ -39,6 +39,7 @@ pub(super) fn start(
 impl Logs {
     /// Has gateways log what log_config.toml says, and gives what is needed to follow it.
     pub(super) fn take_over(self, config: &mut Config) -> Option<LogReload> {
+        config.gateway.wire_log = self.config.wire_log;
         let configured = config.gateway.access_log.clone();
         if let Some(access_log) = self.config.access_log {
             if configured.is_some() {

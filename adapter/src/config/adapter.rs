@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::duration;
 use super::reader::Reader;
 use crate::inputs::apictl::User;
-use crate::inputs::project::names;
+use tollgate_project::names;
 
 const MAX_TOKEN_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_DEPLOY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

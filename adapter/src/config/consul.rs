@@ -10,7 +10,8 @@ use crate::inputs::consul::ConsulSettings;
 
 const SECTION: &str = "adapter.consul";
 const ENABLED: &str = "adapter.consul.enabled";
-/// The default of Choreo Connect.
+/// By what name the gateway is a member of the mesh. The defaults of Choreo Connect.
+const SERVICE: &str = "wso2";
 const URL: &str = "https://169.254.1.1:8501";
 
 /// Whether services are looked up.
@@ -40,11 +41,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<ConsulSettings> {
             None
         }
     };
-    if reader.flag(&key("serviceMeshEnabled")) == Some(true) {
-        let what = "backends in Consul's service mesh are not supported by this release: they would not be spoken to with \
-                    the certificates of the mesh";
-        reader.error(&key("serviceMeshEnabled"), what, "switch it off");
-    }
+    let name = reader.text(&key("mgwServiceName")).unwrap_or_else(|| SERVICE.to_owned());
+    let mesh = reader.flag(&key("serviceMeshEnabled")).unwrap_or(false).then_some(name);
     let parsed = Url::parse(url.as_deref().unwrap_or(URL)).ok().filter(is_base);
     let Some(url) = parsed else {
         let fix = "write for example https://consul.example:8501, with the token in adapter.consul.ACLToken";
@@ -57,7 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<ConsulSettings> {
     if url.scheme() == "http" && (trusted.is_some() || identity.is_some()) {
         reader.warn(&key("url"), "certificates are not used without TLS", "use https");
     }
-    Some(ConsulSettings { url, interval: Duration::from_secs(seconds.into()), token, trusted, identity })
+    Some(ConsulSettings { url, interval: Duration::from_secs(seconds.into()), token, trusted, identity, mesh })
 }
 
 fn is_base(url: &Url) -> bool {
@@ -100,7 +98,7 @@ mod tests {
         check("enabled = false\nurl = 'nonsense'\nACLToken = '$env{unset}'", Ok((None, 0)));
         check("enabled = true", Ok((Some("https://169.254.1.1:8501/"), 0)));
         check("enable = true", Ok((Some("https://169.254.1.1:8501/"), 1)));
-        check("enabled = true\nmgwServiceName = 'own'", Ok((Some("https://169.254.1.1:8501/"), 1)));
+        check("enabled = true\nmgwServiceName = 'own'", Ok((Some("https://169.254.1.1:8501/"), 0)));
         let full = "enabled = true\nurl = 'https://consul:8501'\npollInterval = 7\nACLToken = 'hush'\nmgwServiceName = 'wso2'\n\
                     serviceMeshEnabled = false\ncaCertFile = 'a'\ncertFile = 'b'\nkeyFile = 'c'";
         check(full, Ok((Some("https://consul:8501/"), 0)));
@@ -111,6 +109,6 @@ mod tests {
         check("enabled = true\npollInterval = 0", Err("from 1 to 86400"));
         check("enabled = true\ncertFile = 'b'", Err("no key"));
         check("enabled = true\nkeyFile = 'c'", Err("no certificate"));
-        check("enabled = true\nserviceMeshEnabled = true", Err("service mesh"));
+        check("enabled = true\nserviceMeshEnabled = true", Ok((Some("https://169.254.1.1:8501/"), 0)));
     }
 }

@@ -7,8 +7,8 @@ use tollgate_model::{CertificateSource, Settings};
 
 use super::adapter::{KeyPairPaths, credentials, key_pair};
 use super::reader::Reader;
-use crate::inputs::project::names;
 use crate::outputs::settings::TestUser;
+use tollgate_project::names;
 
 /// The issuer of test keys.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use url::{Host, Url};
 
 use super::reader::Reader;
-use crate::inputs::project::LambdaOptions;
 use crate::model::Endpoint;
+use tollgate_project::LambdaOptions;
 
 const MODE: &str = "router.awsLambda.invocationMode";
 const ENDPOINT: &str = "router.awsLambda.endpoint";

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::keys::LOGS;
 use super::reader::{Environment, Reader};
-use super::router::access_log;
+use super::router::{access_log, wire_log};
 use crate::model::Problems;
-use crate::outputs::settings::AccessLog;
+use crate::outputs::settings::{AccessLog, WireLog};
 
 /// Names the file.
 const VARIABLE: &str = "LOG_CONFIG_PATH";
@@ -29,6 +29,8 @@ pub struct LogConfig {
     pub file: Option<LogFile>,
     /// What gateways log; outer none when the file does not say, inner none when it says that they do not.
     pub access_log: Option<Option<AccessLog>>,
+    /// Whole messages that gateways log; none when they do not.
+    pub wire_log: Option<WireLog>,
 }
 
 /// What a line of the adapter's log looks like.
@@ -88,6 +90,7 @@ impl LogConfig {
             format: format(reader),
             file: log_file(reader),
             access_log: has_access_log.then_some(access_log),
+            wire_log: wire_log::read(reader),
         }
     }
 }
@@ -214,8 +217,6 @@ mod tests {
         check("logLevel = 'LOUD'", Err("a level is expected"));
         check("LogFormat = 'XML'", Err("TEXT or JSON"));
         check("lgLevel = 'INFO'", Ok(("info", 1)));
-        check("[wireLogs]\nenable = true\ninclude = ['Headers']", Err("not supported"));
-        check("[wireLogs]\nenable = false\ninclude = ['Headers']", Ok(("info", 0)));
         check("[rotation]\nMaxSize = 0", Err("from 1 to 4095"));
         let own =
             check("logfile = 'a.log'\nLogFormat = 'json'\n[rotation]\nMaxAge = 0\nMaxBackups = 7", Ok(("info", 0)));
@@ -237,6 +238,24 @@ mod tests {
             AccessLog { file: "/tmp/envoy.access.log".into(), format: LogFormat::Text("%PROTOCOL%\n".to_owned()) };
         assert_eq!(on.access_log, Some(Some(log)));
         check("[accessLogs]\nenable = true\nformat = '100%'", Err("cannot read the format"));
+    }
+
+    #[test]
+    fn wire_logs_of_gateways() {
+        let headers = WireLog { headers: true, ..WireLog::default() };
+        for (text, expected, warned) in [
+            ("[wireLogs]\nenable = false\ninclude = ['Headers']", None, 0),
+            ("[wireLogs]\nenable = true\ninclude = ['Headers']", Some(headers), 1),
+            (
+                "[wireLogs]\nenable = true\ninclude = ['Body', 'trailers']",
+                Some(WireLog { headers: false, body: true, trailers: true }),
+                1,
+            ),
+            ("[wireLogs]\nenable = true", None, 1),
+        ] {
+            assert_eq!(check(text, Ok(("info", warned))).unwrap().wire_log, expected, "{text}");
+        }
+        check("[wireLogs]\nenable = true\ninclude = ['Cookies']", Err("Headers, Body or Trailers"));
     }
 
     #[test]

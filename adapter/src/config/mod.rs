@@ -37,10 +37,10 @@ pub use reader::{Effective, Environment, Reader, Source};
 use crate::inputs::consul::ConsulSettings;
 use crate::inputs::event_hub::EventHubSettings;
 use crate::inputs::git::GitSettings;
-use crate::inputs::project::{CompileOptions, Overrides};
 use crate::inputs::revocation::EtcdSettings;
 use crate::model::Problems;
 use crate::outputs::settings::{Gateway, Listen, QuotaSettings, TokenService};
+use tollgate_project::{CompileOptions, Overrides};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ mod compression;
 mod tracing;
 mod transport;
 mod upstream;
+pub(super) mod wire_log;
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tollgate_model::{Cors, Settings};
 
 use super::jwt_generator;
 use super::reader::Reader;
-use crate::inputs::project::{cors, default_cors, names};
 use crate::outputs::settings::{Gateway, ListenerAddress, Retry, Timeouts};
+use tollgate_project::{cors, default_cors, names};
 
 /// What gateways are made of, with what the filters are told.
 pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
@@ -37,6 +38,8 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
         codec: transport::codec(reader),
         downstream_tls: transport::downstream_tls(reader),
         access_log: access_log::read(reader, "tollgate.accessLogs"),
+        // Only log_config.toml switches it on.
+        wire_log: None,
         compression: compression::read(reader),
         soap_faults: settings.soap_faults,
         timeouts: timeouts(reader),
@@ -44,7 +47,6 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
             base_interval: reader
                 .number("router.upstream.retry.baseIntervalInMillis", 1..=60_000)
                 .map_or(Retry::default().base_interval, |millis| Duration::from_millis(millis.into())),
-            status_codes: retry_status_codes(reader).unwrap_or_else(|| Retry::default().status_codes),
         },
         upstream_tls: transport::upstream_tls(reader),
         upstream_http2: transport::upstream_http2(reader),

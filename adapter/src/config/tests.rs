@@ -222,7 +222,6 @@ fn what_is_fixed_cannot_be_changed() {
         ("[enforcer.restserver]\nenabled = false", "enforcer.jwtIssuer.enabled"),
         ("[enforcer.restserver]\nenable = false", "enforcer.jwtIssuer.enabled"),
         ("[enforcer.jwtIssuer]\nclaimDialect = 'http://wso2.org/claims'", "no prefix"),
-        ("[adapter.consul]\nenable = true\nserviceMeshEnabled = true", "service mesh"),
     ] {
         bad(text, &environment(), &[part]);
     }

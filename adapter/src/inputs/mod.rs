@@ -9,6 +9,5 @@ pub mod consul;
 pub mod event_hub;
 pub mod folder;
 pub mod git;
-pub mod project;
 pub mod revocation;
 pub mod subscriptions;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Log;
 use crate::config::{Environment, LogConfig, read_file};
 use crate::model::{Problems, Refusals};
-use crate::outputs::settings::AccessLog;
+use crate::outputs::settings::{AccessLog, WireLog};
 
 /// How often the file is looked at where the system tells of no changes.
 const POLL: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ impl LogReload {
     /// Applies every good change until `shutdown`.
     pub async fn follow(
         mut self,
-        apply: impl Fn(Option<AccessLog>) + Send,
+        apply: impl Fn(Option<AccessLog>, Option<WireLog>) + Send,
         refusals: Arc<dyn Refusals>,
         shutdown: CancellationToken,
     ) {
@@ -73,7 +73,7 @@ impl LogReload {
         read.await.map_err(|_| ())?.map_err(|error| tracing::warn!(error, "the configuration of logs cannot be read"))
     }
 
-    fn take(&mut self, text: String, apply: &impl Fn(Option<AccessLog>), refusals: &dyn Refusals) {
+    fn take(&mut self, text: String, apply: &impl Fn(Option<AccessLog>, Option<WireLog>), refusals: &dyn Refusals) {
         let file = self.path.display().to_string();
         let taken = LogConfig::read(&file, &text, &self.environment);
         // Seen, whether good or not: a broken edit is reported once.
@@ -87,7 +87,7 @@ impl LogReload {
                 if let Err(error) = levels {
                     tracing::error!(error, "the levels of the log stay as they were");
                 }
-                apply(config.access_log.unwrap_or_else(|| self.access_log.clone()));
+                apply(config.access_log.unwrap_or_else(|| self.access_log.clone()), config.wire_log);
                 refusals.accept(&file);
                 tracing::info!(file, "the configuration of logs has been taken over");
             }
@@ -161,7 +161,7 @@ mod tests {
         };
         let shutdown = CancellationToken::new();
         let refusals: Arc<dyn Refusals> = Arc::clone(&reports) as Arc<dyn Refusals>;
-        let task = tokio::spawn(reload.follow(move |log| sender.send(log).unwrap(), refusals, shutdown.clone()));
+        let task = tokio::spawn(reload.follow(move |log, _| sender.send(log).unwrap(), refusals, shutdown.clone()));
         let mut next = async |text: &str| {
             std::fs::write(&path, text).unwrap();
             timeout(Duration::from_secs(20), applied.recv()).await.unwrap().unwrap()

@@ -32,7 +32,7 @@ use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
-use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings, TestKeys};
+use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings, TestKeys, WireLog};
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::delivery::{ModuleError, Modules};
@@ -84,12 +84,12 @@ pub enum OutputError {
 
 /// Changes what gateways log of requests.
 #[derive(Debug, Clone)]
-pub struct AccessLogControl(Arc<Blueprint>);
+pub struct LogControl(Arc<Blueprint>);
 
-impl AccessLogControl {
+impl LogControl {
     /// They log in this way from now on.
-    pub fn set(&self, log: Option<AccessLog>) {
-        self.0.log_access(log);
+    pub fn set(&self, access_log: Option<AccessLog>, wire_log: Option<WireLog>) {
+        self.0.log(access_log, wire_log);
     }
 }
 
@@ -97,7 +97,7 @@ impl AccessLogControl {
 #[derive(Debug)]
 pub struct Outputs {
     /// What gateways log of requests.
-    pub access_log: AccessLogControl,
+    pub logs: LogControl,
     /// Where xDS is served.
     pub xds: SocketAddr,
     /// Where the feed is served.
@@ -147,7 +147,7 @@ pub async fn spawn(
     key_managers.catch_up().await;
 
     let feed = Arc::new(Feed::default());
-    let access_log = AccessLogControl(Arc::clone(&blueprint));
+    let logs = LogControl(Arc::clone(&blueprint));
     let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
     let xds_context = XdsContext { blueprint, offers: publisher.offers(), status: Arc::clone(&status) };
     let feed_context = FeedContext {
@@ -181,7 +181,7 @@ pub async fn spawn(
     let service = warp::service(public::routes(public_context).or(filters::routes(modules)).unify());
     tasks.spawn(tls::serve(public_listener, public_tls, service, shutdown));
     tasks.close();
-    Ok(Outputs { access_log, xds, feed: feed_address, public, tasks })
+    Ok(Outputs { logs, xds, feed: feed_address, public, tasks })
 }
 
 fn with_signer(keys: TestKeys) -> Result<Arc<(TestKeys, TokenSigner)>, SigningError> {

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
 use super::quota::RedisSettings;
-pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy};
+pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy, WireLog};
 pub use tracing::{Tracing, TracingProtocol};
 pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
 
@@ -141,6 +141,8 @@ pub struct Gateway {
     pub downstream_tls: DownstreamTls,
     /// Access log; none when switched off.
     pub access_log: Option<AccessLog>,
+    /// Wire log; none when switched off.
+    pub wire_log: Option<WireLog>,
     /// Compression; none when switched off.
     pub compression: Option<Compression>,
     /// Whether callers who speak SOAP get SOAP faults from the router too.
@@ -227,13 +229,11 @@ impl Default for Timeouts {
 pub struct Retry {
     /// Pause before the first retry.
     pub base_interval: Duration,
-    /// Answers that are tried again when the API names none.
-    pub status_codes: Vec<u16>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { base_interval: Duration::from_millis(25), status_codes: vec![504] }
+        Self { base_interval: Duration::from_millis(25) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[adapter]`.
 
-use super::{Key, Section, idle, read, unset};
+use super::{Key, Section, read, unset};
 
 pub(super) const SECTION: Section = Section {
     name: "adapter",
@@ -63,10 +63,19 @@ const KEYS: &[Key] = &[
         "5",
         "seconds between two looks at each service; more and more, up to 30, while Consul cannot be reached",
     ),
-    unset("adapter.consul.ACLToken", "none", "the token it is asked with; it needs `service:read` and `node:read`")
-        .secret(),
-    idle("adapter.consul.mgwServiceName", "\"wso2\"", "the gateway takes no part in a service mesh of Consul"),
-    read("adapter.consul.serviceMeshEnabled", "false", "backends in a service mesh of Consul; `true` is refused"),
+    unset(
+        "adapter.consul.ACLToken",
+        "none",
+        "the token it is asked with; it needs `service:read` and `node:read`, and in a service mesh `service:write` for \
+         `mgwServiceName`",
+    )
+    .secret(),
+    read("adapter.consul.mgwServiceName", "\"wso2\"", "the service that gateways are in Consul's service mesh"),
+    read(
+        "adapter.consul.serviceMeshEnabled",
+        "false",
+        "whether services of Consul are spoken to as members of its service mesh, with the certificates that its agent issues",
+    ),
     unset("adapter.consul.caCertFile", "the system's authorities", "file or folder of further ones for Consul"),
     unset("adapter.consul.certFile", "none", "certificate that Consul is shown where it asks for one"),
     unset("adapter.consul.keyFile", "none", "its key"),

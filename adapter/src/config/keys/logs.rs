@@ -1,13 +1,13 @@
 //! log_config.toml.
 
-use super::{Key, Schema, Section, behind, off, read, unset};
+use super::{Key, Schema, Section, read, unset};
 
 /// The keys of log_config.toml.
 pub const LOGS: Schema = Schema {
     sections: &[Section {
         name: "log_config.toml",
-        about: "The file is the one that the variable `LOG_CONFIG_PATH` names, or lies beside config.toml. Levels and access logs \
-                are followed as it changes; a broken edit is reported in the log and in `/status`, and the last good one stays. \
+        about: "The file is the one that the variable `LOG_CONFIG_PATH` names, or lies beside config.toml. Levels, access logs \
+                and wire logs are followed as it changes; a broken edit is reported in the log and in `/status`, and the last good one stays. \
                 The rest counts at the next start. Environment variables do not override it.",
         keys: KEYS,
     }],
@@ -15,8 +15,6 @@ pub const LOGS: Schema = Schema {
     overriding: None,
     fixed: &[],
 };
-
-const WIRE: &str = "wireLogs.enable";
 
 const KEYS: &[Key] = &[
     unset("logfile", "none", "a file that the adapter's log goes to, beside standard error"),
@@ -44,10 +42,11 @@ const KEYS: &[Key] = &[
     read("accessLogs.logfile", "\"/tmp/envoy.access.log\"", "file on the gateway's machine; `/dev/stdout` is one"),
     read("accessLogs.logFormat", "\"TEXT\"", "`TEXT` or `JSON`").added(),
     unset("accessLogs.format", "a line, or an object, without queries", "what is logged, in Envoy's terms"),
-    off(
+    read(
         "wireLogs.enable",
-        "logging headers and bodies of all messages",
-        "name the headers that matter in the format of access logs",
+        "false",
+        "whether gateways write the messages between enforcer and backend into their own logs, at level info. Queries, and \
+         headers whose names hint at secrets, are masked; bodies are written as they are, up to 16 KiB",
     ),
-    behind("wireLogs.include", WIRE),
+    read("wireLogs.include", "[]", "which parts: some of `\"Headers\"`, `\"Body\"` and `\"Trailers\"`"),
 ];

@@ -15,7 +15,7 @@ mod tollgate;
 pub use default_file::default_file;
 pub use logs::LOGS;
 
-use crate::inputs::project::did_you_mean;
+use tollgate_project::did_you_mean;
 
 /// One key.
 #[derive(Debug, Clone, Copy)]

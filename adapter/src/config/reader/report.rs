@@ -115,7 +115,7 @@ impl Reader<'_> {
         }
         let variables: Vec<String> =
             self.schema.keys().filter_map(|key| self.schema.variable(&key.path.replace("[]", ".0"))).collect();
-        let close = crate::inputs::project::did_you_mean(name, variables.iter().map(String::as_str));
+        let close = tollgate_project::did_you_mean(name, variables.iter().map(String::as_str));
         let fix = close.map_or_else(|| "unset it".to_owned(), |close| format!("did you mean {close}?"));
         ("this environment variable overrides no key".to_owned(), fix)
     }

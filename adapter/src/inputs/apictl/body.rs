@@ -10,7 +10,7 @@ use warp::reply::Response;
 
 use super::parameters::{self, Invalid};
 use super::reply;
-use crate::inputs::project::archive::MAX_ARCHIVE_BYTES;
+use tollgate_project::archive::MAX_ARCHIVE_BYTES;
 
 /// How long a client may take to send its body.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::inputs::project::names;
+use tollgate_project::names;
 
 /// Most parameters that are looked at.
 const MAX_PARAMETERS: usize = 64;

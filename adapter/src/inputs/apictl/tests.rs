@@ -9,8 +9,8 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::*;
 use crate::inputs::catalog::Store;
-use crate::inputs::project::CompileOptions;
 use crate::model::{Problems, Refusals, World, WorldWriter, gateways};
+use tollgate_project::CompileOptions;
 
 struct Silent;
 

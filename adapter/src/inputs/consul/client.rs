@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tollgate_model::Secret;
 use url::{Host, Url};
 
-use crate::model::{Instance, Service};
+use crate::model::{Instance, Mesh, Service};
 use crate::tls::{self, TlsError};
 
 /// How long a connection, and a whole answer, may take.
@@ -32,6 +32,8 @@ pub struct ConsulSettings {
     pub trusted: Option<PathBuf>,
     /// Certificate and key that it is shown.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// The service that gateways are in its mesh; none when services are spoken to without.
+    pub mesh: Option<String>,
 }
 
 /// Why Consul does not answer.
@@ -52,6 +54,9 @@ pub enum ConsulError {
     /// The answer is not what it should be.
     #[error("the answer cannot be read ({0})")]
     Json(#[from] serde_json::Error),
+    /// It has no authority or certificate.
+    #[error("the mesh has no {0}")]
+    NoIdentity(&'static str),
     /// Too much.
     #[error("the answer is too large")]
     TooLarge,
@@ -101,6 +106,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     url: Url,
     token: Option<Secret>,
+    mesh: bool,
 }
 
 impl Client {
@@ -116,12 +122,27 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, url: settings.url.clone(), token: settings.token.clone() })
+        Ok(Self { http, url: settings.url.clone(), token: settings.token.clone(), mesh: settings.mesh.is_some() })
     }
 
-    /// The healthy instances.
+    /// The healthy instances; in a mesh, what stands in front of them.
     pub(super) async fn ask(&self, question: &Question) -> Result<Vec<Found>, ConsulError> {
-        let mut request = self.http.get(address(&self.url, question));
+        let (body, hidden) = self.get(address(&self.url, question, self.mesh)).await?;
+        let found = read(&body)?;
+        // No instance, and none that may be seen, are not the same.
+        if found.is_empty() && hidden { Err(ConsulError::Hidden) } else { Ok(found) }
+    }
+
+    /// As whom gateways are members of the mesh. The agent renews the certificate in time.
+    pub(super) async fn identity(&self, service: &str) -> Result<Mesh, ConsulError> {
+        let (roots, _) = self.get(below(&self.url, &["v1", "agent", "connect", "ca", "roots"])).await?;
+        let (leaf, _) = self.get(below(&self.url, &["v1", "agent", "connect", "ca", "leaf", service])).await?;
+        identity(&roots, &leaf)
+    }
+
+    /// An answer, and whether there is more than may be seen.
+    async fn get(&self, url: Url) -> Result<(Vec<u8>, bool), ConsulError> {
+        let mut request = self.http.get(url);
         if let Some(token) = &self.token {
             request = request.header("x-consul-token", token.expose());
         }
@@ -138,17 +159,20 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        let found = read(&body)?;
-        // No instance, and none that may be seen, are not the same.
-        if found.is_empty() && hidden { Err(ConsulError::Hidden) } else { Ok(found) }
+        Ok((body, hidden))
     }
 }
 
-fn address(base: &Url, question: &Question) -> Url {
+fn below(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(["v1", "health", "service", &question.name]);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
     }
+    url
+}
+
+fn address(base: &Url, question: &Question, mesh: bool) -> Url {
+    let mut url = below(base, &["v1", "health", if mesh { "connect" } else { "service" }, &question.name]);
     let mut query = url.query_pairs_mut();
     query.append_pair("passing", "1");
     if let Some(datacenter) = &question.datacenter {
@@ -183,6 +207,43 @@ struct Registered {
     #[serde(default)]
     port: i64,
     tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Roots {
+    trust_domain: String,
+    #[serde(default)]
+    roots: Vec<Root>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Root {
+    root_cert: String,
+}
+
+#[derive(Deserialize)]
+struct Leaf {
+    #[serde(rename = "CertPEM")]
+    certificate: String,
+    #[serde(rename = "PrivateKeyPEM")]
+    key: Secret,
+}
+
+/// All authorities count: while they change, members have certificates of both.
+fn identity(roots: &[u8], leaf: &[u8]) -> Result<Mesh, ConsulError> {
+    let Roots { trust_domain, roots } = serde_json::from_slice(roots)?;
+    let Leaf { certificate, key } = serde_json::from_slice(leaf)?;
+    let lines = |pem: &str| format!("{}\n", pem.trim());
+    let authorities: String = roots.iter().map(|root| lines(&root.root_cert)).collect();
+    if authorities.is_empty() || trust_domain.is_empty() {
+        return Err(ConsulError::NoIdentity("authority"));
+    }
+    if certificate.is_empty() || key.expose().is_empty() {
+        return Err(ConsulError::NoIdentity("certificate"));
+    }
+    Ok(Mesh { certificate: lines(&certificate), key, authorities, trust_domain })
 }
 
 /// The instances of an answer. One that cannot be an address is left out.
@@ -239,7 +300,9 @@ mod tests {
         ] {
             let own = |text: &str| text.to_owned();
             let question = Question { datacenter: datacenter.map(own), namespace: namespace.map(own), name: own(name) };
-            assert_eq!(address(&Url::parse(base).unwrap(), &question).as_str(), expected);
+            assert_eq!(address(&Url::parse(base).unwrap(), &question, false).as_str(), expected);
+            let mesh = address(&Url::parse(base).unwrap(), &question, true);
+            assert_eq!(mesh.as_str(), expected.replace("/service/", "/connect/"));
         }
     }
 
@@ -262,5 +325,19 @@ mod tests {
             assert_eq!(found, expected, "{body}");
         }
         assert!(read(b"{}").is_err());
+    }
+
+    #[test]
+    fn identities() {
+        let roots = |list: &str| format!(r#"{{"ActiveRootID": "x", "TrustDomain": "a.consul", "Roots": {list}}}"#);
+        let two = roots(r#"[{"RootCert": "ONE\n", "Active": true}, {"RootCert": "TWO", "Active": false}]"#);
+        let leaf = r#"{"CertPEM": "LEAF\n", "PrivateKeyPEM": "hush", "Service": "wso2"}"#;
+        let found = identity(two.as_bytes(), leaf.as_bytes()).unwrap();
+        assert_eq!((found.authorities.as_str(), found.certificate.as_str()), ("ONE\nTWO\n", "LEAF\n"));
+        assert_eq!((found.trust_domain.as_str(), found.key.expose()), ("a.consul", "hush"));
+        assert!(!format!("{found:?}").contains("hush"));
+        assert!(identity(roots("[]").as_bytes(), leaf.as_bytes()).is_err());
+        assert!(identity(two.as_bytes(), br#"{"CertPEM": "", "PrivateKeyPEM": ""}"#).is_err());
+        assert!(identity(b"{}", leaf.as_bytes()).is_err());
     }
 }

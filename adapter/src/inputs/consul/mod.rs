@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::client::{Client, Found, Question};
 pub use self::client::{ConsulError, ConsulSettings};
-use crate::model::{Instance, Instances, Problems, Refusals, Service, World, WorldWriter};
+use crate::model::{Instance, Instances, Mesh, Problems, Refusals, Service, World, WorldWriter};
 
 /// How long the start waits for Consul.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +43,12 @@ pub struct Consul {
     client: Client,
     url: String,
     interval: Duration,
+    /// The service that gateways are in the mesh, if there is one.
+    member: Option<String>,
+    /// As whom they speak to its members.
+    mesh: Option<Arc<Mesh>>,
+    /// Why that is not known, or not known anew.
+    mesh_failure: Option<Failure>,
     world: WorldWriter,
     refusals: Arc<dyn Refusals>,
     /// What Consul said last.
@@ -61,6 +67,12 @@ struct Failure {
     unreachable: bool,
 }
 
+impl Failure {
+    fn of(error: &ConsulError) -> Self {
+        Self { what: error.to_string(), denied: error.is_denied(), unreachable: error.is_unreachable() }
+    }
+}
+
 impl Consul {
     /// Asks for the services of what is deployed, and waits for the answers, but not for long.
     ///
@@ -75,6 +87,9 @@ impl Consul {
             client: Client::new(settings)?,
             url: settings.url.to_string(),
             interval: settings.interval,
+            member: settings.mesh.clone(),
+            mesh: None,
+            mesh_failure: None,
             world,
             refusals,
             answers: BTreeMap::new(),
@@ -133,6 +148,10 @@ impl Consul {
         if due.is_empty() && round == Round::New {
             return true;
         }
+        if !due.is_empty() && !self.join(round).await {
+            self.report();
+            return false;
+        }
         let client = self.client.clone();
         let mut outcomes = stream::iter(due)
             .map(|question| async { (client.ask(&question).await, question) })
@@ -145,8 +164,9 @@ impl Consul {
                     self.failures.insert(question, None);
                 }
                 Err(error) => {
-                    let (denied, unreachable) = (error.is_denied(), error.is_unreachable());
-                    self.failures.insert(question, Some(Failure { what: error.to_string(), denied, unreachable }));
+                    let failure = Failure::of(&error);
+                    let unreachable = failure.unreachable;
+                    self.failures.insert(question, Some(failure));
                     if unreachable {
                         reached = false;
                         break;
@@ -158,17 +178,38 @@ impl Consul {
         reached
     }
 
+    /// Learns as whom gateways are members of the mesh, and says whether Consul could be reached.
+    async fn join(&mut self, round: Round) -> bool {
+        let Some(service) = self.member.as_ref().filter(|_| round == Round::All || self.mesh.is_none()) else {
+            return true;
+        };
+        match self.client.identity(service).await {
+            Ok(mesh) => {
+                self.mesh_failure = None;
+                if self.mesh.as_deref() != Some(&mesh) {
+                    tracing::info!(service, domain = mesh.trust_domain, "gateways have a new identity in the mesh");
+                    self.mesh = Some(Arc::new(mesh));
+                }
+            }
+            Err(error) => self.mesh_failure = Some(Failure::of(&error)),
+        }
+        self.mesh_failure.as_ref().is_none_or(|failure| !failure.unreachable)
+    }
+
     /// Tells gateways what has changed, if anything has.
     fn publish(&self) {
         let world = self.world.current();
+        // Without an identity members would turn gateways away, so there are none.
+        let outside = self.member.is_some() && self.mesh.is_none();
         let instances: Instances = wanted(&world)
             .into_iter()
+            .filter(|_| !outside)
             .filter_map(|service| {
                 let found = instances(&service, &self.answers);
                 (!found.is_empty()).then(|| (service, found.into()))
             })
             .collect();
-        if world.instances == instances {
+        if world.instances == instances && world.mesh == self.mesh {
             return;
         }
         let services: BTreeSet<&Service> = world.instances.keys().chain(instances.keys()).collect();
@@ -179,7 +220,8 @@ impl Consul {
                 tracing::info!(%service, count, "the healthy instances of a service have changed");
             }
         }
-        self.world.update(|world| world.instances = instances);
+        let mesh = self.mesh.clone();
+        self.world.update(|world| (world.instances, world.mesh) = (instances, mesh));
     }
 
     /// Reports what goes wrong, when it is something else than before.
@@ -187,18 +229,23 @@ impl Consul {
         let url = &self.url;
         let failed = self.failures.iter().filter_map(|(question, failure)| Some((question, failure.as_ref()?)));
         // One that cannot be reached is one problem, whatever it was to be asked.
+        let mesh = self.mesh_failure.iter().map(|Failure { what, denied, unreachable }| {
+            let asked = if *unreachable { "" } else { " about the gateway's identity in its mesh" };
+            (format!("Consul at {url}{asked}: {what}"), *denied)
+        });
         let found: BTreeSet<(String, bool)> = failed
             .map(|(Question { datacenter, name, .. }, Failure { what, denied, unreachable })| {
                 let datacenter = datacenter.as_deref().unwrap_or("its own");
                 let asked = format!(" about {name} in datacenter {datacenter}");
                 (format!("Consul at {url}{}: {what}", if *unreachable { "" } else { &asked }), *denied)
             })
+            .chain(mesh)
             .collect();
         let mut problems = Problems::new();
         for (what, denied) in found {
             let why = "the last instances stay, or the default where none was known";
             let fix = if denied {
-                "give adapter.consul.ACLToken a token with service:read and node:read"
+                "give adapter.consul.ACLToken a token with service:read and node:read, and in a mesh service:write"
             } else {
                 "start Consul, or correct adapter.consul"
             };

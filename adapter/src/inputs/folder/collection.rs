@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 
 use super::scan::{self, Found, Stamp};
 use crate::inputs::catalog::{Batch, Catalog, DeployError, ProjectPut};
-use crate::inputs::project::Compiled;
 use crate::model::{Origin, Problems, ProjectOrigin, Refusals, SourceReport};
+use tollgate_project::Compiled;
 
 /// Which source the projects are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,8 @@ use self::collection::{Collection, Kind, Outcome};
 use self::scan::Rule;
 use self::settling::{SETTLE, Settling};
 use super::catalog::Catalog;
-use super::project::{ProjectFiles, archive, directory};
 use crate::model::{Problems, Refusals};
+use tollgate_project::{ProjectFiles, archive, directory};
 
 /// How often to look although nobody said that anything has changed.
 const REGULARLY: Duration = Duration::from_secs(30);

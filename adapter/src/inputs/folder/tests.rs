@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::inputs::catalog::{Selection, Store};
-use crate::inputs::project::CompileOptions;
 use crate::model::{SourceReport, World, WorldWriter};
+use tollgate_project::CompileOptions;
 
 #[derive(Default)]
 struct Reported {

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::inputs::catalog::Store;
-use crate::inputs::project::CompileOptions;
 use crate::model::{Problems, SourceReport, World, WorldWriter};
+use tollgate_project::CompileOptions;
 
 #[derive(Default)]
 struct Reported {

@@ -3,9 +3,9 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::inputs::project::document::Node;
-use crate::inputs::project::unsupported::did_you_mean;
 use crate::model::Problems;
+use tollgate_project::document::Node;
+use tollgate_project::unsupported::did_you_mean;
 
 /// Longest name, key or id.
 const MAX_NAME: usize = 512;

@@ -9,8 +9,8 @@ use tollgate_model::{
 };
 
 use super::entries::{choice, list, name, only, optional, required};
-use crate::inputs::project::document::Node;
 use crate::model::{Key, Problems, ThrottleRules};
+use tollgate_project::document::Node;
 
 const POSTURES: [(&str, Posture); 3] = [("allow", Posture::Allow), ("deny", Posture::Deny), ("local", Posture::Local)];
 

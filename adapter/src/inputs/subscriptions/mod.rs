@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::document::Document;
 pub use self::read::read;
-use super::project::directory::read_bounded;
 use crate::model::{Problems, Refusals, WorldWriter};
+use tollgate_project::directory::read_bounded;
 
 /// How often the file is looked at. A change is taken when two looks in a row find the same, so that a file is not read while
 /// it is being written.

@@ -11,8 +11,8 @@ use tollgate_model::{
 use super::document::Document;
 use super::entries::{choice, list, moment, name, only, optional, positive, required, spiffe_id};
 use super::limits;
-use crate::inputs::project::document::{Node, parse};
 use crate::model::{Key, Problems, plans};
+use tollgate_project::document::{Node, parse};
 
 const KEY_TYPES: [(&str, KeyType); 2] = [("PRODUCTION", KeyType::Production), ("SANDBOX", KeyType::Sandbox)];
 

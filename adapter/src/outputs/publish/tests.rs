@@ -170,7 +170,8 @@ async fn a_service_whose_instances_change_touches_its_cluster_and_no_other() {
     let service = Service { datacenters: vec![None], namespace: None, name: "s".to_owned(), tags: Vec::new() };
     let mut found = Deployment::clone(&deployment("found"));
     let default = Instance { host: "127.0.0.1".to_owned(), port: 80 };
-    found.clusters[0].endpoints[0].discovery = Some(Arc::new(Discovery { service: service.clone(), default }));
+    found.clusters[0].endpoints[0].discovery =
+        Some(Arc::new(Discovery { service: service.clone(), default, mesh: None }));
     adapter.deploy("named");
     adapter.writer.update(|world| drop(world.deployments.insert(found.key(), Arc::new(found))));
     // Those of every gateway are among them.

@@ -51,6 +51,17 @@ pub struct AccessLog {
     pub format: LogFormat,
 }
 
+/// Which parts of messages are logged whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WireLog {
+    /// Headers, but for values that may be secret.
+    pub headers: bool,
+    /// Bodies, up to a limit.
+    pub body: bool,
+    /// Trailers, like headers.
+    pub trailers: bool,
+}
+
 /// What a line of the access log looks like, in Envoy's format commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogFormat {

@@ -36,7 +36,7 @@ impl Clusters {
         for environment in world.environments.keys() {
             let held = self.environments.entry(environment.clone()).or_default();
             for (name, (model, deployment)) in wanted(world, environment) {
-                let model = model.resolved(&world.instances);
+                let model = model.resolved(&world.instances, world.mesh.as_ref());
                 match held.get_mut(name) {
                     Some(held) if held.model == *model => held.until = None,
                     _ => {

@@ -31,7 +31,7 @@ pub use resources::{Resource, Resources};
 pub use server::service;
 pub use translate::{FEED_CLUSTER, Materials, OwnKeys, PUBLIC_CLUSTER};
 
-use super::settings::{AccessLog, Gateway, GatewayFiles};
+use super::settings::{AccessLog, Gateway, GatewayFiles, WireLog};
 use crate::admin::Status;
 use crate::tls::{self, TlsError};
 
@@ -111,8 +111,8 @@ impl Blueprint {
     }
 
     /// Has gateways log requests in this way from now on.
-    pub fn log_access(&self, access_log: Option<AccessLog>) {
-        let now = listeners(&Gateway { access_log, ..self.gateway.clone() }, &self.materials);
+    pub fn log(&self, access_log: Option<AccessLog>, wire_log: Option<WireLog>) {
+        let now = listeners(&Gateway { access_log, wire_log, ..self.gateway.clone() }, &self.materials);
         self.listeners.send_if_modified(|shown| {
             let changed = **shown != *now;
             *shown = now;

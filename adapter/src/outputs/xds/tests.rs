@@ -43,6 +43,7 @@ pub(in crate::outputs) fn gateway() -> Gateway {
         codec: Codec::default(),
         downstream_tls: DownstreamTls::default(),
         access_log: None,
+        wire_log: None,
         soap_faults: false,
         compression: Some(Compression::default()),
         connection_buffer_bytes: 1024 * 1024,
@@ -291,9 +292,9 @@ async fn listeners_follow_what_is_to_be_logged() {
     let before = envoy.next(ResourceType::Listener).await;
     envoy.answer(&before, &[], None).await;
     // What changes nothing is not sent: the next listeners are those that do.
-    adapter.blueprint.log_access(None);
+    adapter.blueprint.log(None, None);
     let format = LogFormat::Text("%PROTOCOL%\n".to_owned());
-    adapter.blueprint.log_access(Some(AccessLog { file: "/dev/null".into(), format }));
+    adapter.blueprint.log(Some(AccessLog { file: "/dev/null".into(), format }), None);
     let after = envoy.next(ResourceType::Listener).await;
     assert_ne!(before.resources, after.resources);
     assert_ne!(before.version_info, after.version_info);

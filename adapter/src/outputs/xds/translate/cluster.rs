@@ -124,9 +124,13 @@ fn sockets(from: &Cluster, gateway: &Gateway, materials: &Materials) -> Vec<clus
         .collect()
 }
 
-/// Endpoints of a host share a TLS context, unless they bring certificates, which may differ from port to port.
+/// Endpoints of a host share a TLS context, unless they bring certificates, which may differ from port to port, or are members
+/// of a mesh, which prove to be their service.
 fn socket_name(endpoint: &Endpoint) -> String {
     let (host, port) = endpoint.authority();
+    if let Some((_, service)) = endpoint.mesh() {
+        return format!("{host} {port} {service}");
+    }
     match &endpoint.trusted_ca {
         None => host.to_owned(),
         Some(_) => format!("{host} {port}"),

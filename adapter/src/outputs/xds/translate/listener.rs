@@ -15,6 +15,7 @@ use super::format::WithLocalReplies;
 use super::local_reply::local_replies;
 use super::rate_limit::rate_limiter;
 use super::tracing::tracing;
+use super::wire_log::wire_log;
 use super::{Materials, ROUTES, address, any, duration, number, over_ads, tls, yes};
 use crate::outputs::settings::{Codec, Gateway, ListenerAddress};
 
@@ -70,8 +71,11 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         Codec::Http1 => hcm::http_connection_manager::CodecType::Http1,
         Codec::Http2 => hcm::http_connection_manager::CodecType::Http2,
     };
+    // What it shows is what the enforcer has let through, without the credentials it takes away.
+    let wire_log = gateway.wire_log.iter().map(wire_log);
     let compression = gateway.compression.iter().map(compressor);
-    let http_filters = std::iter::once(enforcer()).chain(compression).chain([rate_limiter(), router()]).collect();
+    let between = wire_log.chain(compression);
+    let http_filters = std::iter::once(enforcer()).chain(between).chain([rate_limiter(), router()]).collect();
     let escaped_slashes = hcm::http_connection_manager::PathWithEscapedSlashesAction::KeepUnchanged;
     hcm::HttpConnectionManager {
         stat_prefix: "ingress_http".to_owned(),

@@ -18,6 +18,7 @@ mod routes;
 mod tests;
 mod tls;
 mod tracing;
+mod wire_log;
 
 use std::time::Duration;
 

@@ -177,14 +177,14 @@ fn to_backends(gateway: &Gateway) -> [route::Route; 2] {
     [tunnel, to_backend(gateway)]
 }
 
-/// The cluster is what the enforcer says; without it there is none and the answer is 503. Timeouts and retries are those
-/// of the gateway until the enforcer's `x-envoy-*` headers say otherwise.
+/// The cluster is what the enforcer says; without it there is none and the answer is 503. The timeout is that of the gateway
+/// until the enforcer's `x-envoy-*` headers say otherwise. So do they for retries: which codes cause one is not said here, since
+/// Envoy would add these to those of an API.
 fn to_backend(gateway: &Gateway) -> route::Route {
     let interval = gateway.retry.base_interval;
     let retry = route::RetryPolicy {
         retry_on: "retriable-status-codes".to_owned(),
         num_retries: number(0),
-        retriable_status_codes: gateway.retry.status_codes.iter().map(|code| u32::from(*code)).collect(),
         retry_back_off: Some(route::retry_policy::RetryBackOff {
             base_interval: duration(interval),
             ..route::retry_policy::RetryBackOff::default()

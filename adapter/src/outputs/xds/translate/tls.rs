@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
-use envoy_types::pb::envoy::r#type::matcher::v3::{StringMatcher, string_matcher};
+use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher, string_matcher};
 
 use super::{Materials, any, inline, no, text_source};
-use crate::model::Endpoint;
+use crate::model::{Endpoint, Mesh, Service};
 use crate::outputs::settings::{DownstreamTls, TlsVersion, UpstreamTls};
 
 const SOCKET: &str = "envoy.transport_sockets.tls";
@@ -46,6 +46,14 @@ pub(super) fn upstream(
 ) -> core::TransportSocket {
     let parameters = parameters(settings.minimum_version, settings.maximum_version, &settings.ciphers);
     let mut common = common(materials, parameters, if http2 { &HTTP2 } else { &[] });
+    if let Some((mesh, service)) = endpoint.mesh() {
+        common.tls_certificates = vec![certificate(mesh.certificate.as_bytes(), mesh.key.expose().as_bytes())];
+        let validation = tls::common_tls_context::ValidationContextType::ValidationContext(member(mesh, service));
+        common.validation_context_type = Some(validation);
+        let context =
+            tls::UpstreamTlsContext { common_tls_context: Some(common), ..tls::UpstreamTlsContext::default() };
+        return socket(any(&context));
+    }
     if settings.verify {
         let validation =
             tls::common_tls_context::ValidationContextType::ValidationContext(validation(endpoint, settings));
@@ -59,6 +67,25 @@ pub(super) fn upstream(
         ..tls::UpstreamTlsContext::default()
     };
     socket(any(&context))
+}
+
+/// A member of the mesh proves which service it is, wherever it runs. That is not a matter of settings.
+fn member(mesh: &Mesh, service: &Service) -> tls::CertificateValidationContext {
+    let (domain, name) = (regex::escape(&mesh.trust_domain), regex::escape(&service.name));
+    let identity = RegexMatcher {
+        regex: format!("spiffe://{domain}/(ap/[^/]+/)?ns/[^/]+/dc/[^/]+/svc/{name}"),
+        ..RegexMatcher::default()
+    };
+    let pattern = string_matcher::MatchPattern::SafeRegex(identity);
+    tls::CertificateValidationContext {
+        trusted_ca: Some(text_source(&mesh.authorities)),
+        match_typed_subject_alt_names: vec![tls::SubjectAltNameMatcher {
+            san_type: tls::subject_alt_name_matcher::SanType::Uri.into(),
+            matcher: Some(StringMatcher { match_pattern: Some(pattern), ..StringMatcher::default() }),
+            ..tls::SubjectAltNameMatcher::default()
+        }],
+        ..tls::CertificateValidationContext::default()
+    }
 }
 
 fn validation(endpoint: &Endpoint, settings: &UpstreamTls) -> tls::CertificateValidationContext {
@@ -96,13 +123,17 @@ pub(super) fn ip(host: &str) -> Option<IpAddr> {
 fn common(materials: &Materials, parameters: tls::TlsParameters, alpn: &[&str]) -> tls::CommonTlsContext {
     tls::CommonTlsContext {
         tls_params: Some(parameters),
-        tls_certificates: vec![tls::TlsCertificate {
-            certificate_chain: Some(inline(&materials.certificate)),
-            private_key: Some(inline(&materials.key)),
-            ..tls::TlsCertificate::default()
-        }],
+        tls_certificates: vec![certificate(&materials.certificate, &materials.key)],
         alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
         ..tls::CommonTlsContext::default()
+    }
+}
+
+fn certificate(chain: &[u8], key: &[u8]) -> tls::TlsCertificate {
+    tls::TlsCertificate {
+        certificate_chain: Some(inline(chain)),
+        private_key: Some(inline(key)),
+        ..tls::TlsCertificate::default()
     }
 }
 

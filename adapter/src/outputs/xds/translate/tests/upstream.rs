@@ -165,7 +165,7 @@ fn an_instance_that_was_found_is_recognised_by_the_name_that_the_project_gives()
     let service = Service { datacenters: vec![None], namespace: None, name: "s".to_owned(), tags: Vec::new() };
     let discovery = |host: &str, port| {
         let default = Instance { host: host.to_owned(), port };
-        Some(std::sync::Arc::new(Discovery { service: service.clone(), default }))
+        Some(std::sync::Arc::new(Discovery { service: service.clone(), default, mesh: None }))
     };
     for (tls, default, header, name) in [
         (true, ("a.example", 443), "a.example", Some("a.example")),
@@ -183,5 +183,46 @@ fn an_instance_that_was_found_is_recognised_by_the_name_that_the_project_gives()
             name
         });
         assert_eq!(names.collect::<Vec<_>>(), Vec::from_iter(name), "{default:?}");
+    }
+}
+
+/// In a mesh the gateway shows its own identity and demands that of the service, whatever the settings of TLS.
+#[test]
+fn a_member_of_a_mesh_proves_to_be_its_service() {
+    use crate::model::{Discovery, Instance, Mesh, Service};
+    let mesh = Mesh {
+        certificate: "LEAF".to_owned(),
+        key: tollgate_model::Secret::from("KEY".to_owned()),
+        authorities: "ROOTS".to_owned(),
+        trust_domain: "11-22.consul".to_owned(),
+    };
+    let service = Service { datacenters: vec![None], namespace: None, name: "pets".to_owned(), tags: Vec::new() };
+    let default = Instance { host: "a.example".to_owned(), port: 80 };
+    let discovery = Discovery { service, default, mesh: Some(std::sync::Arc::new(mesh)) };
+    let found = Endpoint { discovery: Some(std::sync::Arc::new(discovery)), ..backend("10.0.0.9", 20_000, true, 0) };
+    let unverified = Gateway { upstream_tls: UpstreamTls { verify: false, ..gateway().upstream_tls }, ..gateway() };
+    for settings in [gateway(), unverified] {
+        let contexts = contexts(&translated(&[found.clone(), backend("a.example", 443, true, 0)], false, &settings));
+        assert_eq!(contexts.len(), 2, "the neighbour is none of the mesh");
+        let member = contexts.iter().find(|(name, _)| name.contains("pets")).map(|(_, context)| context).unwrap();
+        let shown = format!("{:?}", member.common_tls_context.as_ref().unwrap().tls_certificates);
+        assert!(shown.contains("certificate_chain") && member.sni.is_empty());
+        let mut validation = validation(member).unwrap();
+        let Some(MatchPattern::SafeRegex(identity)) =
+            validation.match_typed_subject_alt_names.remove(0).matcher.unwrap().match_pattern
+        else {
+            panic!()
+        };
+        let matches = |text: &str| regex::Regex::new(&format!("^(?:{})$", identity.regex)).unwrap().is_match(text);
+        assert!(matches("spiffe://11-22.consul/ns/default/dc/dc1/svc/pets"));
+        assert!(matches("spiffe://11-22.consul/ap/one/ns/default/dc/dc1/svc/pets"));
+        for other in [
+            "spiffe://11-22.consul/ns/default/dc/dc1/svc/pets2",
+            "spiffe://11-22.consul/ns/default/dc/dc1/svc/my/svc/pets",
+            "spiffe://11-22xconsul/ns/default/dc/dc1/svc/pets",
+            "spiffe://other.consul/ns/default/dc/dc1/svc/pets",
+        ] {
+            assert!(!matches(other), "{other}");
+        }
     }
 }

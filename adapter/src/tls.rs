@@ -14,9 +14,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tollgate_project::pem;
 
 pub use accept::{serve, serve_plain};
+pub use tollgate_project::pem::encode as pem;
 pub use trust::{Trust, trusting_config};
 
 /// Why a TLS configuration cannot be made.
@@ -174,7 +174,7 @@ pub fn trusted_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>,
 /// # Errors
 /// When nothing can be read, or a file holds no certificate.
 pub fn trusted_bundle(path: &Path) -> Result<String, TlsError> {
-    Ok(trusted_certificates(path)?.iter().map(|certificate| pem::encode(certificate)).collect())
+    Ok(trusted_certificates(path)?.iter().map(|certificate| pem(certificate)).collect())
 }
 
 fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {

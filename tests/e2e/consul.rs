@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tollgate_tests::consul::Instance;
+use tollgate_tests::consul::{Instance, Mesh};
 use tollgate_tests::{ApiProject, Backend, Consul, Gateway, Settings, eventually, within};
+
+use crate::transport::Authority;
 
 const TOKEN: &str = "e4b7a3c6-consul";
 const PATH: &str = "/found/1.0.0/pet";
@@ -130,4 +132,57 @@ async fn a_token_that_consul_does_not_take_is_reported_and_never_shown() {
     gateway.reconfigure_adapter(|config| config.extra = extra).await.unwrap();
     let found = async || reach(&gateway, &[&one], &[&gateway.backend]).await;
     eventually("the instance is used", found).await.unwrap();
+}
+
+const DOMAIN: &str = "11111111-2222.consul";
+
+fn spiffe(service: &str) -> String {
+    format!("spiffe://{DOMAIN}/ns/default/dc/dc1/svc/{service}")
+}
+
+/// In the mesh the gateway shows the certificate of its service, speaks to nobody who is not the service it looks for, and
+/// follows new authorities.
+#[tokio::test]
+async fn members_of_a_mesh_recognise_each_other() {
+    let (old, new) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let consul = Consul::start(TOKEN).await.unwrap();
+    let known = |authorities: &[&Authority], issuer: &Authority| {
+        let (certificate, key) = issuer.workload(&spiffe("gateways")).unwrap();
+        let authorities = authorities.iter().map(|one| one.pem()).collect();
+        consul.set_mesh(Mesh {
+            authorities,
+            trust_domain: DOMAIN.to_owned(),
+            service: "gateways".to_owned(),
+            certificate,
+            key,
+        });
+    };
+    known(&[&old], &old);
+    let member = async |authority: &Authority, name: &str| {
+        Backend::with_tls(authority.member(&spiffe(name), &authority.pem()).unwrap()).await.unwrap()
+    };
+    let (pets, impostor, next) = (member(&old, "pets").await, member(&old, "cats").await, member(&new, "pets").await);
+    let extra = format!("{}serviceMeshEnabled = true\nmgwServiceName = 'gateways'\n", configuration(&consul, TOKEN));
+    let gateway = Gateway::with(Settings { extra, ..Settings::default() }).await.unwrap();
+    let url = format!("consul(pets, {}/x)", gateway.backend.url());
+    let project = ApiProject::new("Found", "1.0.0", "/found").production(&url).unsecured("GET", "/pet");
+    gateway.deploy(&project, PATH).await.unwrap();
+    reach(&gateway, &[&gateway.backend], &[&pets, &impostor]).await.unwrap();
+
+    consul.set_members("pets", &[Instance::of(&pets, &[])]);
+    let first = async || reach(&gateway, &[&pets], &[&gateway.backend]).await;
+    eventually("the member is used", first).await.unwrap();
+
+    consul.set_members("pets", &[Instance::of(&impostor, &[])]);
+    let refused = async || gateway.all_answer(PATH, 8, |status| status == 503).await;
+    eventually("somebody else is not spoken to", refused).await.unwrap();
+    assert_eq!(impostor.count(), 0);
+
+    known(&[&old, &new], &new);
+    consul.set_members("pets", &[Instance::of(&next, &[])]);
+    let second = async || reach(&gateway, &[&next], &[&gateway.backend]).await;
+    eventually("members of the new authority are used", second).await.unwrap();
+    let shown =
+        std::fs::read_to_string(gateway.adapter.log()).unwrap() + &gateway.adapter.status().await.unwrap().to_string();
+    assert!(!shown.contains("PRIVATE KEY"), "{shown}");
 }

@@ -126,6 +126,43 @@ async fn options_are_answered_by_the_gateway() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let gateway = Gateway::start().await.unwrap();
+    let api = pets(&gateway.backend).unsecured("HEAD", "/health");
+    gateway.deploy(&api, "/pets/1.0.0/health").await.unwrap();
+    gateway.backend.forget();
+    for (path, status) in [("/pets/1.0.0/health", 200), ("/pets/1.0.0/pet/5", 404)] {
+        let answer = Answer::of(gateway.request(Method::HEAD, path)).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, ""), "{path}");
+    }
+    assert_eq!(gateway.backend.take().first().map(|seen| seen.method.clone()), Some(Method::HEAD));
+}
+
+/// Prototypes ask for nothing, go to production only, and leave the caller's header alone; so do unsecured operations.
+#[tokio::test]
+async fn a_prototype_is_open_and_passes_credentials_on() {
+    let gateway = Gateway::start().await.unwrap();
+    let url = gateway.backend.url();
+    let prototype = |name: &str| {
+        tollgate_tests::ApiProject::new(name, "1.0.0", &format!("/{}", name.to_lowercase()))
+            .production(&url)
+            .sandbox("http://127.0.0.1:9")
+            .secured("GET", "/x")
+    };
+    let status = prototype("Status").with("lifeCycleStatus", "PROTOTYPED");
+    let endpoint = prototype("Endpoint").with("endpointConfig", json!({"implementation_status": "prototyped"}));
+    let open = tollgate_tests::ApiProject::new("Open", "1.0.0", "/open").production(&url).unsecured("GET", "/x");
+    for project in [status, endpoint, open] {
+        let path = format!("/{}/1.0.0/x", project.name().to_lowercase());
+        gateway.deploy(&project, &path).await.unwrap();
+        gateway.backend.forget();
+        let answer = gateway.get(&path, Some("whatever")).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
+        assert_eq!(gateway.backend.take()[0].headers["authorization"], "Bearer whatever", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_cannot_choose_the_cluster() {
     let gateway = with_pets().await;
     let token = gateway.token("").await.unwrap();

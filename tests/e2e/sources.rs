@@ -12,11 +12,11 @@ use tollgate_tests::{ApiProject, Gateway, Settings, eventually, locate};
 
 use crate::apis::{pets, probe};
 
-async fn serves(gateway: &Gateway, path: &str, status: u16) {
+pub(crate) async fn serves(gateway: &Gateway, path: &str, status: u16) {
     eventually(path, async || gateway.all_answer(path, 8, |found| found == status).await).await.unwrap();
 }
 
-async fn status_shows(gateway: &Gateway, pointer: &str, part: &str) {
+pub(crate) async fn status_shows(gateway: &Gateway, pointer: &str, part: &str) {
     eventually("the status shows it", async || {
         let status = gateway.adapter.status().await?;
         let shown = status.pointer(pointer).map(ToString::to_string).unwrap_or_default();
@@ -27,7 +27,7 @@ async fn status_shows(gateway: &Gateway, pointer: &str, part: &str) {
     .unwrap();
 }
 
-fn write(folder: &Path, project: &ApiProject) {
+pub(crate) fn write(folder: &Path, project: &ApiProject) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join(format!("{}.zip", project.name())), project.zip().unwrap()).unwrap();
 }
@@ -55,10 +55,10 @@ async fn a_folder_is_followed_while_the_gateway_runs() {
 }
 
 /// A repository in a folder.
-struct Remote(TempDir);
+pub(crate) struct Remote(TempDir);
 
 impl Remote {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let remote = Self(TempDir::new().unwrap());
         remote.git(&["init", "--quiet", "--initial-branch=main"]);
         remote
@@ -74,7 +74,11 @@ impl Remote {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn commit(&self, arguments: &[&str]) {
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn commit(&self, arguments: &[&str]) {
         self.git(&["add", "--all"]);
         self.git(&[&["commit", "--quiet", "--message=x"], arguments].concat());
     }

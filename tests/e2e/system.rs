@@ -17,6 +17,20 @@ async fn health_and_readiness_are_told() {
     }
 }
 
+/// Figures for Prometheus, where the original has them.
+#[tokio::test]
+async fn the_figures_of_the_adapter_are_there() {
+    let ports = tollgate_tests::ports::Ports::free().unwrap();
+    let extra = format!("[adapter.metrics]\nenabled = true\nport = {}\n", ports.http);
+    let gateway = Gateway::with(tollgate_tests::Settings { extra, ..Default::default() }).await.unwrap();
+    let url = format!("http://127.0.0.1:{}/metrics", ports.http);
+    let answer = Answer::of(gateway.client().get(url)).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    for figure in ["os_available_cpu_total ", "process_start_time_seconds ", "process_open_fds ", "host_info{"] {
+        assert!(answer.body.lines().any(|line| line.starts_with(figure)), "{figure}: {}", answer.body);
+    }
+}
+
 #[tokio::test]
 async fn test_keys_are_given_to_their_users_only() {
     let gateway = Gateway::start().await.unwrap();

@@ -1,9 +1,13 @@
 //! What the gateway speaks with clients and backends, below the requests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SanType,
+};
 use reqwest::{Client, Identity, Version};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,7 +25,10 @@ impl Authority {
     pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         // Leaves have the default name, and a certificate whose issuer has its own name would count as self-signed.
-        params.distinguished_name.push(DnType::CommonName, "Authority of a test");
+        // And no two authorities have one name, since they are found by it.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("Authority {} of a test", COUNT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
@@ -34,22 +41,20 @@ impl Authority {
     pub(crate) fn server(&self, host: &str, clients: Option<&str>, alpn: &[&str]) -> Result<ServerConfig> {
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(vec![host.to_owned()])?.signed_by(&key, &self.0)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key)?;
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(config)
+        listening(&certificate, &key, clients, alpn)
+    }
+
+    /// Certificate and key of a workload with that identity, as PEM.
+    pub(crate) fn workload(&self, id: &str) -> Result<(String, String)> {
+        let key = KeyPair::generate()?;
+        Ok((workload(id)?.signed_by(&key, &self.0)?.pem(), key.serialize_pem()))
+    }
+
+    /// What a workload with that identity listens with, for those whom `clients` has issued certificates.
+    pub(crate) fn member(&self, id: &str, clients: &str) -> Result<ServerConfig> {
+        let key = KeyPair::generate()?;
+        let certificate = workload(id)?.signed_by(&key, &self.0)?;
+        listening(&certificate, &key, Some(clients), &[])
     }
 
     /// Certificate and key of a client.
@@ -60,6 +65,31 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0)?;
         Ok(Identity::from_pem(format!("{}{}", certificate.pem(), key.serialize_pem()).as_bytes())?)
     }
+}
+
+fn workload(id: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.subject_alt_names.push(SanType::URI(id.try_into()?));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+fn listening(certificate: &Certificate, key: &KeyPair, clients: Option<&str>, alpn: &[&str]) -> Result<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+    let mut config = builder.with_single_cert(vec![certificate.der().clone()], key)?;
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,7 @@ impl Instance {
     }
 
     fn entry(&self) -> Value {
-        let address = self.url.trim_start_matches("http://");
+        let address = self.url.trim_start_matches("http://").trim_start_matches("https://");
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
         let port: u16 = port.parse().unwrap_or(0);
         // The address of the service is empty where it is that of its node.
@@ -48,11 +48,29 @@ impl Instance {
     }
 }
 
+/// What Consul's agent tells members of its mesh.
+#[derive(Debug, Clone)]
+pub struct Mesh {
+    /// PEM of each authority.
+    pub authorities: Vec<String>,
+    /// The domain of all identities.
+    pub trust_domain: String,
+    /// The service that is told its certificate and key.
+    pub service: String,
+    /// PEM of its certificate.
+    pub certificate: String,
+    /// PEM of its key.
+    pub key: String,
+}
+
 #[derive(Debug, Default)]
 struct State {
     token: String,
     /// By datacenter (empty for its own) and name.
     services: BTreeMap<(String, String), Vec<Instance>>,
+    /// What stands in front of instances in the mesh, by name of the service.
+    members: BTreeMap<String, Vec<Instance>>,
+    mesh: Option<Mesh>,
     asked: usize,
     broken: bool,
 }
@@ -87,6 +105,16 @@ impl Consul {
     pub fn set(&self, datacenter: &str, service: &str, instances: &[Instance]) {
         let key = (datacenter.to_owned(), service.to_owned());
         self.with(|state| state.services.insert(key, instances.to_vec()));
+    }
+
+    /// Says what stands in front of a service in the mesh.
+    pub fn set_members(&self, service: &str, members: &[Instance]) {
+        self.with(|state| state.members.insert(service.to_owned(), members.to_vec()));
+    }
+
+    /// Says who the authorities of the mesh are, and whom a service is.
+    pub fn set_mesh(&self, mesh: Mesh) {
+        self.with(|state| state.mesh = Some(mesh));
     }
 
     /// Whether it fails at everything.
@@ -136,7 +164,25 @@ fn answer(state: &mut State, request: &Request<Bytes>) -> Response<Bytes> {
     if token != Some(state.token.as_bytes()) {
         return refuse(StatusCode::FORBIDDEN);
     }
-    let Some(name) = request.uri().path().strip_prefix("/v1/health/service/") else {
+    let path = request.uri().path();
+    if let (Some(mesh), Some(asked)) = (&state.mesh, path.strip_prefix("/v1/agent/connect/ca/")) {
+        return match asked.strip_prefix("leaf/") {
+            None if asked == "roots" => {
+                let root = |pem: &String| json!({ "ID": "root", "RootCert": pem, "Active": true });
+                let roots: Vec<Value> = mesh.authorities.iter().map(root).collect();
+                json_response(&json!({ "ActiveRootID": "root", "TrustDomain": mesh.trust_domain, "Roots": roots }))
+            }
+            Some(service) if service == mesh.service => json_response(
+                &json!({ "CertPEM": mesh.certificate, "PrivateKeyPEM": mesh.key, "Service": service, "SerialNumber": "1" }),
+            ),
+            _ => refuse(StatusCode::FORBIDDEN),
+        };
+    }
+    if let Some(name) = path.strip_prefix("/v1/health/connect/") {
+        let members = state.members.get(name).into_iter().flatten().filter(|one| one.healthy);
+        return json_response(&Value::Array(members.map(Instance::entry).collect()));
+    }
+    let Some(name) = path.strip_prefix("/v1/health/service/") else {
         return refuse(StatusCode::NOT_FOUND);
     };
     let query: BTreeMap<&str, &str> =

@@ -81,13 +81,7 @@ fn the_other_sample_projects_compile() {
         ("mock", "/mocked/1.0.0", 0, 3, &["/paths/~1nothing/get"]),
         ("secured-backend", "/secured/1.0.0", 3, 2, &[]),
         ("swagger2", "/two/1.0.0", 1, 3, &[]),
-        (
-            "extensions",
-            "/everything/1.2.0",
-            4,
-            4,
-            &["/paths/~1pets~1{petId}/put/x-mediation-script", "/data/0/deploymentEnvironment"],
-        ),
+        ("extensions", "/everything/1.2.0", 6, 4, &["/paths/~1pets~1{petId}/put/x-mediation-script"]),
         ("lambda", "/functions/1.0.0", 1, 2, &[]),
     ] {
         let folder = format!("{}/../../tests/projects/{name}", env!("CARGO_MANIFEST_DIR"));

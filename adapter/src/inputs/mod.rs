@@ -11,3 +11,5 @@ pub mod folder;
 pub mod git;
 pub mod revocation;
 pub mod subscriptions;
+
+pub use tollgate_project as project;

@@ -9,7 +9,6 @@ use super::state::{Claim, Entry, State};
 use super::store;
 use super::{Catalog, DeployError};
 use crate::model::{Deployment, DeploymentKey, Origin, Problems};
-use tollgate_project::Compiled;
 
 /// How often projects that collide are tried again because others have given way.
 const MAX_PASSES: usize = 8;

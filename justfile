@@ -44,10 +44,21 @@ lint:
 fuzz target='all' seconds='60':
     @toolchain/fuzz '{{ target }}' '{{ seconds }}'
 
-# Throughput of Envoy alone, with its own jwt_authn, and with the enforcer, as ratios: `just bench [rounds] [seconds]`
+# Throughput and latency next to Envoy's own filters and to ext_authz, as ratios: `just bench [quick|full] [rounds] [seconds]`
 [no-exit-message]
 bench *arguments: wasm build
-    @wrk=$(toolchain/wrk) && TOLLGATE_WRK=$wrk toolchain/with-peers bench {{ arguments }}
+    @cargo build {{ locked }} --release --package tollgate-bench --bins
+    @wrk=$(toolchain/wrk) h2load=$(toolchain/h2load) && TOLLGATE_WRK=$wrk TOLLGATE_H2LOAD=$h2load toolchain/with-peers bench {{ arguments }}
+
+# Instructions of a request in the filter, counted by callgrind; fails above the budget
+[no-exit-message]
+cost:
+    @toolchain/cost
+
+# Traffic under 1,000 changes, revocations and tokens of every kind, each answer checked: `just soak [minutes]`, 30 by default
+[no-exit-message]
+soak *arguments: wasm build
+    @toolchain/with-peers soak {{ arguments }}
 
 # Cold start, changes and memory with thousands of APIs, with a release build of the adapter: `just bench-scale [apis] [resources]`
 [no-exit-message]

@@ -28,6 +28,7 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod registry;
 mod server;
+pub mod soak;
 pub mod token;
 pub mod traffic;
 

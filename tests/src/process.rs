@@ -69,6 +69,12 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Bytes of memory that it holds at the moment.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         backend_jwt: None,
         aliases: aliases(reader),
         explain: None,
+        usage_records: reader.flag("tollgate.usageRecords.enable").unwrap_or(false),
     }
 }
 

@@ -83,7 +83,7 @@ impl CorsPolicy {
             }
         }
         let headers = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Some(Reply { status: 200, headers, body: Vec::new(), details: "tollgate_preflight" })
+        Some(Reply { status: 200, headers, body: Vec::new(), details: "tollgate_preflight", record: None })
     }
 
     /// Says which origin may see the answer; a cache must not hand it to another.

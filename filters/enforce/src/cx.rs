@@ -107,7 +107,12 @@ pub struct Edits {
     /// Header fields that the response is to have, whatever the backend says. Only names of
     /// [`tollgate_model::contract::RESPONSE_HEADERS`] and [`tollgate_model::contract::LIMIT_HEADERS`].
     pub response: Vec<(&'static str, String)>,
+    /// What access logs are told of it, in filter state [`tollgate_model::contract::USAGE_STATE`].
+    pub record: Option<Record>,
 }
+
+/// A line about a request, without line breaks; see [`Settings::usage_records`](tollgate_model::Settings::usage_records).
+pub type Record = Rc<[u8]>;
 
 /// A change to headers. Names are lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +136,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// What `%RESPONSE_CODE_DETAILS%` shows in Envoy's access log: `tollgate_<code>`.
     pub details: &'static str,
+    /// As in [`Edits::record`].
+    pub record: Option<Record>,
 }
 
 /// Something only the world can answer.
@@ -231,7 +238,7 @@ enum Charges {
     #[default]
     Open,
     /// These are to be taken from.
-    Due(Vec<Counter>),
+    Due(Vec<Rc<Counter>>),
     /// Taken.
     Settled,
 }
@@ -261,7 +268,7 @@ impl Answers {
     }
 
     /// Counts the request against these, whatever becomes of it from here on.
-    pub(crate) fn count(&self, counters: Vec<Counter>) {
+    pub(crate) fn count(&self, counters: Vec<Rc<Counter>>) {
         if !self.is_counted() {
             self.charges.replace(Charges::Due(counters));
         }
@@ -291,7 +298,7 @@ impl Answers {
     }
 
     /// What is to be taken from now; nothing the next time.
-    pub fn settle(&self) -> Vec<Counter> {
+    pub fn settle(&self) -> Vec<Rc<Counter>> {
         match self.charges.take() {
             Charges::Open => Vec::new(),
             Charges::Due(counters) => {

@@ -2,12 +2,15 @@
 
 pub mod parts;
 
+use std::rc::Rc;
+
 use crate::cors;
 use crate::explain::{Silent, Tracer, facts};
 use crate::policy::{self, Caller};
 use crate::rejection::Rejection;
 use crate::stages::admit::{self, Admitted};
-use crate::stages::{ask, authenticate, authorize, limit, mediate};
+use crate::stages::verdict::{self, Verdict};
+use crate::stages::{ask, authenticate, authorize, limit, mediate, observe};
 use crate::{Cx, Decision, Edits, Question, Reply};
 
 /// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
@@ -19,28 +22,38 @@ pub fn decide(cx: &Cx) -> Decision {
 
 /// The same, telling somebody how it comes about.
 pub(crate) fn decide_with(cx: &Cx, trace: &impl Tracer) -> Decision {
-    conclude(cx, trace, |cx, admitted| walk_on(cx, admitted, trace))
+    conclude(cx, trace, |cx, admitted, known| walk_on(cx, admitted, trace, known))
 }
 
+/// Whose verdict it was, for whoever wants to tell of the request, however the walk ends.
+type Known = Option<Rc<Verdict>>;
+
 /// What comes of a way, or of a part of one, that begins with the admitted request.
-fn conclude(cx: &Cx, trace: &impl Tracer, on: impl FnOnce(&Cx, &mut Admitted) -> Result<Edits, Halt>) -> Decision {
-    match walk(cx, trace, on) {
-        Ok(edits) => Decision::Forward(edits),
-        Err(Halt::Reply(reply)) => Decision::Reply(reply),
-        Err(Halt::Refuse(rejection)) => Decision::Reply(rejection.reply_to(cx)),
-        Err(Halt::Ask(_)) if cx.answers.exhausted() => Decision::Reply(Rejection::Unreadable.reply_to(cx)),
-        Err(Halt::Ask(question)) => Decision::Ask(question),
-    }
+fn conclude(
+    cx: &Cx,
+    trace: &impl Tracer,
+    on: impl FnOnce(&Cx, &mut Admitted, &mut Known) -> Result<Edits, Halt>,
+) -> Decision {
+    let mut reply = match walk(cx, trace, on) {
+        Ok(edits) => return Decision::Forward(edits),
+        Err(Halt::Reply(reply)) => reply,
+        Err(Halt::Refuse(rejection)) => rejection.reply_to(cx),
+        Err(Halt::Ask(_)) if cx.answers.exhausted() => Rejection::Unreadable.reply_to(cx),
+        Err(Halt::Ask(question)) => return Decision::Ask(question),
+    };
+    reply.record = reply.record.or_else(|| observe::answered(cx, None, None, reply.details));
+    Decision::Reply(reply)
 }
 
 fn walk(
     cx: &Cx,
     trace: &impl Tracer,
-    on: impl FnOnce(&Cx, &mut Admitted) -> Result<Edits, Halt>,
+    on: impl FnOnce(&Cx, &mut Admitted, &mut Known) -> Result<Edits, Halt>,
 ) -> Result<Edits, Halt> {
     let mut admitted = trace.stage("admit", || admit::admit(cx), facts::admitted)?;
     let consent = admitted.consent(cx);
-    let outcome = on(cx, &mut admitted).map_err(|halt| match halt {
+    let mut known = None;
+    let outcome = on(cx, &mut admitted, &mut known).map_err(|halt| match halt {
         Halt::Refuse(rejection) => Halt::Reply(admitted.challenged(rejection.reply_to(cx))),
         other => other,
     });
@@ -52,6 +65,8 @@ fn walk(
         }
         // Without consent the page could not even see why it was refused.
         Err(Halt::Reply(mut reply)) => {
+            let permit = known.as_ref().map(|verdict| &verdict.permit);
+            reply.record = observe::answered(cx, Some(&admitted), permit, reply.details);
             reply.headers.extend(consent.into_iter().chain(told).map(|(name, value)| (name.into(), value)));
             Err(Halt::Reply(reply))
         }
@@ -60,7 +75,7 @@ fn walk(
 }
 
 /// Each stage takes the proof that the one before it made, so a missing or misplaced stage does not compile.
-fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer) -> Result<Edits, Halt> {
+fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer, known: &mut Known) -> Result<Edits, Halt> {
     if !cx.callbacks.cover(admitted.callbacks()) {
         return Err(Rejection::CallbacksMissing.into());
     }
@@ -72,13 +87,21 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer) -> Result<Edit
         },
         |admitted| facts::asked(admitted),
     )?;
-    let who = || authenticate::authenticate(cx, admitted, trace);
-    let identity = trace.stage("authenticate", who, facts::identity)?;
-    let permit = trace.stage("authorize", || authorize::authorize(cx, admitted, &identity), facts::permit)?;
+    let verdict = match verdict::recall(cx, admitted) {
+        Some(verdict) => verdict,
+        None => {
+            let who = || authenticate::authenticate(cx, admitted, trace);
+            let identity = trace.stage("authenticate", who, facts::identity)?;
+            let permit = trace.stage("authorize", || authorize::authorize(cx, admitted, &identity), facts::permit)?;
+            verdict::remember(cx, admitted, identity, permit)
+        }
+    };
+    let Verdict { identity, permit } = &**known.insert(verdict);
     let grant = trace.stage("limit", || limit::limit(cx, admitted, permit), |_| facts::charges(cx))?;
-    let caller = Caller { identity: &identity, permit: grant.permit() };
+    let caller = Caller { identity, permit };
     trace.stage("policy", || policy::consult(cx, admitted, &caller), |()| Vec::new())?;
-    trace.stage("mediate", || mediate::mediate(cx, admitted, &identity, &grant), facts::edits)
+    let edits = trace.stage("mediate", || mediate::mediate(cx, admitted, identity, &grant), facts::edits)?;
+    Ok(Edits { record: observe::forwarded(admitted, permit), ..edits })
 }
 
 /// Why the walk stops early; what `?` carries.

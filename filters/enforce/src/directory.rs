@@ -11,7 +11,7 @@ use crate::graphql::CompiledGraphQl;
 use crate::resource::ResourceTable;
 use crate::stages::Subscribed;
 use crate::token::{JwkError, SignatureVerifier, TokenCache, Usage, VerificationKey};
-use crate::{Quotas, Revocations, Subscribers, Throttle, Timestamp, anonymous};
+use crate::{Quotas, Revocations, Subscribers, Throttle, Timestamp, Verdicts, anonymous};
 
 /// What a worker knows. Implementations answer from memory; they never wait.
 pub trait Directory: Subscribers + Revocations {
@@ -25,6 +25,10 @@ pub trait Directory: Subscribers + Revocations {
     /// [`Unreadable`] when something lies there but this release cannot read what. Its requests must not go to an API with a
     /// shorter base path instead.
     fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> Result<Option<Rc<str>>, Unreadable>;
+    /// How many segments base paths have, so that only such prefixes are looked for: bit 0 says that some have one.
+    fn base_path_depths(&self) -> u16 {
+        u16::MAX
+    }
     /// The API of that id.
     ///
     /// # Errors
@@ -36,6 +40,10 @@ pub trait Directory: Subscribers + Revocations {
     fn issuer_named(&self, name: &str) -> Option<Rc<CompiledIssuer>>;
     /// Tokens that were verified with the issuers as they are now.
     fn tokens(&self) -> &TokenCache;
+    /// What was decided of tokens with the tables as they are now; `None` where nothing is remembered.
+    fn verdicts(&self) -> Option<&Verdicts> {
+        None
+    }
     /// Checks signatures.
     fn verifier(&self) -> &dyn SignatureVerifier;
     /// What an administrator has laid down for all APIs.

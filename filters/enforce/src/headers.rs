@@ -3,6 +3,8 @@
 //! The bytes are the pair encoding of proxy-wasm: a count, then the length of each name and value, then the names and
 //! values, each followed by a zero byte (all integers u32, little endian). Values may hold any byte.
 
+use crate::bytes;
+
 /// Most headers a map may hold. Envoy itself stops at 1,024 pairs towards a filter.
 const MAX_HEADERS: usize = 1024;
 
@@ -11,6 +13,8 @@ const MAX_HEADERS: usize = 1024;
 pub struct HeaderMap {
     bytes: Vec<u8>,
     pairs: Vec<Pair>,
+    /// Which lengths names have, modulo 64. Most questions are about headers that are not there, and end here.
+    lengths: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,8 @@ impl HeaderMap {
     /// When the bytes are not a whole map, or hold more than 1,024 headers.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, MalformedHeaders> {
         let pairs = Self::pairs(&bytes).ok_or(MalformedHeaders)?;
-        Ok(Self { bytes, pairs })
+        let lengths = pairs.iter().fold(0, |lengths, pair| lengths | bit(pair.name));
+        Ok(Self { bytes, pairs, lengths })
     }
 
     fn pairs(bytes: &[u8]) -> Option<Vec<Pair>> {
@@ -81,8 +86,13 @@ impl HeaderMap {
     #[must_use]
     pub fn get(&self, name: &str) -> Header<'_> {
         let mut found = Header::Absent;
-        for (candidate, value) in self.iter() {
-            if candidate == name.as_bytes() {
+        if self.lengths & bit(name.len()) == 0 {
+            return found;
+        }
+        for pair in self.pairs.iter().filter(|pair| pair.name == name.len()) {
+            if let Some((candidate, value)) = self.read(*pair)
+                && bytes::same(candidate, name.as_bytes())
+            {
                 match found {
                     Header::Absent => found = Header::One(value),
                     Header::One(_) | Header::Many => return Header::Many,
@@ -117,6 +127,11 @@ impl HeaderMap {
         }
         out
     }
+}
+
+/// The bit of a length in [`HeaderMap::lengths`].
+const fn bit(length: usize) -> u64 {
+    1 << (length & 63)
 }
 
 fn take_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {

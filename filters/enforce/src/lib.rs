@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod anonymous;
+mod bytes;
 mod call;
 mod connection;
 mod cors;
@@ -41,7 +42,7 @@ mod wildcard;
 pub use call::Call;
 pub use connection::Connection;
 pub use cx::{
-    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Reply, RequestBody,
+    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Record, Reply, RequestBody,
     Timestamp,
 };
 pub use decide::{decide, parts};
@@ -52,6 +53,7 @@ pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
 pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};
 pub use quota::{Counter, CounterId, Quotas, Standing, Stock};
+pub use stages::verdict::Verdicts;
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;
 pub use vouch::{Caller, Shown, Unknown, identify};

@@ -42,7 +42,7 @@ pub(crate) fn answer(cx: &Cx, mock: &Mock) -> Result<Reply, Rejection> {
     let own = response.headers.iter().filter(|(name, value)| is_sendable(name, value));
     headers.extend(own.map(|(name, value)| (Cow::Owned(name.to_ascii_lowercase()), value.clone())));
     headers.push((Cow::Borrowed(MARK.0), MARK.1.to_owned()));
-    Ok(Reply { status, headers, body: body.body.clone().into_bytes(), details: "tollgate_mock" })
+    Ok(Reply { status, headers, body: body.body.clone().into_bytes(), details: "tollgate_mock", record: None })
 }
 
 fn text<'c>(cx: &Cx<'c>, name: &str) -> Option<&'c str> {

@@ -2,7 +2,7 @@
 //! takes. So nothing is ever taken and given back, and a refused request costs nobody anything.
 
 use tollgate_model::{Limit, Posture};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::Timestamp;
 
@@ -27,12 +27,30 @@ impl Counter {
     /// Its id: a hash, so wide that two never share one.
     #[must_use]
     pub fn id(&self) -> CounterId {
+        // Almost every key fits into what is hashed in one go, which takes a tenth of the time.
+        const SHORT: usize = 240;
+        let limit = self.limit_bytes();
+        let mut whole = [0; SHORT];
+        let length = self.key.len().saturating_add(limit.len());
+        if let Some((key, rest)) = whole.split_at_mut_checked(self.key.len())
+            && let Some(behind) = rest.first_chunk_mut()
+        {
+            key.copy_from_slice(self.key.as_bytes());
+            *behind = limit;
+            return CounterId(xxh3_128(whole.get(..length).unwrap_or_default()));
+        }
         let mut hash = Xxh3::new();
         hash.update(self.key.as_bytes());
-        hash.update(&[0, self.limit.unit as u8, self.limit.window.unit as u8]);
-        hash.update(&self.limit.window.count.to_le_bytes());
-        hash.update(&self.limit.amount.to_le_bytes());
+        hash.update(&limit);
         CounterId(hash.digest128())
+    }
+
+    /// The limit, behind a byte that no key ends with.
+    const fn limit_bytes(&self) -> [u8; 15] {
+        let Limit { amount, unit, window } = self.limit;
+        let [a, b, c, d] = window.count.to_le_bytes();
+        let [e, f, g, h, i, j, k, l] = amount.to_le_bytes();
+        [0, unit as u8, window.unit as u8, a, b, c, d, e, f, g, h, i, j, k, l]
     }
 }
 
@@ -77,6 +95,17 @@ mod tests {
     use tollgate_model::{QuotaUnit, TimeUnit, Window};
 
     use super::*;
+
+    /// Leases in shared data are found by ids of whichever length a key has.
+    #[test]
+    fn ids_of_long_keys_are_made_like_those_of_short_ones() {
+        for length in 0..300 {
+            let limit = Limit { amount: 7, unit: QuotaUnit::Bytes, window: Window { count: 3, unit: TimeUnit::Day } };
+            let counter = Counter { key: "k".repeat(length), limit, cost: 1, posture: Posture::Local };
+            let whole = [counter.key.as_bytes(), &counter.limit_bytes()].concat();
+            assert_eq!(counter.id(), CounterId(xxh3_128(&whole)), "{length}");
+        }
+    }
 
     #[test]
     fn ids_tell_limits_apart() {

@@ -13,7 +13,7 @@ use crate::token::{
 };
 use crate::{
     CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Standing,
-    Stock, Subscribers, Throttle, Timestamp, Unreadable,
+    Stock, Subscribers, Throttle, Timestamp, Unreadable, Verdicts,
 };
 
 pub(crate) fn issuer() -> Issuer {
@@ -205,6 +205,8 @@ impl Revocations for TestDirectory {
 #[derive(Debug, Default)]
 pub(crate) struct TestQuotas {
     pub(crate) stock: HashMap<String, Stock>,
+    /// What is there of those that are not here.
+    pub(crate) usually: Option<Stock>,
     /// Keys that were looked at, in order.
     pub(crate) looks: std::cell::RefCell<Vec<String>>,
 }
@@ -221,7 +223,7 @@ impl Quotas for TestQuotas {
 
     fn stock(&self, counter: &Counter, _: Timestamp) -> Stock {
         self.looks.borrow_mut().push(counter.key.clone());
-        self.stock.get(&counter.key).copied().unwrap_or(Stock::Unknown { want: 16 })
+        self.stock.get(&counter.key).copied().or(self.usually).unwrap_or(Stock::Unknown { want: 16 })
     }
 }
 
@@ -240,6 +242,8 @@ pub(crate) struct TestDirectory {
     pub(crate) throttle: Rc<Throttle>,
     pub(crate) quotas: TestQuotas,
     pub(crate) foreign_routes: bool,
+    /// Nothing is remembered unless a test wants it.
+    pub(crate) verdicts: Option<Verdicts>,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
 }
 
@@ -258,8 +262,14 @@ impl TestDirectory {
             throttle: Rc::default(),
             quotas: TestQuotas::default(),
             foreign_routes: false,
+            verdicts: None,
             compiled: std::cell::OnceCell::new(),
         }
+    }
+
+    /// To be called when the API was changed after it was asked for.
+    pub(crate) fn recompile(&mut self) {
+        self.compiled = std::cell::OnceCell::new();
     }
 }
 
@@ -318,6 +328,10 @@ impl Directory for TestDirectory {
 
     fn quotas(&self) -> &dyn Quotas {
         &self.quotas
+    }
+
+    fn verdicts(&self) -> Option<&Verdicts> {
+        self.verdicts.as_ref()
     }
 
     fn verifier(&self) -> &dyn SignatureVerifier {

@@ -342,6 +342,7 @@ impl RequestFlow {
     }
 
     fn reply(&self, reply: &Reply) -> Outcome {
+        carry::record(self.worker.abi.as_ref(), reply.record.as_ref());
         if let Err(status) = self.worker.abi.reply(reply) {
             // The request stays stopped: better a client that waits than one that gets through.
             self.worker.abi.log(Level::Error, &format!("request cannot be answered: {status:?}"));

@@ -106,6 +106,10 @@ pub const EVIDENCE_STATE: &str = "tollgate.evidence";
 pub const LIMIT_HEADERS: [(&str, &str); 2] =
     [("ratelimit-policy", "tollgate.ratelimit_policy"), ("ratelimit", "tollgate.ratelimit")];
 
+/// Filter state that holds what is recorded of a request, where [`crate::Settings::usage_records`] says so. Access logs read it
+/// as `%FILTER_STATE(wasm.tollgate:PLAIN)%`.
+pub const USAGE_STATE: &str = "tollgate";
+
 /// Configuration of the wasm plugin: a JSON object. Unknown members are errors, so that a misspelt one is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -82,11 +82,23 @@ pub fn is_deny(key: &[u8]) -> bool {
     key.strip_prefix(DENY).is_some_and(|rest| rest.first() == Some(&SEPARATOR))
 }
 
-fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(first.len().saturating_add(second.len()).saturating_add(1));
+/// Writes the key of two parts, [`api`]'s or [`route`]'s, in place of what `key` holds.
+pub fn write(first: &[u8], second: &[u8], key: &mut Vec<u8>) {
+    key.clear();
     key.extend_from_slice(first);
     key.push(SEPARATOR);
     key.extend_from_slice(second);
+}
+
+/// The base path in a key of the `route` table.
+#[must_use]
+pub fn base_path_of(key: &[u8]) -> &[u8] {
+    key.splitn(2, |byte| *byte == SEPARATOR).nth(1).unwrap_or_default()
+}
+
+fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(first.len().saturating_add(second.len()).saturating_add(1));
+    write(first, second, &mut key);
     key
 }
 

@@ -44,6 +44,9 @@ pub struct Settings {
     /// Who may have live requests explained; nobody when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<ExplainKey>,
+    /// Whether every request leaves a record of what was decided, for access logs and analytics (`tollgate.usageRecords.enable`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub usage_records: bool,
 }
 
 impl Settings {
@@ -136,6 +139,7 @@ impl Default for Settings {
             backend_jwt: None,
             aliases: BTreeMap::new(),
             explain: None,
+            usage_records: false,
         }
     }
 }

@@ -58,6 +58,12 @@ const KEYS: &[Key] = &[
         "Ed25519 key in PEM, private or public, whose passes let live requests be explained; see [explain](explain.md)",
     )
     .added(),
+    read(
+        "tollgate.usageRecords.enable",
+        "false",
+        "whether every request leaves a record of what was decided, for access logs; see [operations](operations.md)",
+    )
+    .added(),
     unset(
         "tollgate.revocation.etcd.endpoints",
         "none",

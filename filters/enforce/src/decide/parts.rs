@@ -11,7 +11,7 @@ use crate::rejection::Rejection;
 use crate::stages::admit::Admitted;
 use crate::stages::authenticate::Identity;
 use crate::stages::authorize::Permit;
-use crate::stages::{ask, authenticate, authorize, limit, mediate};
+use crate::stages::{ask, authenticate, authorize, limit, mediate, observe};
 use crate::{Cx, Decision, Edits, HeaderEdit};
 use tollgate_model::Callbacks;
 use tollgate_model::contract::LIMIT_HEADERS;
@@ -37,7 +37,7 @@ pub fn authenticate(cx: &Cx, _: Option<&[u8]>) -> Decided {
     let directory = Vouching::new(cx.directory);
     let cx = &Cx { directory: &directory, ..*cx };
     let mut query = None;
-    let decision = conclude(cx, &Silent, |cx, admitted| {
+    let decision = conclude(cx, &Silent, |cx, admitted, _| {
         need(cx, Callbacks { request_body: admitted.api.graphql.is_some(), ..Callbacks::NONE })?;
         ask::ask(cx, admitted)?;
         query = admitted.query();
@@ -68,7 +68,7 @@ pub fn authorize(cx: &Cx, evidence: Option<&[u8]>) -> Decided {
 pub fn limit(cx: &Cx, evidence: Option<&[u8]>) -> Decided {
     later(cx, evidence, Reached::Authorized, Reached::Counted, |cx, admitted, _| {
         let (_, permit) = permitted(cx, admitted)?;
-        limit::limit(cx, admitted, permit)?;
+        limit::limit(cx, admitted, &permit)?;
         Ok(Edits::default())
     })
 }
@@ -82,9 +82,10 @@ pub fn mediate(cx: &Cx, evidence: Option<&[u8]>) -> Decided {
         needed.request_body = admitted.operation.interceptors.callbacks().request_body;
         need(cx, needed)?;
         let (identity, permit) = permitted(cx, admitted)?;
-        let grant = limit::counted(permit, evidence).ok_or(Rejection::NoEvidence)?;
+        let grant = limit::counted(&permit, evidence).ok_or(Rejection::NoEvidence)?;
         policy::consult(cx, admitted, &Caller { identity: &identity, permit: grant.permit() })?;
-        mediate::mediate(cx, admitted, &identity, &grant)
+        let edits = mediate::mediate(cx, admitted, &identity, &grant)?;
+        Ok(Edits { record: observe::forwarded(admitted, &permit), ..edits })
     })
 }
 
@@ -109,7 +110,7 @@ fn later(
     };
     let directory = Vouched::new(cx.directory, &found);
     let cx = &Cx { directory: &directory, ..*cx };
-    let decision = conclude(cx, &Silent, |cx, admitted| {
+    let decision = conclude(cx, &Silent, |cx, admitted, _| {
         ask::restore(admitted, found.query.as_ref())?;
         part(cx, admitted, &found)
     });

@@ -553,4 +553,6 @@ mod mesh;
 mod parts_tests;
 mod policies;
 mod subscriptions;
+mod usage;
+mod verdicts;
 mod workloads;

@@ -84,7 +84,7 @@ fn direct(wanted: Wanted) -> Reply {
         HeaderEdit::Set(..) | HeaderEdit::Remove(_) => None,
     });
     let body = if has_body(status) { body } else { Vec::new() };
-    Reply { status, headers: added.collect(), body, details: "tollgate_intercepted" }
+    Reply { status, headers: added.collect(), body, details: "tollgate_intercepted", record: None }
 }
 
 /// Whether a response of this status may have a body (RFC 9110 §6.4.1).

@@ -175,5 +175,5 @@ fn replaced(response: &HeaderMap, edits: &[HeaderEdit], status: u16, body: Vec<u
         }
     }
     let body = if has_body(status) { body } else { Vec::new() };
-    Reply { status, headers, body, details: "tollgate_intercepted" }
+    Reply { status, headers, body, details: "tollgate_intercepted", record: None }
 }

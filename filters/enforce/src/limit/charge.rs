@@ -1,5 +1,7 @@
 //! What a request counts against: names of counters, level by level.
 
+use std::rc::Rc;
+
 use tollgate_model::{Limit, Posture, QuotaUnit};
 
 use crate::Counter;
@@ -9,7 +11,7 @@ use crate::rejection::Level;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Charge {
     pub(crate) level: Level,
-    pub(crate) counter: Counter,
+    pub(crate) counter: Rc<Counter>,
     /// Whether the request is refused then, and not only counted.
     pub(crate) stops: bool,
 }
@@ -55,7 +57,7 @@ impl Throttled<'_> {
                 QuotaUnit::Bytes => cost.bytes,
             };
             let counter = Counter { key, limit: *limit, cost: cost.max(1), posture: self.posture };
-            charges.push(Charge { level: self.level, counter, stops: self.stops });
+            charges.push(Charge { level: self.level, counter: Rc::new(counter), stops: self.stops });
         }
     }
 }

@@ -37,7 +37,13 @@ pub(super) fn json(rejection: &Rejection) -> Reply {
         headers.push(("www-authenticate".into(), CHALLENGE.to_owned()));
     }
     // Serialising three strings cannot fail; were it ever to, an empty body still refuses.
-    Reply { status: entry.status, headers, body: serde_json::to_vec(&body).unwrap_or_default(), details: entry.details }
+    Reply {
+        status: entry.status,
+        headers,
+        body: serde_json::to_vec(&body).unwrap_or_default(),
+        details: entry.details,
+        record: None,
+    }
 }
 
 #[cfg(test)]

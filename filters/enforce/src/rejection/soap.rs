@@ -59,7 +59,7 @@ pub(super) fn fault(rejection: &Rejection, version: Version) -> Reply {
     if entry.challenge {
         headers.push(("www-authenticate".into(), CHALLENGE.to_owned()));
     }
-    Reply { status: entry.status, headers, body: body.into_bytes(), details: entry.details }
+    Reply { status: entry.status, headers, body: body.into_bytes(), details: entry.details, record: None }
 }
 
 /// Text as XML takes it. What is not ASCII is written as a reference, so that no reader has to guess the encoding, and

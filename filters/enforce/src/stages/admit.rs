@@ -2,6 +2,7 @@
 //!
 //! Never relies on Envoy's routes, so it holds wherever the filter runs.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
@@ -132,7 +133,11 @@ fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Result<Option<(Rc<str
         *slot = end;
         count = count.saturating_add(1);
     }
-    for end in ends.iter().take(count).rev() {
+    let depths = cx.directory.base_path_depths();
+    for (depth, end) in ends.iter().enumerate().take(count).rev() {
+        if depths.unbounded_shr(u32::try_from(depth).unwrap_or(u32::MAX)) & 1 == 0 {
+            continue;
+        }
         if let Some(id) = cx.directory.route(host, path.get(..*end).unwrap_or_default())? {
             return Ok(Some((id, *end)));
         }
@@ -142,18 +147,22 @@ fn longest_base_path(cx: &Cx, host: &[u8], path: &[u8]) -> Result<Option<(Rc<str
 
 /// The virtual host of the request by Envoy's rules: the exact domain, else the longest `*suffix`, else the longest
 /// `prefix*`, else `*`. Further names of a virtual host are as good as its own.
-fn virtual_host(cx: &Cx, settings: &Settings) -> Option<Vec<u8>> {
+fn virtual_host<'c>(cx: &Cx<'c>, settings: &Settings) -> Option<Cow<'c, [u8]>> {
     let authority = cx.request.pseudo(":authority")?;
     let host = without_port(authority);
     if host.is_empty() || host.len() > MAX_HOST {
         return None;
     }
-    let host = host.to_ascii_lowercase();
+    let host = if host.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    };
     if cx.directory.has_virtual_host(&host) {
         return Some(host);
     }
     if let Some(meant) = alias(settings, &host) {
-        return Some(meant);
+        return Some(Cow::Owned(meant));
     }
     let exists = |domain: Vec<u8>| cx.directory.has_virtual_host(&domain).then_some(domain);
     let dots = || host.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
@@ -161,7 +170,7 @@ fn virtual_host(cx: &Cx, settings: &Settings) -> Option<Vec<u8>> {
     // Up to and with the dot, the longest first.
     let prefixes =
         dots().collect::<Vec<_>>().into_iter().rev().filter_map(|at| Some([host.get(..=at)?, b"*"].concat()));
-    suffixes.chain(prefixes).chain([b"*".to_vec()]).find_map(exists)
+    suffixes.chain(prefixes).chain([b"*".to_vec()]).find_map(exists).map(Cow::Owned)
 }
 
 fn alias(settings: &Settings, host: &[u8]) -> Option<Vec<u8>> {
@@ -193,6 +202,7 @@ fn allowed_methods(resource: &CompiledResource) -> Halt {
         headers: vec![("allow".into(), methods.join(", "))],
         body: Vec::new(),
         details: "tollgate_options",
+        record: None,
     })
 }
 

@@ -5,7 +5,9 @@
 
 mod request;
 
-use tollgate_model::{DenyCondition, Posture, QuotaAsk, Tier, TierKind};
+use std::rc::Rc;
+
+use tollgate_model::{DenyCondition, Posture, QuotaAsk, QuotaUnit, Tier, TierKind};
 
 use self::request::Request;
 use super::admit::Admitted;
@@ -23,32 +25,37 @@ const MAX_ROUNDS: u8 = 3;
 const RETRY_MS: u64 = 1_000;
 
 /// Proof that the request was counted at every level.
-pub(crate) struct Grant {
-    pub(super) permit: Permit,
+pub(crate) struct Grant<'p> {
+    permit: &'p Permit,
 }
 
-impl Grant {
+impl<'p> Grant<'p> {
     /// The permit it was given for.
-    pub(crate) const fn permit(&self) -> &Permit {
-        &self.permit
+    pub(crate) const fn permit(&self) -> &'p Permit {
+        self.permit
     }
 }
 
 /// Counts the request.
-pub(crate) fn limit(cx: &Cx, admitted: &Admitted, permit: Permit) -> Result<Grant, Halt> {
+pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Result<Grant<'p>, Halt> {
     if !cx.answers.is_counted() {
-        let request = Request::new(cx, admitted, &permit);
+        let request = Request::new(cx, admitted, permit);
         deny(cx, &request)?;
-        let charges = charges(cx, &request)?;
+        let charges = permit.charges(|| {
+            request.overlook();
+            let charges = charges(cx, &request)?;
+            let bytes = charges.iter().any(|charge| charge.counter.limit.unit == QuotaUnit::Bytes);
+            Ok((charges, !bytes && !request.was_looked_into()))
+        })?;
         if !charges.is_empty() {
-            cx.answers.count(in_stock(cx, charges)?);
+            cx.answers.count(in_stock(cx, &charges)?);
         }
     }
     Ok(Grant { permit })
 }
 
 /// The proof for a request that another module has counted.
-pub(crate) fn counted(permit: Permit, evidence: &Evidence) -> Option<Grant> {
+pub(crate) fn counted<'p>(permit: &'p Permit, evidence: &Evidence) -> Option<Grant<'p>> {
     (evidence.reached == Reached::Counted).then_some(Grant { permit })
 }
 
@@ -151,17 +158,17 @@ fn throttled<'k>(
 
 /// Looks at every counter. Gives those that are to be taken from, refuses where one that stops is used up, and asks for
 /// quota where none is at hand.
-fn in_stock(cx: &Cx, charges: Vec<Charge>) -> Result<Vec<Counter>, Halt> {
+fn in_stock(cx: &Cx, charges: &[Charge]) -> Result<Vec<Rc<Counter>>, Halt> {
     let quotas = cx.directory.quotas();
     let (mut takes, mut asks) = (Vec::with_capacity(charges.len()), Vec::new());
     let mut standings = cx.directory.settings().filter(|settings| settings.limit_headers).map(|_| Standings::default());
     for charge in charges {
         let stock = quotas.stock(&charge.counter, cx.now);
         if let Some(standings) = standings.as_mut().filter(|_| charge.stops) {
-            note(cx, &charge, stock, standings);
+            note(cx, charge, stock, standings);
         }
         match stock {
-            Stock::Enough => takes.push(charge.counter),
+            Stock::Enough => takes.push(Rc::clone(&charge.counter)),
             Stock::Exhausted { until } if charge.stops => return Err(Rejection::Throttled(charge.level, until).into()),
             Stock::Lost if charge.stops && charge.counter.posture == Posture::Deny => {
                 return Err(Rejection::Throttled(charge.level, later(cx.now)).into());
@@ -177,8 +184,8 @@ fn in_stock(cx: &Cx, charges: Vec<Charge>) -> Result<Vec<Counter>, Halt> {
     let Some((first, _)) = asks.iter().find(|(charge, _)| charge.stops).or(asks.first()) else { return Ok(takes) };
     let level = first.level;
     let asks = asks.into_iter().map(|(charge, want)| {
-        let Counter { key, limit, .. } = charge.counter;
-        QuotaAsk { key, limit, want, unused: None, ahead: false }
+        let Counter { key, limit, .. } = &*charge.counter;
+        QuotaAsk { key: key.clone(), limit: *limit, want, unused: None, ahead: false }
     });
     match cx.answers.quota_rounds() {
         MAX_ROUNDS.. => Err(Rejection::Throttled(level, later(cx.now)).into()),

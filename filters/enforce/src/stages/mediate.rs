@@ -34,6 +34,8 @@ const STEERING: [&str; 11] = [
     "x-envoy-upstream-stream-duration-ms",
 ];
 
+const AUTHORIZATION: &str = "authorization";
+
 /// A handshake of HTTP/2 has no key (RFC 8441 §5), and a backend that speaks HTTP/1.1 wants one. What it answers to it
 /// concerns nobody then, so any key will do.
 const SOCKET_KEY: &str = "sec-websocket-key";
@@ -72,7 +74,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
 fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rejection> {
     let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
     edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
-    edits.remove.extend(credentials(cx, admitted));
+    credentials(cx, admitted, &mut edits.remove);
+    // The cluster, and a few more: seldom does it have to grow.
+    edits.set.reserve(4);
     if cx.directory.owns_routes() {
         edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
     }
@@ -115,14 +119,15 @@ fn intercepted(
 
 /// A header of the client that would steer the router, and the cluster header, which the route reads.
 fn steering(name: &[u8]) -> Option<Cow<'static, str>> {
-    if !name.starts_with(b"x-") {
+    // Most headers are told by their first letters.
+    if !name.starts_with(b"x-envoy-") && name != CLUSTER_HEADER.as_bytes() {
         return None;
     }
     STEERING.into_iter().chain([CLUSTER_HEADER]).find(|reserved| reserved.as_bytes() == name).map(Cow::Borrowed)
 }
 
 /// Headers of the request that hold credentials, which are not for backends.
-fn credentials(cx: &Cx, admitted: &Admitted) -> impl Iterator<Item = Cow<'static, str>> {
+fn credentials(cx: &Cx, admitted: &Admitted, remove: &mut Vec<Cow<'static, str>>) {
     let settings = &admitted.settings;
     let certificate = &settings.client_certificate;
     // One that nobody vouches for is taken away wherever it goes: a backend might believe it.
@@ -137,7 +142,11 @@ fn credentials(cx: &Cx, admitted: &Admitted) -> impl Iterator<Item = Cow<'static
     });
     let names = [token, internal, untrusted, pass].into_iter().flatten().chain(keys);
     let present = names.filter(|name| cx.request.get(name) != Header::Absent);
-    present.map(|name| Cow::Owned(name.to_owned())).collect::<Vec<_>>().into_iter()
+    remove.extend(present.map(|name| match name {
+        // The usual name needs no copy.
+        AUTHORIZATION => Cow::Borrowed(AUTHORIZATION),
+        other => Cow::Owned(other.to_owned()),
+    }));
 }
 
 /// Places that may hold an API key.
@@ -183,7 +192,9 @@ fn choose<'a>(cx: &Cx, admitted: &'a Admitted, permit: &Permit) -> Result<&'a Ba
 /// The backend's base path and the resource's path in the form the definition gives it, with the query as it was sent,
 /// unless policies say otherwise. `None` when that is what the request has anyway.
 fn rewritten(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Option<Vec<u8>>, Rejection> {
-    let mut path = backend.base_path.clone().into_bytes();
+    let most = cx.request.pseudo(":path").map_or(0, <[u8]>::len);
+    let mut path = Vec::with_capacity(backend.base_path.len().saturating_add(most));
+    path.extend_from_slice(backend.base_path.as_bytes());
     match (&admitted.resource.uri_mapping, admitted.api.api.kind) {
         (Some(mapping), ApiKind::WebSocket) => {
             mapping.expand(&admitted.captures, &query_without_keys(admitted), &mut path);

@@ -6,5 +6,7 @@ pub(crate) mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod limit;
 pub(crate) mod mediate;
+pub(crate) mod observe;
+pub(crate) mod verdict;
 
 pub(crate) use authorize::Subscribed;

@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use hashbrown::HashMap;
 use tollgate_model::contract::BackendJwt;
 
-use super::{Usage, VerifiedToken};
+use super::generations::{Generations, whole};
+use super::{Usage, VerifiedToken, signed};
 use crate::Timestamp;
 use crate::stages::Subscribed;
 
@@ -23,8 +23,6 @@ const VOUCHED_BYTES: usize = 4 * 1024 * 1024;
 const BAD_BYTES: usize = 512 * 1024;
 /// How long a bad token is remembered.
 const BAD_MS: u64 = 10_000;
-/// Bytes that an entry takes beside its key and value: slot of the table, allocations.
-const OVERHEAD: usize = 96;
 
 /// What is known of a token.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +52,7 @@ struct BackendMemory(Generations<Vouched>);
 
 impl Default for BackendMemory {
     fn default() -> Self {
-        Self(Generations::new(VOUCHED_BYTES))
+        Self(Generations::new(VOUCHED_BYTES, whole))
     }
 }
 
@@ -66,7 +64,7 @@ struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { good: Generations::new(GOOD_BYTES), bad: Generations::new(BAD_BYTES) }
+        Self { good: Generations::new(GOOD_BYTES, signed), bad: Generations::new(BAD_BYTES, whole) }
     }
 }
 
@@ -139,40 +137,6 @@ impl Vouched {
     }
 }
 
-#[derive(Debug)]
-struct Generations<V> {
-    young: HashMap<Rc<str>, V>,
-    old: HashMap<Rc<str>, V>,
-    young_bytes: usize,
-    most_bytes: usize,
-}
-
-impl<V: Clone> Generations<V> {
-    fn new(most_bytes: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), young_bytes: 0, most_bytes }
-    }
-
-    fn get(&mut self, raw: &str, weight: impl FnOnce(&V) -> usize) -> Option<V> {
-        if let Some(value) = self.young.get(raw) {
-            return Some(value.clone());
-        }
-        let (raw, value) = self.old.remove_entry(raw)?;
-        let weight = weight(&value);
-        self.put(raw, value.clone(), weight);
-        Some(value)
-    }
-
-    fn put(&mut self, raw: Rc<str>, value: V, weight: usize) {
-        let bytes = raw.len().saturating_add(weight).saturating_add(OVERHEAD);
-        if self.young_bytes.saturating_add(bytes) > self.most_bytes {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes = self.young_bytes.saturating_add(bytes);
-        self.young.insert(raw, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,10 +169,7 @@ mod tests {
 
     fn bytes(cache: &TokenCache) -> (usize, usize) {
         let memory = cache.judged[0].borrow();
-        let keys = |map: &HashMap<Rc<str>, _>| map.keys().map(|key| key.len() + OVERHEAD).sum::<usize>();
-        let good = keys(&memory.good.young) + keys(&memory.good.old);
-        let bad = memory.bad.young.keys().chain(memory.bad.old.keys()).map(|key| key.len() + OVERHEAD).sum();
-        (good, bad)
+        (memory.good.key_bytes(), memory.bad.key_bytes())
     }
 
     #[test]

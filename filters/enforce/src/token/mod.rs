@@ -5,6 +5,7 @@
 mod cache;
 mod claims;
 mod der;
+mod generations;
 mod holder;
 mod jws;
 mod key;
@@ -18,6 +19,7 @@ pub(crate) use cache::Vouched;
 pub use cache::{Known, TokenCache};
 pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType, Validity};
 pub use der::ecdsa_signature;
+pub(crate) use generations::signed;
 pub use holder::Holder;
 pub use jws::{Jws, MAX_TOKEN, NotAJws};
 pub use key::{JwkError, Material, VerificationKey};
@@ -42,6 +44,11 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
+    /// Whether it is good only on connections that show a certificate.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.claims.certificate.is_some() && self.issuer.issuer.certificate_bound_tokens
+    }
+
     /// Bytes that it takes.
     #[must_use]
     pub fn weight(&self) -> usize {

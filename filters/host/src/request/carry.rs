@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use tollgate_enforce::{Answer, CallAnswer, Edits, HeaderEdit, Question};
+use tollgate_enforce::{Answer, CallAnswer, Edits, HeaderEdit, Question, Record};
 use tollgate_model::JwkSet;
-use tollgate_model::contract::{BackendJwt, LIMIT_HEADERS, RESPONSE_HEADERS};
+use tollgate_model::contract::{BackendJwt, LIMIT_HEADERS, RESPONSE_HEADERS, USAGE_STATE};
 
-use crate::{Abi, Fields, Response, Side, Status};
+use crate::{Abi, Fields, Level, Response, Side, Status};
 
 /// Most bytes of an answer about keys.
 const MAX_KEYS: usize = 1024 * 1024;
@@ -33,9 +33,19 @@ pub(super) fn apply(abi: &dyn Abi, edits: &Edits) -> Result<(), Status> {
         let state = known.into_iter().find(|(header, _)| header == name).map(|(_, state)| *state);
         abi.set_state(state.ok_or(Status::NotFound)?, value.as_bytes())?;
     }
+    record(abi, edits.record.as_ref());
     match &edits.body {
         Some(body) => replace_body(abi, Side::Request, body),
         None => Ok(()),
+    }
+}
+
+/// Leaves a record where access logs find it. Nobody is refused because nobody can be told of it.
+pub(super) fn record(abi: &dyn Abi, record: Option<&Record>) {
+    if let Some(record) = record
+        && let Err(status) = abi.set_state(USAGE_STATE, record)
+    {
+        abi.log(Level::Error, &format!("usage of a request cannot be recorded: {status:?}"));
     }
 }
 

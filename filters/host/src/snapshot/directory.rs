@@ -9,25 +9,23 @@ use std::rc::Rc;
 use hashbrown::{HashMap, HashSet};
 use tollgate_enforce::token::{SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle, Unreadable,
+    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle,
+    Unreadable, Verdicts,
 };
 use tollgate_model::contract::PluginConfig;
-use tollgate_model::wire::{Index, Shard};
+use tollgate_model::wire::{Entry, Index, Shard};
 use tollgate_model::{
     Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
 };
 
 use super::entries::{self, Problem};
 use super::lazy::{Judged, Lazy};
+use super::routes::{FoundRoute, Routes};
 use super::shared;
 use crate::metrics::{Metrics, UNREADABLE};
 use crate::quota::QuotaPool;
 use crate::{Abi, Level};
 
-/// Base paths of one shard, to the ids of their APIs or to something that must be denied.
-type Routes = HashMap<Box<[u8]>, Result<Rc<str>, Unreadable>>;
-/// What came of looking for a base path.
-type FoundRoute = Result<Option<Rc<str>>, Unreadable>;
 /// What came of looking for an API: the API, none, or one that must be denied.
 type FoundApi = Result<Option<Rc<CompiledApi>>, Unreadable>;
 
@@ -39,17 +37,19 @@ pub(crate) struct SnapshotDirectory {
     callbacks: Callbacks,
     owns_routes: bool,
     tokens: TokenCache,
+    verdicts: Verdicts,
     /// What has been taken over from shared data.
     index: RefCell<Index>,
     /// Shared data's own version of the news, so that an unchanged index is not even copied.
     news: Cell<Option<u32>>,
     settings: RefCell<Option<Rc<Settings>>>,
     virtual_hosts: RefCell<HashSet<Box<[u8]>>>,
-    /// By shard, so that a changed shard replaces its part.
-    routes: RefCell<HashMap<u16, Routes>>,
+    routes: RefCell<Routes>,
     issuers: RefCell<Vec<Rc<CompiledIssuer>>>,
     /// By key; only keys that the route table names get here.
     apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
+    /// The key at hand, so that looking for one allocates nothing.
+    key: RefCell<Vec<u8>>,
     tiers: Lazy<Tier>,
     advanced: Lazy<CompiledTier>,
     applications: Lazy<Application>,
@@ -78,6 +78,7 @@ impl SnapshotDirectory {
             callbacks: config.callbacks,
             owns_routes: config.own_routes,
             tokens: TokenCache::default(),
+            verdicts: Verdicts::default(),
             index: RefCell::default(),
             news: Cell::default(),
             settings: RefCell::default(),
@@ -85,6 +86,7 @@ impl SnapshotDirectory {
             routes: RefCell::default(),
             issuers: RefCell::default(),
             apis: RefCell::default(),
+            key: RefCell::default(),
             tiers: Lazy::new(Table::Tier),
             advanced: Lazy::new(Table::Tier),
             applications: Lazy::new(Table::Application),
@@ -127,6 +129,9 @@ impl SnapshotDirectory {
 
     /// Forgets what was read of slots that changed. They are in ascending order.
     fn forget(&self, changed: &[Slot]) {
+        if !changed.is_empty() {
+            self.verdicts.clear();
+        }
         if changed.iter().any(|slot| slot.table == Table::Api) {
             self.apis.borrow_mut().retain(|key, _| changed.binary_search(&Table::Api.slot(key)).is_err());
         }
@@ -245,12 +250,11 @@ impl SnapshotDirectory {
     }
 
     fn replace_routes(&self, shard: &Shard) {
-        let mut routes = Routes::new();
-        for entry in &shard.entries {
+        let read = |entry: &Entry| {
             let id = entries::read::<String>(Table::Route, entry).map(Rc::from).map_err(|problem| self.deny(&problem));
-            routes.insert(Box::from(entry.key), id);
-        }
-        self.routes.borrow_mut().insert(shard.slot.shard, routes);
+            (Box::from(entry.key), id)
+        };
+        self.routes.borrow_mut().replace(shard.slot.shard, shard.entries.iter().map(read));
     }
 
     fn load_api(&self, key: &[u8]) -> FoundApi {
@@ -269,6 +273,18 @@ impl SnapshotDirectory {
             let text = format!("API {id:?} needs {needed:?}, this gateway has {has:?}: what needs more is denied");
             self.abi.log(Level::Error, &text);
         }
+    }
+}
+
+/// Looks for the key of two parts, written into `buffer`.
+fn with_key<T>(buffer: &RefCell<Vec<u8>>, first: &[u8], second: &[u8], look: impl FnOnce(&[u8]) -> T) -> T {
+    match buffer.try_borrow_mut() {
+        Ok(mut key) => {
+            keys::write(first, second, &mut key);
+            look(&key)
+        }
+        // Somebody looks while looking; it cannot be, and costs an allocation.
+        Err(_) => look(&keys::route(first, second)),
     }
 }
 
@@ -314,16 +330,19 @@ impl Directory for SnapshotDirectory {
     }
 
     fn route(&self, virtual_host: &[u8], base_path: &[u8]) -> FoundRoute {
-        let key = keys::route(virtual_host, base_path);
-        let routes = self.routes.borrow();
-        routes.get(&Table::Route.slot(&key).shard).and_then(|shard| shard.get(key.as_slice())).cloned().transpose()
+        with_key(&self.key, virtual_host, base_path, |key| self.routes.borrow().get(key))
+    }
+
+    fn base_path_depths(&self) -> u16 {
+        self.routes.borrow().depths()
     }
 
     fn api(&self, virtual_host: &[u8], id: &str) -> FoundApi {
-        let key = keys::api(virtual_host, id.as_bytes());
-        if let Some(known) = self.apis.borrow().get(key.as_slice()) {
-            return known.clone();
+        let known = with_key(&self.key, virtual_host, id.as_bytes(), |key| self.apis.borrow().get(key).cloned());
+        if let Some(known) = known {
+            return known;
         }
+        let key = keys::api(virtual_host, id.as_bytes());
         let loaded = self.load_api(&key);
         self.apis.borrow_mut().insert(key.into_boxed_slice(), loaded.clone());
         loaded
@@ -349,6 +368,10 @@ impl Directory for SnapshotDirectory {
 
     fn quotas(&self) -> &dyn Quotas {
         &self.quotas
+    }
+
+    fn verdicts(&self) -> Option<&Verdicts> {
+        Some(&self.verdicts)
     }
 
     fn verifier(&self) -> &dyn SignatureVerifier {

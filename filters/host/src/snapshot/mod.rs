@@ -10,6 +10,7 @@ mod entries;
 mod feed;
 mod lazy;
 mod leadership;
+mod routes;
 mod shared;
 
 pub(crate) use directory::SnapshotDirectory;

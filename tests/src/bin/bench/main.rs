@@ -1,32 +1,42 @@
-//! `bench [rounds] [seconds]`: what the enforcer costs, next to Envoy's own token check and to no check at all.
+//! `bench [quick|full] [rounds] [seconds]`: what the enforcer costs, next to Envoy's own filters for the same work, to an
+//! authorization service, and to no filter at all.
 //!
-//! One Envoy with one worker has three listeners that differ in one filter and answer by themselves, so that nothing but the
-//! filter is compared. The same token goes to all of them, and they take turns, so that whatever else the machine does
-//! hits them alike. Figures are medians of rounds; ratios travel between machines, requests a second do not.
+//! One Envoy has a listener for every contender. They take turns, in one order and then in the other, so that whatever else
+//! the machine does hits them alike. Figures compare within a round and are medians over rounds; ratios travel between
+//! machines, requests a second do not.
 
+mod arena;
 mod calls;
-mod config;
+mod case;
+mod contender;
+mod feed;
+mod filters;
+mod inside;
 mod load;
 mod report;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::StatusCode;
-use serde_json::Value;
-use tempfile::TempDir;
-use tollgate_tests::http::Answer;
-use tollgate_tests::ports::Ports;
-use tollgate_tests::process::{Process, tail};
-use tollgate_tests::{Gateway, Settings, eventually, locate, project};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tollgate_tests::locate;
 
-use config::{Contender, Setup};
-use report::{Report, Round};
+use arena::{Arena, Tokens};
+use case::Case;
+use contender::Contender;
+use load::Load;
+use report::{Outcome, Report, Round};
+use tollgate_bench::world::PATH;
 
-const PATH: &str = "/petstore/1.0.5/pet/1";
+/// Tokens of each algorithm: more than any cache of the contenders holds, so that taking turns they are always new.
+const TOKENS: usize = 30_000;
+/// Between the first tokens of one run and of the next.
+const STRIDE: usize = 7_919;
+/// Rounds of the open loop.
+const LATENCY_ROUNDS: usize = 3;
+/// Seconds of each of its runs.
+const LATENCY_SECONDS: u32 = 4;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,128 +49,125 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let mut number = |name, usual: u32| match arguments.next() {
-        None => Ok(usual),
-        Some(text) => {
-            text.parse().with_context(|| format!("{name} is '{text}', not a number; usage: bench [rounds] [seconds]"))
-        }
-    };
-    let (rounds, seconds) = (number("rounds", 5)?, number("seconds", 4)?);
-    ensure!(rounds > 0 && seconds > 0, "there is nothing to measure in {rounds} rounds of {seconds} s");
-    let wrk = std::env::var_os("TOLLGATE_WRK").map_or_else(|| PathBuf::from("wrk"), PathBuf::from);
+/// What is asked for.
+struct Plan {
+    full: bool,
+    rounds: usize,
+    load: Load,
+}
 
-    let stage = Stage::set().await?;
-    stage.check().await?;
-    let load = load::Load { program: wrk, seconds, token: stage.token.clone() };
-    eprintln!("warming up, then {rounds} rounds of {seconds} s for each of {} listeners", Contender::ALL.len());
-    stage.round(&load)?;
-    let mut measured = Vec::new();
-    for round in 1..=rounds {
-        eprintln!("round {round} of {rounds}");
-        measured.push(stage.round(&load)?);
+async fn run() -> Result<()> {
+    let folder = locate::root().join("target/bench");
+    let plan = Plan::read(&folder)?;
+    let tokens = arena::tokens(&folder.join("tokens"), TOKENS)?;
+    let mut report = Report { seconds: plan.load.seconds, machine: machine()?, ..Report::default() };
+    let mut cases = case::quick(&tokens);
+    if plan.full {
+        cases.extend(case::further(&tokens)?);
     }
-    let calls = calls::count(&stage.client, stage.ports.envoy_admin, stage.envoy.log(), || {
-        stage.ask(Contender::Enforcer, true)
-    })
-    .await?;
-    let report = Report { rounds: measured, seconds, calls };
-    let file = report.write(&locate::root().join("target/bench"))?;
-    println!("{report}\nraw numbers: {}", file.display());
+    for workers in [1, 2] {
+        let cases: Vec<Case> = cases.iter().filter(|case| case.workers == workers).cloned().collect();
+        let contenders: Vec<Contender> =
+            Contender::ALL.into_iter().filter(|one| cases.iter().any(|case| case.contenders.contains(one))).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        eprintln!("starting {} contenders, {workers} worker(s)", contenders.len());
+        let arena = Arena::set(&contenders, &tokens, workers).await?;
+        for case in cases {
+            report.outcomes.push(compare(&arena, &plan, case)?);
+            report.write(&folder)?;
+        }
+        if workers == 1 {
+            latency(&arena, &tokens, &mut report)?;
+            report.inside = Some(inside::measure(&arena, &tokens).await?);
+        }
+    }
+    report.write(&folder)?;
+    println!("{}\nraw numbers: {}", report.markdown(), folder.join("summary.json").display());
     Ok(())
 }
 
-/// Everything that runs while we measure. Fields are dropped in this order: who asks before who answers.
-struct Stage {
-    envoy: Process,
-    ports: Ports,
-    client: reqwest::Client,
-    token: String,
-    _folder: TempDir,
-    _gateway: Gateway,
-}
-
-impl Stage {
-    /// A gateway, for its adapter, its token and its keys; and beside it the Envoy that is measured.
-    async fn set() -> Result<Self> {
-        let gateway = Gateway::with(Settings { workers: 1, ..Settings::default() }).await?;
-        gateway.adapter.deploy(project::sample("petstore", &gateway.backend.url())?).await?;
-        let token = gateway.token("").await?;
-        let keys = gateway.client().get(gateway.secure_url("/.wellknown/jwks"));
-        let keys = Answer::of(keys).await?;
-        ensure!(keys.status == StatusCode::OK, "/.wellknown/jwks answers {} {}", keys.status, keys.body);
-
-        let ports = Ports::free()?;
-        let folder = TempDir::with_prefix("tollgate-bench-").context("making a temporary folder")?;
-        let file = folder.path().join("envoy.json");
-        let setup = Setup {
-            ports: &ports,
-            feed: gateway.ports.feed,
-            certificates: &gateway.adapter.state().join("certificates"),
-            module: &locate::module()?,
-            issuer: &issuer(&token)?,
-            keys: &keys.body,
+impl Plan {
+    fn read(folder: &Path) -> Result<Self> {
+        let mut arguments = std::env::args().skip(1).peekable();
+        let full = match arguments.peek().map(String::as_str) {
+            Some("full") => true,
+            Some("quick") | None => false,
+            Some(other) if other.parse::<u32>().is_ok() => false,
+            Some(other) => bail!("'{other}' is neither quick nor full; usage: bench [quick|full] [rounds] [seconds]"),
         };
-        std::fs::write(&file, setup.envoy()?.to_string()).context("writing Envoy's configuration")?;
-        let mut command = std::process::Command::new(locate::envoy()?);
-        command.arg("--config-path").arg(&file).args([
-            "--disable-hot-restart",
-            "--concurrency",
-            "1",
-            "--log-level",
-            "info",
-        ]);
-        let envoy = Process::spawn("the measured Envoy", &mut command, &folder.path().join("envoy.log"))?;
-        Ok(Self { envoy, ports, client: tollgate_tests::http::client(1)?, token, _folder: folder, _gateway: gateway })
-    }
-
-    /// A comparison of filters that do not do their work would be worth nothing.
-    async fn check(&self) -> Result<()> {
-        for contender in Contender::ALL {
-            for with_token in [true, false] {
-                let expected = if with_token || contender == Contender::None { 200 } else { 401 };
-                eventually("the measured Envoy answers as it should", async || {
-                    let answer = self.ask(contender, with_token).await?;
-                    let status = answer.status.as_u16();
-                    ensure!(
-                        status == expected,
-                        "{}: {status} instead of {expected}: {}",
-                        contender.name(),
-                        answer.body
-                    );
-                    Ok(())
-                })
-                .await
-                .with_context(|| tail(self.envoy.log(), 20))?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn ask(&self, contender: Contender, with_token: bool) -> Result<Answer> {
-        let request = self.client.get(self.url(contender));
-        Answer::of(if with_token { request.bearer_auth(&self.token) } else { request }).await
-    }
-
-    fn url(&self, contender: Contender) -> String {
-        format!("http://localhost:{}{PATH}", contender.port(&self.ports))
-    }
-
-    fn round(&self, load: &load::Load) -> Result<Round> {
-        Contender::ALL
-            .into_iter()
-            .map(|contender| {
-                let url = format!("http://127.0.0.1:{}{PATH}", contender.port(&self.ports));
-                Ok((contender, load.run(&url)?))
-            })
-            .collect()
+        let mut numbers = arguments.filter(|text| !matches!(text.as_str(), "quick" | "full"));
+        let mut number = |name, usual: u32| match numbers.next() {
+            None => Ok(usual),
+            Some(text) => text.parse().with_context(|| format!("{name} is '{text}', not a number")),
+        };
+        let (rounds, seconds) = (number("rounds", 15)?, number("seconds", 2)?);
+        ensure!(rounds > 0 && seconds > 0, "there is nothing to measure in {rounds} rounds of {seconds} s");
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let script = folder.join("requests.lua");
+        std::fs::write(&script, include_str!("requests.lua")).context("writing the script for wrk")?;
+        let tool = |variable, name: &str| std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
+        let (wrk, h2load) = (tool("TOLLGATE_WRK", "wrk"), tool("TOLLGATE_H2LOAD", "h2load"));
+        Ok(Self { full, rounds: usize::try_from(rounds)?, load: Load { wrk, h2load, seconds, script } })
     }
 }
 
-/// The `iss` of a token.
-fn issuer(token: &str) -> Result<String> {
-    let payload = token.split('.').nth(1).context("the token has no payload")?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).context("decoding the token")?)?;
-    Ok(claims.get("iss").and_then(Value::as_str).context("the token names no issuer")?.to_owned())
+/// Runs a case: a short round to warm up, and then the rounds that count.
+fn compare(arena: &Arena, plan: &Plan, case: Case) -> Result<Outcome> {
+    let rounds = plan.rounds.saturating_mul(case.rounds).div_ceil(100).max(3);
+    eprintln!("{}: {rounds} rounds of {} s for {} contenders", case.name, plan.load.seconds, case.contenders.len());
+    let mut seed = 0_usize;
+    let mut round = |load: &Load, order: &[Contender]| -> Result<Round> {
+        let mut measured = Round::new();
+        for contender in order {
+            seed = seed.saturating_add(STRIDE);
+            let before = arena.processor_time()?;
+            let run = load.run(arena.port(*contender, case.proxied), PATH, &case.requests, seed);
+            let mut run = run.with_context(|| format!("{}, {}", case.name, contender.name()))?;
+            let took = arena.processor_time()?.saturating_sub(before).as_secs_f64();
+            run.cpu_microseconds = took * 1e6 / (run.requests_per_second * f64::from(load.seconds));
+            measured.insert(*contender, run);
+        }
+        Ok(measured)
+    };
+    round(&Load { seconds: 1, ..plan.load.clone() }, &case.contenders)?;
+    let backwards: Vec<Contender> = case.contenders.iter().rev().copied().collect();
+    let orders = [case.contenders.as_slice(), &backwards];
+    let rounds =
+        orders.into_iter().cycle().take(rounds).map(|order| round(&plan.load, order)).collect::<Result<_>>()?;
+    Ok(Outcome { rounds, case })
+}
+
+/// Latency at half of the load that the slower of the two could take at most.
+fn latency(arena: &Arena, tokens: &Tokens, report: &mut Report) -> Result<()> {
+    let most = report.outcomes.first().and_then(|outcome| outcome.rate(Contender::Full)).context("nothing was run")?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some tens of thousands")]
+    let rate = (most.median / 2.0) as u32;
+    eprintln!("latency at {rate} requests/s");
+    for _ in 0..LATENCY_ROUNDS {
+        for contender in [Contender::None, Contender::NativeChain, Contender::Full] {
+            let port = arena.port(contender, false);
+            let file = tokens.folder.join("rs256.txt");
+            let measured = load::open_loop(port, rate, LATENCY_SECONDS, PATH, &file)?;
+            report.latency.entry(contender).or_default().push(measured);
+        }
+    }
+    Ok(())
+}
+
+/// What the run is made on.
+fn machine() -> Result<Value> {
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let envoy = Command::new(locate::envoy()?).arg("--version").output().context("asking Envoy for its version")?;
+    let envoy = String::from_utf8_lossy(&envoy.stdout);
+    // `<revision>/<version>/<state>/<build>/<TLS library>` stands at the end.
+    let version = envoy.trim().rsplit('/').nth(3).unwrap_or("unknown");
+    Ok(json!({
+        "processor": processor.map_or("unknown", |(_, name)| name),
+        "cores": std::thread::available_parallelism().map_or(0, Into::into).to_string(),
+        "kernel": kernel.trim(), "envoy": format!("Envoy {version}"),
+    }))
 }

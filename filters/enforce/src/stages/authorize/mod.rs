@@ -2,6 +2,7 @@
 
 pub(crate) mod subscription;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use tollgate_model::LifeCycle;
@@ -9,11 +10,12 @@ use tollgate_model::LifeCycle;
 pub(crate) use self::subscription::Subscribed;
 use super::admit::Admitted;
 use super::authenticate::Identity;
-use crate::Cx;
 use crate::decide::Halt;
 use crate::graphql;
+use crate::limit::charge::Charge;
 use crate::rejection::Rejection;
 use crate::token::{KeyType, VerifiedToken};
+use crate::{Cx, Record};
 
 /// Proof that the caller may call this operation.
 pub(crate) struct Permit {
@@ -25,6 +27,31 @@ pub(crate) struct Permit {
     pub(super) token: Option<Rc<VerifiedToken>>,
     /// The SPIFFE ID of the workload, where that says who it is.
     pub(super) workload: Option<Rc<str>>,
+    /// What every request with this permit counts against, once that is known; see [`Permit::charges`].
+    charges: OnceCell<Rc<[Charge]>>,
+    /// What access logs are told of every request with this permit that goes to its backend.
+    record: OnceCell<Option<Record>>,
+}
+
+impl Permit {
+    /// The record of a request that goes to its backend: what is remembered, else what `write` writes.
+    pub(super) fn record(&self, write: impl FnOnce() -> Option<Record>) -> Option<Record> {
+        self.record.get_or_init(write).clone()
+    }
+
+    /// What a request counts against: what is remembered, else what `find` finds, which also says whether any other request
+    /// with this permit counts against the same.
+    pub(super) fn charges(
+        &self,
+        find: impl FnOnce() -> Result<(Vec<Charge>, bool), Rejection>,
+    ) -> Result<Rc<[Charge]>, Rejection> {
+        if let Some(known) = self.charges.get() {
+            return Ok(Rc::clone(known));
+        }
+        let (charges, for_all) = find()?;
+        let charges = Rc::from(charges);
+        Ok(if for_all { Rc::clone(self.charges.get_or_init(|| charges)) } else { charges })
+    }
 }
 
 impl Permit {
@@ -64,7 +91,8 @@ pub(crate) fn authorize(cx: &Cx, admitted: &Admitted, identity: &Identity) -> Re
         Identity::Workload(workload) => Some(Rc::clone(&workload.id)),
         _ => None,
     };
-    Ok(Permit { key_type, subscribed, token: identity.token().cloned(), workload })
+    let (token, charges, record) = (identity.token().cloned(), OnceCell::new(), OnceCell::new());
+    Ok(Permit { key_type, subscribed, token, workload, charges, record })
 }
 
 /// The scopes that a caller holds; `None` for those of whom none are asked.

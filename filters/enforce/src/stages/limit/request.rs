@@ -1,7 +1,7 @@
 //! A request in the terms of throttle keys (Choreo Connect's, which API Manager's own policies and tools know).
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -26,11 +26,24 @@ pub(super) struct Request<'r, 'c> {
     permit: &'r Permit,
     client: OnceCell<Option<IpAddr>>,
     claims: OnceCell<Option<Value>>,
+    /// Whether anything was asked that another request with the same permit may answer otherwise.
+    looked_into: Cell<bool>,
 }
 
 impl<'r, 'c> Request<'r, 'c> {
     pub(super) const fn new(cx: &'r Cx<'c>, admitted: &'r Admitted<'c>, permit: &'r Permit) -> Self {
-        Self { cx, admitted, permit, client: OnceCell::new(), claims: OnceCell::new() }
+        let looked_into = Cell::new(false);
+        Self { cx, admitted, permit, client: OnceCell::new(), claims: OnceCell::new(), looked_into }
+    }
+
+    /// Forgets what was asked so far.
+    pub(super) fn overlook(&self) {
+        self.looked_into.set(false);
+    }
+
+    /// Whether what was asked since then depends on more than the permit: on headers, the query, or the client's address.
+    pub(super) const fn was_looked_into(&self) -> bool {
+        self.looked_into.get()
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -120,6 +133,7 @@ impl<'r, 'c> Request<'r, 'c> {
 
     /// Address of the client.
     pub(super) fn client(&self) -> Option<IpAddr> {
+        self.looked_into.set(true);
         *self.client.get_or_init(|| client_address(self.cx, &self.admitted.settings))
     }
 
@@ -154,6 +168,7 @@ impl Traits for Request<'_, '_> {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.looked_into.set(true);
         let values = self.cx.request.iter().filter(|(candidate, _)| *candidate == name.as_bytes());
         let values: Vec<Cow<str>> = values.map(|(_, value)| String::from_utf8_lossy(value)).collect();
         match values.as_slice() {
@@ -164,6 +179,7 @@ impl Traits for Request<'_, '_> {
     }
 
     fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.looked_into.set(true);
         let value = query::only(self.admitted.query, name.as_bytes())?;
         Some(Cow::Owned(String::from_utf8_lossy(&value).into_owned()))
     }

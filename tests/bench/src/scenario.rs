@@ -1,0 +1,92 @@
+//! The requests whose cost is measured without Envoy.
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::bare::Bench;
+use crate::tokens::{Algorithm, Signer};
+use crate::world::{self, PATH, Scale};
+
+/// What a request is, and what the filter that gets it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// A token that was seen before, and nothing but tokens to check.
+    Authn,
+    /// The same with subscription, scope, four levels of limits, header policies and record.
+    Full,
+    /// The same among 6,000 APIs, 20,000 applications and as many revoked tokens.
+    FullLarge,
+    /// No credentials at all.
+    Rejected,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Authn, Self::Full, Self::FullLarge, Self::Rejected];
+
+    /// Its name on command lines and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authn => "authn",
+            Self::Full => "full",
+            Self::FullLarge => "full-large",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The one of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        match Self::ALL.into_iter().find(|scenario| scenario.name() == name) {
+            Some(scenario) => Ok(scenario),
+            None => bail!("there is no scenario '{name}'"),
+        }
+    }
+
+    fn scale(self) -> Scale {
+        let (apis, applications, revoked) = match self {
+            Self::Authn => (1, 0, 0),
+            Self::Full | Self::Rejected => (1, 10, 0),
+            Self::FullLarge => (6_000, 20_000, 20_000),
+        };
+        Scale { apis, applications, revoked, everything: self != Self::Authn }
+    }
+
+    /// A filter with its request at hand, which was made often enough that nothing of it is new.
+    ///
+    /// # Errors
+    /// When the request is not answered as it should be.
+    pub fn prepare(self) -> Result<Bench> {
+        let signer = Signer::generate()?;
+        let bench = Bench::new(&world::frames(self.scale(), &signer.jwks()?)?)?;
+        let bearer = format!("Bearer {}", signer.token(Algorithm::Rs256, 0, &[])?);
+        let mut headers = vec![
+            (":authority", "localhost"),
+            (":path", PATH),
+            (":method", "GET"),
+            (":scheme", "http"),
+            ("authorization", bearer.as_str()),
+            ("x-forwarded-proto", "http"),
+            ("x-request-id", "2b0c4d9e-5f33-4b5e-8f0b-2f0d3b4a9c10"),
+            ("user-agent", "wrk"),
+            ("accept", "*/*"),
+        ];
+        let mut expected = 200;
+        if self == Self::Rejected {
+            headers.retain(|(name, _)| *name != "authorization");
+            expected = 401;
+        }
+        bench.put(&headers);
+        // Long enough for leases of quota to have grown.
+        for _ in 0..20 {
+            for _ in 0..500 {
+                let status = bench.run().with_context(|| bench.lines().join("\n"))?;
+                ensure!(status == expected, "answered {status}: {:?}", bench.lines());
+            }
+            bench.tick()?;
+        }
+        Ok(bench)
+    }
+}

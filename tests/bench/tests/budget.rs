@@ -1,0 +1,72 @@
+//! What a request may cost. Whoever makes it cost more finds out here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test reports by panicking"
+)]
+
+use std::alloc::System;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tollgate_bench::scenario::Scenario;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Allocations are those of the whole process, so one test measures at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Requests that averages are made of: many chunks of quota.
+const REQUESTS: u32 = 12_800;
+
+/// Per request: calls of the host by kind, and allocations.
+fn cost(scenario: Scenario) -> (BTreeMap<&'static str, f64>, f64) {
+    let _turn = TURN.lock();
+    let bench = scenario.prepare().unwrap();
+    // Counters have their places now, and allocate nothing any more.
+    let before = run(&bench);
+    let region = Region::new(ALLOCATOR);
+    let after = run(&bench);
+    let allocations = f64::from(u32::try_from(region.change().allocations).unwrap()) / f64::from(REQUESTS);
+    let average = |(call, count): (&'static str, u64)| {
+        let count = count - before.get(call).copied().unwrap_or_default();
+        (call, f64::from(u32::try_from(count).unwrap()) / f64::from(REQUESTS))
+    };
+    (after.into_iter().map(average).collect(), allocations)
+}
+
+fn run(bench: &tollgate_bench::bare::Bench) -> BTreeMap<&'static str, u64> {
+    for _ in 0..REQUESTS {
+        bench.run().unwrap();
+    }
+    bench.counts()
+}
+
+#[track_caller]
+fn check(scenario: Scenario, calls: &[(&str, f64)], allocations: f64) {
+    let (measured, allocated) = cost(scenario);
+    for (call, count) in &measured {
+        let budget = calls.iter().find(|(name, _)| name == call).map_or(0.0, |(_, budget)| *budget);
+        assert!(*count <= budget, "{}: {count} times {call}, of {budget}: {measured:?}", scenario.name());
+    }
+    assert!(allocated <= allocations, "{}: {allocated} allocations, of {allocations}", scenario.name());
+}
+
+#[test]
+fn authentication_stays_within_its_budget() {
+    check(Scenario::Authn, &[("headers", 1.0), ("now", 1.0), ("remove_header", 1.0), ("set_header", 1.0)], 100.0);
+}
+
+/// Six writes: credentials away; path, cluster, two policies; the record. Quota is drawn in chunks.
+#[test]
+fn everything_stays_within_its_budget() {
+    for scenario in [Scenario::Full, Scenario::FullLarge] {
+        let writes = [("remove_header", 1.0), ("set_header", 4.0), ("set_state", 1.0)];
+        let quota = [("shared", 0.3), ("set_shared", 0.3)];
+        // Quota runs by a clock that nobody sets.
+        check(scenario, &[&[("headers", 1.0), ("now", 1.0), ("steady", 1.0)][..], &writes, &quota].concat(), 100.0);
+    }
+}

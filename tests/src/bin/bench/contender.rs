@@ -1,0 +1,82 @@
+//! What is compared.
+
+use tollgate_bench::world::Scale;
+
+/// One listener of the measured Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Contender {
+    /// No filter but the router.
+    None,
+    /// Envoy's `jwt_authn`, with its cache.
+    JwtCached,
+    /// The same without it.
+    JwtUncached,
+    /// The same policy by Envoy's own filters: `jwt_authn` with its cache, `rbac`, `local_ratelimit`, `header_mutation`.
+    NativeChain,
+    /// `ext_authz`, asking a server that looks at one header.
+    ExtAuthz,
+    /// Ours, with nothing but tokens to check.
+    Authn,
+    /// Ours with everything: token, subscription, scope, four levels of limits, header policies, record of usage.
+    Full,
+    /// The same among 6,000 APIs.
+    FullApis,
+    /// The same among 100,000 applications with their subscriptions, and 100,000 revoked tokens.
+    FullSubscriptions,
+}
+
+impl Contender {
+    /// In the order in which they take turns.
+    pub const ALL: [Self; 9] = [
+        Self::None,
+        Self::JwtCached,
+        Self::JwtUncached,
+        Self::NativeChain,
+        Self::ExtAuthz,
+        Self::Authn,
+        Self::Full,
+        Self::FullApis,
+        Self::FullSubscriptions,
+    ];
+
+    /// As reports and `summary.json` call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "no_filter",
+            Self::JwtCached => "jwt_authn_cached",
+            Self::JwtUncached => "jwt_authn_uncached",
+            Self::NativeChain => "native_chain",
+            Self::ExtAuthz => "ext_authz",
+            Self::Authn => "authn",
+            Self::Full => "full",
+            Self::FullApis => "full_6000_apis",
+            Self::FullSubscriptions => "full_100k_subscriptions",
+        }
+    }
+
+    /// Position of its listener's port.
+    pub fn position(self) -> usize {
+        Self::ALL.iter().position(|other| *other == self).unwrap_or_default()
+    }
+
+    /// What the snapshot of ours holds; `None` for Envoy's own filters.
+    pub fn scale(self) -> Option<Scale> {
+        let scale = |apis, applications, revoked, everything| Some(Scale { apis, applications, revoked, everything });
+        match self {
+            Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
+            Self::Authn => scale(1, 0, 0, false),
+            Self::Full => scale(1, 10, 0, true),
+            Self::FullApis => scale(6_000, 10, 0, true),
+            Self::FullSubscriptions => scale(1, 100_000, 100_000, true),
+        }
+    }
+
+    /// What a request without credentials is answered with.
+    pub const fn without_credentials(self) -> u16 {
+        match self {
+            Self::None => 200,
+            Self::ExtAuthz => 403,
+            _ => 401,
+        }
+    }
+}

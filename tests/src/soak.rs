@@ -149,7 +149,7 @@ fn project(gateway: &Gateway, open: bool) -> ApiProject {
 /// Changes the API and takes tokens back until the time is over.
 async fn churn(gateway: &Gateway, etcd: &Etcd, model: &Shared, duration: Duration, changes: Churn) -> Result<()> {
     let start = Instant::now();
-    let filled = FILLING.min(duration / 2);
+    let filled = FILLING.min(duration.mul_f64(0.5));
     for burst in 1..=changes.bursts {
         for number in 0..changes.pushes {
             push(gateway, model, number % 2 == burst % 2).await?;
@@ -157,7 +157,7 @@ async fn churn(gateway: &Gateway, etcd: &Etcd, model: &Shared, duration: Duratio
             refill(model);
         }
         gateway.backend.forget();
-        let next = duration.saturating_mul(burst) / changes.bursts;
+        let next = duration.mul_f64(f64::from(burst) / f64::from(changes.bursts));
         tokio::time::sleep(next.saturating_sub(start.elapsed()).max(GRACE.saturating_mul(2))).await;
         if start.elapsed() >= filled && with(model, |model| model.account.memory.0 == 0) {
             let memory = gateway.envoy.memory()?;

@@ -132,6 +132,8 @@ fn grant(body: &[u8]) -> Result<Response<Bytes>> {
     let lease = |ask: &QuotaAsk| QuotaGrant {
         window: i64::try_from(window).unwrap_or(i64::MAX),
         granted: ask.want,
+        left: ask.limit.amount,
+        starts_in_ms: 0,
         ends_in_ms: WINDOW_MS.saturating_sub(past),
         retry_in_ms: 0,
     };

@@ -4,13 +4,13 @@
 use super::shared_key;
 use crate::{Abi, Status};
 
-/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 20 MB.
+/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 22 MB.
 pub(super) const BUCKETS: u128 = 16_384;
 /// Counters that share a bucket.
 pub(super) const ENTRIES: usize = 8;
 /// Bytes of an entry: an id and so many numbers.
 const ENTRY: usize = 16 + NUMBERS * 8;
-const NUMBERS: usize = 17;
+const NUMBERS: usize = 19;
 /// How often a write is tried when other workers write to the same bucket.
 const TRIES: usize = 16;
 
@@ -22,8 +22,10 @@ pub(super) struct Entry {
     pub(super) window: i64,
     /// What is left of it for all workers.
     pub(super) left: u64,
-    /// When the window ends.
+    /// When the window ends at the earliest, and with it the lease.
     pub(super) ends: u64,
+    /// When the window ends at the latest. It may go on for as long as an answer was on its way after the lease has ended.
+    pub(super) over: u64,
     /// What of the window this process had in all.
     pub(super) leased: u64,
     /// What of that it took by itself, because the owner was away. Such a lease is not given back.
@@ -53,6 +55,7 @@ pub(super) struct Next {
     pub(super) left: u64,
     pub(super) starts: u64,
     pub(super) ends: u64,
+    pub(super) over: u64,
     pub(super) spare: u64,
 }
 
@@ -79,12 +82,13 @@ impl Entry {
             drawn,
             ahead_of,
             spare,
+            over,
             next,
             ..
         } = *self;
-        let Next { left: next_left, starts, ends: next_ends, spare: next_spare, .. } = next;
-        let now = [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare];
-        for number in now.into_iter().chain([next_left, starts, next_ends, next_spare]) {
+        let Next { left: next_left, starts, ends: next_ends, over: next_over, spare: next_spare, .. } = next;
+        let now = [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare, over];
+        for number in now.into_iter().chain([next_left, starts, next_ends, next_over, next_spare]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -98,15 +102,29 @@ impl Entry {
             rest = after;
         }
         let [window, next_window, numbers @ ..] = numbers;
-        let [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare, next @ ..] =
-            numbers.map(u64::from_le_bytes);
-        let [next_left, starts, next_ends, next_spare] = next;
+        let [
+            left,
+            ends,
+            leased,
+            own,
+            asked,
+            asking_until,
+            refused_until,
+            want,
+            drawn,
+            ahead_of,
+            spare,
+            over,
+            next @ ..,
+        ] = numbers.map(u64::from_le_bytes);
+        let [next_left, starts, next_ends, next_over, next_spare] = next;
         let (id, window) = (u128::from_le_bytes(*id), i64::from_le_bytes(window));
         let next = Next {
             window: i64::from_le_bytes(next_window),
             left: next_left,
             starts,
             ends: next_ends,
+            over: next_over,
             spare: next_spare,
         };
         Some(Self {
@@ -123,6 +141,7 @@ impl Entry {
             drawn,
             ahead_of,
             spare,
+            over,
             next,
         })
     }
@@ -170,12 +189,13 @@ pub(super) fn update<T>(
     None
 }
 
-/// Lets go of ended windows, and if the bucket is still full, of the lease that ends first: lost quota, never too much.
+/// Lets go of windows that are over, and if the bucket is still full, of the lease that ends first: lost quota, never too
+/// much, unless its owner goes away in what is left of that window.
 fn make_room(entries: &mut Vec<Entry>, now: u64) {
     if entries.len() < ENTRIES {
         return;
     }
-    entries.retain(|entry| entry.is_current(now) || now < entry.next.ends);
+    entries.retain(|entry| now < entry.over.max(entry.ends) || now < entry.next.ends);
     if entries.len() >= ENTRIES
         && let Some(first) = entries.iter().enumerate().min_by_key(|(_, entry)| entry.ends).map(|(at, _)| at)
     {
@@ -204,7 +224,8 @@ mod tests {
             drawn: 11,
             ahead_of: 12,
             spare: 17,
-            next: Next { window: -13, left: 14, starts: 15, ends: 16, spare: 18 },
+            over: 19,
+            next: Next { window: -13, left: 14, starts: 15, ends: 16, spare: 18, over: 20 },
         };
         let mut bytes = Vec::new();
         entry.encode(&mut bytes);

@@ -18,11 +18,11 @@ const REFUSED_MS: u64 = 1_000;
 
 /// Goes on with the next window, once it has begun and if some of it was leased ahead.
 pub(super) const fn turn(entry: &mut Entry, now: u64) {
-    let Next { window, left, starts, ends, spare } = entry.next;
+    let Next { window, left, starts, ends, over, spare } = entry.next;
     if now < entry.ends || now < starts || left == 0 {
         return;
     }
-    entry.next = Next { window: 0, left: 0, starts: 0, ends: 0, spare: 0 };
+    entry.next = Next { window: 0, left: 0, starts: 0, ends: 0, over: 0, spare: 0 };
     if ends <= now {
         return;
     }
@@ -30,6 +30,7 @@ pub(super) const fn turn(entry: &mut Entry, now: u64) {
         window,
         left,
         ends,
+        over,
         leased: left,
         own: 0,
         asked: starts,
@@ -44,7 +45,8 @@ pub(super) const fn turn(entry: &mut Entry, now: u64) {
 /// Adds a grant to what the process has of that window.
 pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &QuotaGrant, sent: u64, now: u64) -> Entry {
     let entry = entry.unwrap_or_default();
-    if ask.ahead && grant.starts_in_ms > 0 {
+    // Where the window has begun in the meantime, this is more of it.
+    if ask.ahead && grant.starts_in_ms > 0 && entry.window != grant.window {
         return with_next(Entry { id, ..entry }, ask, grant, sent, now);
     }
     // The window ends so long after the question, not after the answer.
@@ -59,6 +61,8 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
         // A window that this process had to itself goes on as the owner's.
         Some(current) if current.window == grant.window || current.window < 0 => current,
         _ if entry.next.window == grant.window && now < entry.next.ends => begun,
+        // A late answer made the lease end before its window: what the process had of that still counts.
+        _ if entry.window == grant.window => entry,
         _ => Entry::default(),
     };
     // What it took by itself comes off what it gets now, so that a lost answer never adds to the limit. An owner that has
@@ -72,7 +76,8 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
         id,
         window: grant.window,
         left: same.left.saturating_add(granted),
-        ends: if same.ends == 0 { ends } else { same.ends.min(ends) },
+        ends: if same.ends <= now { ends } else { same.ends.min(ends) },
+        over: now.saturating_add(grant.ends_in_ms),
         leased: same.leased.saturating_add(granted),
         own: same.own.saturating_sub(owed),
         asked: sent,
@@ -100,18 +105,25 @@ fn with_next(entry: Entry, ask: &QuotaAsk, grant: &QuotaGrant, sent: u64, now: u
         left: same.left.saturating_add(grant.granted).min(ask.limit.amount),
         starts: starts.max(same.starts),
         ends: if same.ends == 0 { ends } else { same.ends.min(ends) },
+        over: now.saturating_add(grant.ends_in_ms),
         spare: grant.left,
     };
     Entry { next, ..entry }
 }
 
-/// A window that this process has to itself. Its number is never one of the owner's. `wall` is the time of day.
+/// The window in which this process counts for itself once its lease has ended: the owner's, where that may still go on, or
+/// one that it has to itself, whose number is never one of the owner's. `wall` is the time of day.
 pub(super) fn own_window(id: u128, counter: &Counter, before: Option<Entry>, wall: u64, now: u64) -> Entry {
     let length = length_ms(counter.limit.window);
     let number = wall.checked_div(length).unwrap_or(0);
+    let begun = now.saturating_sub(wall.checked_rem(length).unwrap_or(0));
     let ends = number.saturating_add(1).saturating_mul(length).saturating_sub(wall).saturating_add(now);
+    if let Some(same) = before.filter(|before| goes_on(before, begun, now)) {
+        return Entry { ends: ends.min(same.over), drawn: now, ..same };
+    }
     let window = i64::try_from(number).unwrap_or(i64::MAX).saturating_neg().saturating_sub(1);
-    let new = Entry { id, window, ends, asked: now, want: first_want(counter), drawn: now, ..Entry::default() };
+    let want = first_want(counter);
+    let new = Entry { id, window, ends, over: ends, asked: now, want, drawn: now, ..Entry::default() };
     match before {
         // Numbers of own windows fall. A clock that was set back must not open one again.
         Some(before) if before.window < 0 && before.window <= window => {
@@ -119,6 +131,12 @@ pub(super) fn own_window(id: u128, counter: &Counter, before: Option<Entry>, wal
         }
         _ => new,
     }
+}
+
+/// Whether the owner's window may go on although its lease has ended, as one does whose answer was late: neither is it over by
+/// what the owner said, nor has the time of day passed an edge since, after which another window `begun`.
+const fn goes_on(before: &Entry, begun: u64, now: u64) -> bool {
+    before.window >= 0 && before.asked <= now && now < before.over && begun < before.ends
 }
 
 /// How much a worker draws: less as less is left, so that the last of it is not scattered over the workers.

@@ -21,5 +21,5 @@ pub(crate) use pool::QuotaPool;
 
 /// Name of a bucket in shared data. Its layout is part of the name.
 fn shared_key(number: u128) -> String {
-    format!("tollgate/quota.2/{number}")
+    format!("tollgate/quota.3/{number}")
 }

@@ -376,6 +376,60 @@ fn an_owner_that_forgets_gives_no_process_more_than_the_limit() {
     assert_eq!(passed, 100);
 }
 
+/// How many of so many requests as anybody makes are let through at a moment at which the owner cannot be asked.
+fn helps_itself(process: &Process, counter: &Counter, now: u64) -> u64 {
+    process.lost(0, now);
+    (0..40).map(|_| u64::from(process.request(0, counter, &mut Owner::new(0, false), now))).sum()
+}
+
+/// A process that was leased 5 of 12 for the window that begins at [`START`], by an answer that was so late that the lease
+/// ends 400 ms before the window, and that has used them.
+fn leased_by_a_late_answer(owner: &mut Owner) -> (Process, Counter) {
+    let (process, counter) = (Process::new(1), counter(12));
+    let ask = ask(&counter, 5);
+    let grant = owner.lease(&ask, START + 1_400);
+    process.granted(0, &ask, &grant, START + 1_000, START + 1_400);
+    for _ in 0..5 {
+        assert_eq!(process.stock(0, &counter, START + 1_400), Stock::Enough);
+        process.workers[0].take(&counter);
+    }
+    (process, counter)
+}
+
+#[test]
+fn a_lease_that_ends_early_opens_no_second_window() {
+    let mut owner = Owner::new(12, false);
+    let (process, counter) = leased_by_a_late_answer(&mut owner);
+    assert_eq!(helps_itself(&process, &counter, START + 59_650), 7, "what was leased counts until the window ends");
+    assert_eq!(helps_itself(&process, &counter, START + 59_999), 0);
+    assert_eq!(helps_itself(&process, &counter, START + 60_000), 12, "nothing of it counts in the next one");
+}
+
+#[test]
+fn what_a_process_took_by_itself_outlives_a_lease_that_ends_early() {
+    let mut owner = Owner::new(12, false);
+    let (process, counter) = leased_by_a_late_answer(&mut owner);
+    assert_eq!(helps_itself(&process, &counter, START + 2_000), 7);
+    // The owner is back, and thinks that 7 are left.
+    let passed = |owner: &mut Owner, now| (0..40).filter(|_| process.request(0, &counter, owner, now)).count();
+    assert_eq!(passed(&mut owner, START + 59_650), 0);
+    assert_eq!(passed(&mut owner, START + 60_000), 12);
+}
+
+#[test]
+fn what_was_leased_ahead_of_a_window_that_has_begun_is_part_of_it() {
+    let mut owner = Owner::new(12, false);
+    let counter = counter(12);
+    let ahead = QuotaAsk { ahead: true, ..ask(&counter, 5) };
+    let late = owner.lease(&ahead, START - 200);
+    let (process, counter) = leased_by_a_late_answer(&mut owner);
+    assert_eq!(helps_itself(&process, &counter, START + 2_000), 7);
+    process.granted(0, &ahead, &late, START - 200, START + 2_100);
+    // Neither now nor once the lease has ended is it more than the limit.
+    assert_eq!(helps_itself(&process, &counter, START + 2_200), 0);
+    assert_eq!(helps_itself(&process, &counter, START + 59_650), 0);
+}
+
 /// Nothing but the steady clock counts: the time of day may be anything.
 #[test]
 fn setting_the_clock_of_the_host_opens_no_window_again() {

@@ -169,4 +169,26 @@ proptest! {
             prop_assert!(passed <= limit, "{passed} of {limit} in window {window}");
         }
     }
+
+    /// Processes that count for themselves whenever the owner is away pass no more than their parts on top of the limit, but
+    /// for one: the bound of the `local` posture.
+    #[test]
+    fn processes_that_help_themselves_pass_the_limit_and_all_parts_but_one(
+        limit in 1_u64..60,
+        steps in prop::collection::vec(step(), 1..600),
+    ) {
+        let counter = counter(limit);
+        let mut world = World::new(limit);
+        let workers = world.processes.iter().flat_map(|(process, _)| &process.workers);
+        workers.for_each(|worker| worker.set_replicas(PROCESSES as u32));
+        for step in &steps {
+            // What a process took by itself is forgotten with it.
+            let step = if matches!(step, Step::Crash { .. }) { &Step::Wait { ms: 1 } } else { step };
+            world.step(step, &counter);
+        }
+        let most = limit + (PROCESSES as u64 - 1) * (limit / PROCESSES as u64);
+        for (window, passed) in world.passed {
+            prop_assert!(passed <= most, "{passed} of {limit} in window {window}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 local SECRETS = {
   "auth", "token", "key", "secret", "password", "cookie", "credential", "jwt", "assertion", "signature", "session", "cert",
 }
+local PATHS = { [":path"] = true, ["referer"] = true, ["location"] = true, ["x-envoy-original-path"] = true }
 local LIMIT = 16384
 
 -- One line stays one line, whatever a client sends.
@@ -13,7 +14,7 @@ local function plain(text)
 end
 
 local function shown(name, value)
-  if name == ":path" then
+  if PATHS[name] then
     return (string.gsub(value, "%?.*", "?***"))
   end
   for _, word in ipairs(SECRETS) do

@@ -1,0 +1,163 @@
+//! The enforcer in a mesh: proxies in the shapes that istiod gives them, which know the adapter only as one more service.
+//!
+//! Envoy is the stock one, so Istio's own filters (metadata exchange, telemetry) are missing; everything else is as its
+//! translation makes it, with files in the place of its xDS.
+
+mod failures;
+mod identities;
+mod proxies;
+mod services;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate_model::contract::PluginConfig;
+use tollgate_tests::adapter::{Adapter, AdapterConfig};
+use tollgate_tests::http::{Answer, client};
+use tollgate_tests::ports::{Port, Ports};
+use tollgate_tests::{ApiProject, Backend, eventually, locate};
+
+use self::identities::{Authority, Identity};
+use self::proxies::{Extension, Proxy, Shape, local, plugin};
+
+/// The service that is managed, by its full name, and the names that callers use besides.
+const HOST: &str = "reviews.default.svc.cluster.local";
+const SHORT: [&str; 3] = ["reviews", "reviews.default", "reviews.default.svc"];
+const PORT: u16 = 9_080;
+const ADAPTER: &str = "outbound|8081||tollgate-adapter.tollgate.svc.cluster.local";
+/// What Istio calls the plugin in namespace `default`.
+const PLUGIN: &str = "default.tollgate-enforcer";
+
+/// The adapter, an application, and the certificates of a mesh. Fields are dropped in this order.
+struct Mesh {
+    adapter: Adapter,
+    application: Backend,
+    authority: Authority,
+    /// Where the adapter has the feed for its own sidecar.
+    feed: Port,
+    ports: Ports,
+    folder: TempDir,
+}
+
+impl Mesh {
+    /// Starts all of it, with these subscriptions.
+    async fn start(subscriptions: &str) -> Result<Self> {
+        let folder = TempDir::with_prefix("tollgate-mesh-").context("making a temporary folder")?;
+        let file = folder.path().join("subscriptions.yaml");
+        std::fs::write(&file, subscriptions)?;
+        let aliases: Vec<String> = SHORT.iter().map(|name| format!("'{name}'")).collect();
+        let hosts = format!(
+            "\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
+             [[tollgate.virtualHosts]]\nhost = '{HOST}'\naliases = [{}]\n",
+            aliases.join(", ")
+        );
+        let feed = Port::free()?;
+        let config = AdapterConfig {
+            state: folder.path().join("state"),
+            module: locate::module()?,
+            token_services: Vec::new(),
+            artifacts: None,
+            adapter: format!("subscriptionsFile = '{}'", file.display()),
+            listen: format!("meshFeed = {}", feed.number()),
+            extra: format!("{}{hosts}", crate::subscriptions::token_service(&folder, false)),
+        };
+        let ports = Ports::free()?;
+        let application = Backend::start().await?;
+        let adapter = Adapter::start(folder.path(), &config, &ports).await?;
+        let authority = Authority::new(folder.path())?;
+        let mesh = Self { adapter, application, authority, feed, ports, folder };
+        mesh.adapter.deploy(mesh.reviews().zip()?).await?;
+        Ok(mesh)
+    }
+
+    /// An API that takes tokens and workloads.
+    fn reviews(&self) -> ApiProject {
+        ApiProject::new("Reviews", "1.0.0", "/reviews")
+            .production(&format!("http://{HOST}:{PORT}/v1"))
+            .with("securityScheme", vec!["oauth2", "spiffe"])
+            .secured("GET", "/{id}")
+            .scoped("DELETE", "/{id}", &["admin"])
+            .unsecured("GET", "/health")
+    }
+
+    /// A folder for one more proxy.
+    fn folder(&self, of: &str) -> PathBuf {
+        self.folder.path().join(of)
+    }
+
+    /// The port of the application.
+    fn application(&self) -> Result<u16> {
+        let url = self.application.url();
+        Ok(url.rsplit_once(':').context("the application has no port")?.1.parse()?)
+    }
+
+    /// The cluster of the adapter.
+    fn adapter_cluster(&self) -> Value {
+        proxies::adapter(ADAPTER, self.ports.feed, &self.adapter.state().join("certificates"))
+    }
+
+    /// The sidecar of `reviews` with the enforcer in the phase AUTHN.
+    fn sidecar(&self, identity: &Identity, extension: &Extension) -> Result<Proxy> {
+        let mut shape = Shape::new(self.folder(&identity.id.rsplit('/').collect::<Vec<_>>()[..1].concat()));
+        shape.filters = vec![extension.filter(), proxies::authorization()];
+        shape.clusters = vec![self.adapter_cluster()];
+        shape.inbound(identity, PORT, self.application()?)
+    }
+
+    /// The plugin's configuration in a mesh, for an adapter at that cluster.
+    fn configuration(cluster: &str) -> Value {
+        let config: PluginConfig = PluginConfig {
+            cluster: cluster.to_owned(),
+            authority: None,
+            environment: "Default".to_owned(),
+            managed: false,
+            callbacks: tollgate_model::Callbacks::NONE,
+            own_routes: false,
+        };
+        json!(config)
+    }
+
+    /// The extension that holds the enforcer.
+    fn enforcer(&self, module: &Path, of: &str) -> Result<Extension> {
+        let folder = self.folder(of);
+        std::fs::create_dir_all(&folder)?;
+        let extension = Extension::new(&folder, PLUGIN)?;
+        extension.set(&plugin(PLUGIN, "enforcer", &local(module), &Self::configuration(ADAPTER)))?;
+        Ok(extension)
+    }
+}
+
+/// A request to a proxy, for a host.
+async fn call(proxy: &Proxy, method: Method, host: &str, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    let mut request = client(0)?.request(method, format!("http://localhost:{}{path}", proxy.port));
+    request = request.header("host", host);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Answer::of(request).await
+}
+
+/// Waits until a proxy answers so.
+async fn answers(proxy: &Proxy, host: &str, path: &str, status: u16) -> Result<Answer> {
+    eventually("the proxy answers as it should", async || {
+        let answer = call(proxy, Method::GET, host, path, &[]).await?;
+        ensure!(answer.status.as_u16() == status, "{path} answers {} {}", answer.status, answer.body);
+        Ok(answer)
+    })
+    .await
+}
+
+/// That no VM of a proxy has failed.
+fn healthy(proxy: &Proxy) -> Result<()> {
+    let failures = proxy.envoy.vm_failures()?;
+    ensure!(failures.is_empty(), "a VM has failed: {failures:?}");
+    Ok(())
+}
+
+/// The end of a proxy's log, for messages.
+fn log(proxy: &Proxy) -> String {
+    std::fs::read_to_string(proxy.envoy.log()).unwrap_or_default()
+}

@@ -1,0 +1,4 @@
+//! The body of a GraphQL request, as any client may send it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tollgate_enforce::fuzzing::graphql(data));

@@ -1,0 +1,4 @@
+//! An access token, as any client may send it.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tollgate_enforce::fuzzing::token(data));

@@ -163,6 +163,15 @@ impl ApiProject {
         self.operation(method, path, json!({ "security": [{ "default": [] }] }))
     }
 
+    /// An operation that needs a token, with further members.
+    #[must_use]
+    pub fn secured_with(self, method: &str, path: &str, mut members: Value) -> Self {
+        if let Some(members) = members.as_object_mut() {
+            members.insert("security".to_owned(), json!([{ "default": [] }]));
+        }
+        self.operation(method, path, members)
+    }
+
     /// An operation that needs a token with one of these scopes.
     #[must_use]
     pub fn scoped(self, method: &str, path: &str, scopes: &[&str]) -> Self {

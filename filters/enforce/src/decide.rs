@@ -101,7 +101,7 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer, known: &mut Kn
     let caller = Caller { identity, permit };
     trace.stage("policy", || policy::consult(cx, admitted, &caller), |()| Vec::new())?;
     let edits = trace.stage("mediate", || mediate::mediate(cx, admitted, identity, &grant), facts::edits)?;
-    Ok(Edits { record: observe::forwarded(admitted, permit), ..edits })
+    Ok(Edits { record: observe::forwarded(admitted, Some(permit)), ..edits })
 }
 
 /// Why the walk stops early; what `?` carries.

@@ -29,5 +29,5 @@ pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, St
 #[cfg(target_arch = "wasm32")]
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};
-pub use role::{Authenticate, Authorize, Enforcer, Mediate, Module, RateLimit, Role};
+pub use role::{Authenticate, Authorize, Enforcer, Mediate, Module, Observe, RateLimit, Role};
 pub use worker::{Response, Worker};

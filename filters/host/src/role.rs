@@ -57,6 +57,10 @@ pub enum RateLimit {}
 #[derive(Debug)]
 pub enum Mediate {}
 
+/// `observe.wasm`: what access logs are told.
+#[derive(Debug)]
+pub enum Observe {}
+
 impl Module for Enforcer {
     const ROLE: Role = Role { decide: parts::whole, explain: Some(explain), verifier: by_host, follows: false };
 }
@@ -75,6 +79,10 @@ impl Module for RateLimit {
 
 impl Module for Mediate {
     const ROLE: Role = Role { decide: parts::mediate, explain: None, verifier: by_nobody, follows: true };
+}
+
+impl Module for Observe {
+    const ROLE: Role = Role { decide: parts::observe, explain: None, verifier: by_nobody, follows: true };
 }
 
 fn by_host(abi: &Rc<dyn Abi>, metrics: &Rc<Metrics>) -> Box<dyn SignatureVerifier> {

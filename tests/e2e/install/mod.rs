@@ -5,4 +5,4 @@ mod helm;
 mod manifests;
 mod own_routes;
 mod samples;
-mod schemas;
+pub mod schemas;

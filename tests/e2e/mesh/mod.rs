@@ -5,6 +5,7 @@
 
 mod failures;
 mod identities;
+mod link;
 mod packagings;
 mod proxies;
 mod services;
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 use tollgate_model::contract::PluginConfig;
 use tollgate_tests::adapter::{Adapter, AdapterConfig};
 use tollgate_tests::http::{Answer, client};
-use tollgate_tests::ports::Ports;
+use tollgate_tests::ports::{Port, Ports};
 use tollgate_tests::{ApiProject, Backend, locate, within};
 
 use self::identities::{Authority, Identity};
@@ -39,6 +40,10 @@ struct Mesh {
     application: Backend,
     authority: Authority,
     ports: Ports,
+    /// Where the adapter has the feed for its own sidecar.
+    mesh_feed: Port,
+    /// Where it offers modules over plain HTTP.
+    filters: Port,
     folder: TempDir,
 }
 
@@ -49,8 +54,9 @@ impl Mesh {
         let file = folder.path().join("subscriptions.yaml");
         std::fs::write(&file, subscriptions)?;
         let aliases: Vec<String> = SHORT.iter().map(|name| format!("'{name}'")).collect();
+        let (mesh_feed, filters) = (Port::free()?, Port::free()?);
         let hosts = format!(
-            "\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
+            "\n[tollgate.usageRecords]\nenable = true\n[tollgate.quota]\nheaders = true\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
              [[tollgate.virtualHosts]]\nhost = '{HOST}'\naliases = [{}]\n",
             aliases.join(", ")
         );
@@ -60,14 +66,14 @@ impl Mesh {
             token_services: Vec::new(),
             artifacts: None,
             adapter: format!("subscriptionsFile = '{}'", file.display()),
-            listen: String::new(),
+            listen: format!("meshFeed = {}\nfilters = {}", mesh_feed.number(), filters.number()),
             extra: format!("{}{hosts}", crate::subscriptions::token_service(&folder, false)),
         };
         let ports = Ports::free()?;
         let application = Backend::start().await?;
         let adapter = Adapter::start(folder.path(), &config, &ports).await?;
         let authority = Authority::new(folder.path())?;
-        let mesh = Self { adapter, application, authority, ports, folder };
+        let mesh = Self { adapter, application, authority, ports, mesh_feed, filters, folder };
         mesh.adapter.deploy(mesh.reviews().zip()?).await?;
         Ok(mesh)
     }

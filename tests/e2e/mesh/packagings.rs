@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_model::Algorithm;
 use tollgate_tests::backend::Seen;
+use tollgate_tests::http::{Answer, client};
 use tollgate_tests::token::{Claims, KeyPair};
-use tollgate_tests::{ApiProject, locate, within};
+use tollgate_tests::{ApiProject, eventually, locate, within};
 
 use super::proxies::{Proxy, Shape, local, plain, plugin};
 use super::{ADAPTER, HOST, Mesh, PATIENCE, answers, call, healthy};
@@ -17,20 +18,30 @@ use crate::subscriptions::{ISSUER, token};
 /// Method, path, headers, and the status of the answer.
 type Case<'a> = (&'a str, &'a str, Vec<(String, String)>, u16);
 
-const CHAIN: [&str; 4] = ["authenticate", "authorize", "ratelimit", "mediate"];
+const CHAIN: [&str; 5] = ["authenticate", "authorize", "ratelimit", "observe", "mediate"];
+/// Cluster of the adapter's modules.
+const MODULES: &str = "outbound|9002||tollgate-adapter.tollgate.svc.cluster.local";
 const HEALTH: &str = "/mixed/1.0.0/health";
-const SUBSCRIPTIONS: &str = "tiers:\n  - {name: Two, kind: api, limits: [{requests: 2, per: year}]}\n";
+const SUBSCRIPTIONS: &str = "tiers:\n  - {name: Two, kind: api, limits: [{requests: 2, per: year}]}\n  - {name: Many, kind: api, limits: [{requests: 100000, per: hour}]}\n";
 
 /// A gateway of the mesh with these modules, one after the other.
 fn gateway(mesh: &Mesh, name: &str, modules: &[&str]) -> Result<Proxy> {
-    let mut shape = Shape::new(mesh.folder(name));
-    for module in modules {
+    let from_file = |module: &&str| {
         let path = locate::module()?.with_file_name(format!("{module}.wasm"));
         ensure!(path.is_file(), "{} is not there; run `./just wasm`", path.display());
-        let typed = plugin(&format!("default.{module}"), module, &local(&path), &Mesh::configuration(ADAPTER));
+        Ok(((*module).to_owned(), local(&path)))
+    };
+    gateway_of(mesh, name, &modules.iter().map(from_file).collect::<Result<Vec<_>>>()?)
+}
+
+/// The same with modules from anywhere.
+fn gateway_of(mesh: &Mesh, name: &str, modules: &[(String, Value)]) -> Result<Proxy> {
+    let mut shape = Shape::new(mesh.folder(name));
+    for (module, code) in modules {
+        let typed = plugin(&format!("default.{module}"), module, code, &Mesh::configuration(ADAPTER));
         shape.filters.push(json!({ "name": format!("tollgate.{module}"), "typed_config": typed }));
     }
-    shape.clusters = vec![mesh.adapter_cluster()];
+    shape.clusters = vec![mesh.adapter_cluster(), plain(MODULES, mesh.filters.number())];
     shape.gateway(HOST, plain("outbound|9080||mixed", mesh.application()?))
 }
 
@@ -38,6 +49,7 @@ fn project() -> ApiProject {
     ApiProject::new("Mixed", "1.0.0", "/mixed")
         .production(&format!("http://{HOST}/v1"))
         .secured("GET", "/one/{id}")
+        .secured_with("GET", "/limited", json!({ "x-wso2-throttling-tier": "Many" }))
         .scoped("GET", "/scoped", &["read"])
         .asking("GET", "/key", &json!([{ "key": [] }]))
         .unsecured("GET", "/health")
@@ -62,15 +74,8 @@ fn told(seen: &[Seen]) -> Vec<(String, Option<String>, BTreeMap<String, String>)
     seen.iter().map(|request| (request.path.clone(), request.query.clone(), headers(request))).collect()
 }
 
-#[tokio::test]
-async fn a_chain_answers_as_the_whole_does() -> Result<()> {
-    let mesh = Mesh::start(SUBSCRIPTIONS).await?;
-    mesh.adapter.deploy(project().zip()?).await?;
-    let whole = gateway(&mesh, "whole", &["enforcer"])?;
-    let chain = gateway(&mesh, "chain", &CHAIN)?;
-    for proxy in [&whole, &chain] {
-        answers(proxy, HOST, HEALTH, 200).await?;
-    }
+/// Requests of which a decision is well known.
+fn cases() -> Result<Vec<Case<'static>>> {
     let bearer = |token: String| format!("Bearer {token}");
     let good = bearer(token(Claims::of(ISSUER).with("scope", "read")));
     let plain = bearer(token(Claims::of(ISSUER)));
@@ -79,7 +84,7 @@ async fn a_chain_answers_as_the_whole_does() -> Result<()> {
     let forged = bearer(KeyPair::generate("shared")?.sign(Algorithm::RS256, &Claims::of(ISSUER)));
     let auth = |value: &str| vec![("authorization".to_owned(), value.to_owned())];
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    let cases: Vec<Case<'_>> = vec![
+    Ok(vec![
         ("GET", HEALTH, vec![], 200),
         ("GET", HEALTH, header("x-wso2-cluster-header", "stolen"), 200),
         ("GET", HEALTH, header("x-envoy-max-retries", "9"), 200),
@@ -90,6 +95,9 @@ async fn a_chain_answers_as_the_whole_does() -> Result<()> {
         ("GET", "/mixed/1.0.0/one/5", auth(&expired), 401),
         ("GET", "/mixed/1.0.0/one/5", auth(&forged), 401),
         ("GET", "/mixed/1.0.0/one/5", auth(&sandbox), 401),
+        ("GET", "/mixed/1.0.0/limited", auth(&good), 200),
+        // Refused by the last module, after it was counted by another.
+        ("GET", "/mixed/1.0.0/limited", auth(&sandbox), 401),
         ("GET", "/mixed/1.0.0/scoped", auth(&plain), 403),
         ("GET", "/mixed/1.0.0/scoped", auth(&good), 200),
         ("GET", "/mixed/1.0.0/key", header("apikey", "guess"), 401),
@@ -99,21 +107,40 @@ async fn a_chain_answers_as_the_whole_does() -> Result<()> {
         ("GET", "/mixed/1.0.0/one/..%2Fkey", auth(&good), 400),
         // What a client writes is no evidence.
         ("GET", "/mixed/1.0.0/one/5", header("wasm.tollgate.evidence", "TGE"), 401),
-    ];
+    ])
+}
+
+#[tokio::test]
+async fn a_chain_answers_as_the_whole_does() -> Result<()> {
+    let mesh = Mesh::start(SUBSCRIPTIONS).await?;
+    mesh.adapter.deploy(project().zip()?).await?;
+    let whole = gateway(&mesh, "whole", &["enforcer"])?;
+    let chain = gateway(&mesh, "chain", &CHAIN)?;
+    for proxy in [&whole, &chain] {
+        answers(proxy, HOST, HEALTH, 200).await?;
+    }
+    let cases = cases()?;
     mesh.application.forget();
-    for (method, path, headers, expected) in &cases {
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for (number, (method, path, headers, expected)) in cases.iter().enumerate() {
+        let number = number.to_string();
+        let mut headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        headers.push(("x-case", &number));
         let mut outcomes = Vec::new();
         for proxy in [&whole, &chain] {
             let answer = call(proxy, Method::from_bytes(method.as_bytes())?, HOST, path, &headers).await?;
             // The application's own answer holds ids that Envoy makes up.
             let body = if answer.status == 200 { String::new() } else { answer.body.clone() };
             let challenge = answer.header("www-authenticate").map(str::to_owned);
-            outcomes.push((answer.status.as_u16(), body, challenge, told(&mesh.application.take())));
+            let policies = limits(&answer);
+            outcomes.push((answer.status.as_u16(), body, challenge, policies, told(&mesh.application.take())));
         }
         assert_eq!(outcomes[0], outcomes[1], "{method} {path} {headers:?}");
         assert_eq!(outcomes[0].0, *expected, "{method} {path}: {}", outcomes[0].1);
+        // Whoever was counted is told so, whatever became of the request, and only once.
+        assert_eq!(outcomes[0].3.len(), usize::from(path.ends_with("/limited")), "{method} {path} {:?}", outcomes[0].3);
     }
+    same_records(&whole, &chain, cases.len()).await?;
     // Each with a counter of its own, since they share an adapter.
     for (proxy, path) in [(&whole, "/mixed/1.0.0/few"), (&chain, "/mixed/1.0.0/rare")] {
         for status in [200, 200, 429] {
@@ -125,16 +152,73 @@ async fn a_chain_answers_as_the_whole_does() -> Result<()> {
     healthy(&chain)
 }
 
+fn limits(answer: &Answer) -> Vec<String> {
+    let values = answer.headers.get_all("ratelimit-policy").iter();
+    values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Access logs say the same of every case.
+async fn same_records(whole: &Proxy, chain: &Proxy, cases: usize) -> Result<()> {
+    eventually("all cases are in the access logs", async || {
+        let (by_whole, by_chain) = (whole.logged(), chain.logged());
+        ensure!(by_whole.len() == cases && by_chain.len() == cases, "{} and {}", by_whole.len(), by_chain.len());
+        assert_eq!(by_whole, by_chain);
+        let has = |part: &str| by_whole.values().any(|line| line.contains(part));
+        for part in ["200 {\"outcome\":\"forwarded\"", "\"keyType\":\"PRODUCTION\"", "\"code\":\"900901\"", "404"] {
+            assert!(has(part), "nothing has {part}: {by_whole:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Every module that the adapter offers is one that Envoy fetches under its hash and runs.
+#[tokio::test]
+async fn every_module_of_the_adapter_runs_as_it_was_fetched() -> Result<()> {
+    let mesh = Mesh::start(SUBSCRIPTIONS).await?;
+    mesh.adapter.deploy(project().zip()?).await?;
+    let base = format!("http://localhost:{}", mesh.filters.number());
+    let listed = Answer::of(client(0)?.get(format!("{base}/filters"))).await?.json();
+    let code = |entry: &Value| {
+        let uri = format!("{base}{}", entry["path"].as_str().unwrap_or_default());
+        let fetch = json!({ "uri": uri, "cluster": MODULES, "timeout": "30s" });
+        json!({ "remote": { "http_uri": fetch, "sha256": entry["sha256"] } })
+    };
+    let mut offered: BTreeMap<String, Value> = BTreeMap::new();
+    for entry in listed["filters"].as_array().into_iter().flatten() {
+        offered.insert(entry["name"].as_str().unwrap_or_default().to_owned(), code(entry));
+    }
+    assert_eq!(offered.len(), CHAIN.len() + 1, "{listed}");
+    let modules = |names: &[&str]| -> Vec<(String, Value)> {
+        names.iter().map(|name| ((*name).to_owned(), offered[*name].clone())).collect()
+    };
+    let whole = gateway_of(&mesh, "fetched-whole", &modules(&["enforcer"]))?;
+    let chain = gateway_of(&mesh, "fetched-chain", &modules(&CHAIN))?;
+    for proxy in [&whole, &chain] {
+        answers(proxy, HOST, HEALTH, 200).await?;
+        let refused = call(proxy, Method::GET, HOST, "/mixed/1.0.0/one/5", &[]).await?;
+        assert_eq!(refused.status, 401, "{}", refused.body);
+        healthy(proxy)?;
+    }
+    let fetched = |proxy: &Proxy| -> Result<u64> {
+        Ok(proxy.envoy.stats("wasm.remote_load_fetch_successes")?.iter().map(|(_, count)| *count).sum())
+    };
+    assert_eq!((fetched(&whole)?, fetched(&chain)?), (1, CHAIN.len() as u64));
+    Ok(())
+}
+
 /// A chain that lacks a module, or has one in the wrong place, lets nobody through.
 #[tokio::test]
 async fn a_chain_with_a_gap_lets_nobody_through() -> Result<()> {
     let mesh = Mesh::start("").await?;
     mesh.adapter.deploy(project().zip()?).await?;
-    let gaps: [&[&str]; 5] = [
+    let gaps: [&[&str]; 6] = [
         &["authorize", "ratelimit", "mediate"],
         &["authenticate", "ratelimit", "mediate"],
         &["authenticate", "authorize", "mediate"],
         &["mediate"],
+        // The one that observes is no proof of anything.
+        &["observe", "mediate"],
         &["authorize", "authenticate", "ratelimit", "mediate"],
     ];
     for (number, modules) in gaps.into_iter().enumerate() {
@@ -168,7 +252,7 @@ fn modules_hold_nothing_that_they_do_not_need() -> Result<()> {
     };
     for name in ["apollo_parser", "jwt_simple"] {
         assert!(holds("enforcer", name)? && holds("authenticate", name)?, "{name} has another name now");
-        for module in ["authorize", "ratelimit", "mediate"] {
+        for module in ["authorize", "ratelimit", "observe", "mediate"] {
             assert!(!holds(module, name)?, "{module}.wasm holds {name}");
         }
     }

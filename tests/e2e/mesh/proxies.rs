@@ -1,6 +1,7 @@
 //! Envoys in the shapes that istiod gives them: sidecars (inbound and outbound), ingress gateways and waypoints, with filters
 //! that are discovered as extensions.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -122,6 +123,14 @@ impl Shape {
             "route_config": routes,
             "http_filters": filters,
             "upgrade_configs": [{ "upgrade_type": "websocket" }],
+            "access_log": [{
+                "name": "envoy.access_loggers.file",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                    "path": self.folder.join(ACCESS_LOG),
+                    "log_format": { "text_format_source": { "inline_string": ACCESS_FORMAT } },
+                },
+            }],
         });
         if forward != "SANITIZE" {
             manager["set_current_client_cert_details"] = json!({ "subject": true, "dns": true, "uri": true });
@@ -160,6 +169,9 @@ impl Shape {
 }
 
 const CLUSTERS: &str = "clusters.json";
+const ACCESS_LOG: &str = "access.log";
+/// Which case of a test it was, how it was answered, and what the enforcer recorded.
+const ACCESS_FORMAT: &str = "%REQ(x-case)% %RESPONSE_CODE% %FILTER_STATE(wasm.tollgate:PLAIN)%\n";
 
 impl Proxy {
     /// Tells Envoy of these clusters, as istiod does when a service appears.
@@ -170,6 +182,13 @@ impl Proxy {
             typed
         });
         publish(&self.folder.join(CLUSTERS), &typed.collect::<Vec<_>>())
+    }
+
+    /// What the access log has of the requests with `x-case` so far, by that header.
+    pub fn logged(&self) -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(self.folder.join(ACCESS_LOG)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(case, _)| *case != "-");
+        lines.map(|(case, rest)| (case.to_owned(), rest.to_owned())).collect()
     }
 }
 

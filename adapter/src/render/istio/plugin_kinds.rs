@@ -73,6 +73,7 @@ fn phase(module: &str) -> (Option<&'static str>, i32) {
     match module {
         "authorize" => (Some("AUTHZ"), 20),
         "ratelimit" => (Some("AUTHZ"), 10),
+        "observe" => (Some("STATS"), 10),
         "mediate" => (None, 10),
         _ => (Some("AUTHN"), 10),
     }

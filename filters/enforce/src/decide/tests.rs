@@ -70,13 +70,14 @@ fn decide_both(cx: &Cx) -> Decision {
 fn in_parts(cx: &Cx) -> Decision {
     let mut evidence = None;
     let mut sum = Edits::default();
-    for part in [parts::authenticate, parts::authorize, parts::limit, parts::mediate] {
+    for part in [parts::authenticate, parts::authorize, parts::limit, parts::observe, parts::mediate] {
         let answers = cx.answers.again();
         let decided = part(&Cx { answers: &answers, ..*cx }, evidence.as_deref());
         let Decision::Forward(mut edits) = decided.decision else { return decided.decision };
-        evidence = decided.evidence;
+        evidence = decided.evidence.or(evidence);
         assert!(evidence.is_some());
-        // Each module makes its own edits; in all they are those of the last, and what was told of limits before.
+        // Each module makes its own edits; in all they are those of the last, what was told of limits before, and the record.
+        edits.record = edits.record.or(sum.record);
         edits.response.append(&mut sum.response);
         edits.response_headers.append(&mut sum.response_headers);
         sum = edits;

@@ -1,6 +1,7 @@
 //! Evidence as bytes: a version, then fields of fixed order, every one bounded. Anything else is not evidence.
 
 use tollgate_model::GraphQlKind;
+use tollgate_model::contract::LIMIT_HEADERS;
 
 use super::{Evidence, Hash, Query, Reached};
 
@@ -11,9 +12,11 @@ pub const MAX_CREDENTIALS: usize = 16;
 /// Most fields of a query, and most bytes in the name of one.
 const MAX_FIELDS: usize = 4_096;
 const MAX_FIELD: usize = 1_024;
+/// Most bytes of a header that tells of limits.
+const MAX_TOLD: usize = 4_096;
 
 /// The first bytes; the last one is the version. Modules of one chain are of one release, so another version is refused.
-const MAGIC: &[u8; 4] = b"TGE\x01";
+const MAGIC: &[u8; 4] = b"TGE\x02";
 
 /// The bytes are not evidence of this version, or there is more of it than is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,7 @@ impl Evidence {
             None => bytes.push(0),
             Some(query) => write_query(query, &mut bytes)?,
         }
+        write_told(&self.told, &mut bytes)?;
         let fits = self.credentials.len() <= MAX_CREDENTIALS && bytes.len() <= MAX_EVIDENCE;
         if fits { Ok(bytes) } else { Err(NotEvidence) }
     }
@@ -66,7 +70,11 @@ impl Evidence {
             0 => None,
             kind => Some(read_query(kind, &mut reader)?),
         };
-        if reader.0.is_empty() { Ok(Self { reached, revision, request, credentials, query }) } else { Err(NotEvidence) }
+        let told = read_told(&mut reader)?;
+        if !reader.0.is_empty() {
+            return Err(NotEvidence);
+        }
+        Ok(Self { reached, revision, request, credentials, query, told })
     }
 }
 
@@ -115,6 +123,40 @@ fn read_query(kind: u8, reader: &mut Reader) -> Result<Query, NotEvidence> {
     Ok(Query { kind, fields, depth, complexity })
 }
 
+/// Each header by its place among those that there are, in that order.
+fn write_told(told: &[(&'static str, String)], bytes: &mut Vec<u8>) -> Result<(), NotEvidence> {
+    bytes.push(u8::try_from(told.len()).map_err(|_| NotEvidence)?);
+    for (name, value) in told {
+        let at = LIMIT_HEADERS.iter().position(|(known, _)| known == name).ok_or(NotEvidence)?;
+        if value.len() > MAX_TOLD {
+            return Err(NotEvidence);
+        }
+        bytes.push(u8::try_from(at).map_err(|_| NotEvidence)?);
+        bytes.extend_from_slice(&u16::try_from(value.len()).map_err(|_| NotEvidence)?.to_be_bytes());
+        bytes.extend_from_slice(value.as_bytes());
+    }
+    Ok(())
+}
+
+fn read_told(reader: &mut Reader) -> Result<Vec<(&'static str, String)>, NotEvidence> {
+    let count = usize::from(reader.byte()?);
+    if count > LIMIT_HEADERS.len() {
+        return Err(NotEvidence);
+    }
+    let header = |reader: &mut Reader| {
+        let (name, _) = LIMIT_HEADERS.get(usize::from(reader.byte()?)).ok_or(NotEvidence)?;
+        let length = usize::from(u16::from_be_bytes(reader.array()?));
+        if length > MAX_TOLD {
+            return Err(NotEvidence);
+        }
+        let value = String::from_utf8(reader.take(length)?.to_vec()).map_err(|_| NotEvidence)?;
+        // A header's value, whatever may have put it here.
+        let sound = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if sound { Ok((*name, value)) } else { Err(NotEvidence) }
+    };
+    (0..count).map(|_| header(reader)).collect()
+}
+
 /// What is left to be read.
 struct Reader<'b>(&'b [u8]);
 
@@ -154,13 +196,16 @@ mod tests {
             Reached::Mediated,
         ]);
         let credentials = prop::collection::vec(any::<Hash>(), 0..=MAX_CREDENTIALS);
-        (reached, any::<u64>(), any::<Hash>(), credentials, prop::option::of(query())).prop_map(
-            |(reached, revision, request, credentials, query)| Evidence {
+        let header = (prop::sample::select(LIMIT_HEADERS.map(|(name, _)| name).to_vec()), "[ -~]{0,40}");
+        let told = prop::collection::vec(header, 0..=LIMIT_HEADERS.len());
+        (reached, any::<u64>(), any::<Hash>(), credentials, prop::option::of(query()), told).prop_map(
+            |(reached, revision, request, credentials, query, told)| Evidence {
                 reached,
                 revision,
                 request,
                 credentials,
                 query,
+                told,
             },
         )
     }
@@ -192,14 +237,17 @@ mod tests {
 
     #[test]
     fn bounds_hold() {
-        let evidence = |credentials: usize, fields: Vec<String>| Evidence {
+        let telling = |credentials: usize, fields: Vec<String>, told: Vec<(&'static str, String)>| Evidence {
             reached: Reached::Authenticated,
             revision: 1,
             request: [0; 32],
             credentials: vec![[1; 32]; credentials],
             query: Some(Query { kind: GraphQlKind::Query, fields, depth: 1, complexity: 1 }),
+            told,
         };
+        let evidence = |credentials, fields| telling(credentials, fields, Vec::new());
         let one = || vec!["a".to_owned()];
+        let told = |name, length| telling(0, one(), vec![(name, "a".repeat(length))]);
         for (good, evidence) in [
             (true, evidence(MAX_CREDENTIALS, one())),
             (false, evidence(MAX_CREDENTIALS + 1, one())),
@@ -209,6 +257,9 @@ mod tests {
             (false, evidence(0, vec!["a".repeat(MAX_FIELD + 1)])),
             (false, evidence(0, vec!["a".repeat(MAX_FIELD); 100])),
             (false, evidence(0, vec![String::new(); MAX_FIELDS + 1])),
+            (true, told("ratelimit", MAX_TOLD)),
+            (false, told("ratelimit", MAX_TOLD + 1)),
+            (false, told("x-other", 1)),
         ] {
             assert_eq!(evidence.encode().is_ok(), good);
         }
@@ -216,5 +267,10 @@ mod tests {
         for bytes in [&b""[..], b"TGE\x02", b"TGE\x01", b"{}", &[0; 100]] {
             assert_eq!(Evidence::decode(bytes), Err(NotEvidence), "{bytes:?}");
         }
+        // A value that would end the header's line.
+        let mut bytes = telling(0, one(), vec![("ratelimit", "a\nb".to_owned())]).encode().unwrap();
+        assert_eq!(Evidence::decode(&bytes), Err(NotEvidence));
+        *bytes.iter_mut().rev().nth(1).unwrap() = b' ';
+        assert!(Evidence::decode(&bytes).is_ok());
     }
 }

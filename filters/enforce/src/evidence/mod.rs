@@ -1,7 +1,7 @@
 //! What one module of a chain leaves for the next, where each does only a part of the way (`decide/parts.rs`).
 //!
 //! It travels in filter state, which no client can write, and says only what a later module cannot or must not find out again:
-//! which signatures were good, what a GraphQL body asks for, and that the request was counted. Everything else each module
+//! which signatures were good, what a GraphQL body asks for, that the request was counted and how limits stood then. Everything else each module
 //! decides anew, from the request and its own snapshot, so that a change between two modules is no gap. It holds no credential:
 //! tokens go by their hashes.
 
@@ -46,6 +46,9 @@ pub struct Evidence {
     pub credentials: Vec<Hash>,
     /// What a GraphQL body asks for; none for other requests.
     pub query: Option<Query>,
+    /// What the client is told of its limits, of [`LIMIT_HEADERS`](tollgate_model::contract::LIMIT_HEADERS); nothing until they
+    /// were counted.
+    pub told: Vec<(&'static str, String)>,
 }
 
 /// What a GraphQL query asks for, and what it weighs.

@@ -51,12 +51,20 @@ struct ApplicationMembers<'w> {
     tier: &'w str,
 }
 
-/// The record of a request that goes to its backend. Every request with this permit has the same, so it is written once.
-pub(crate) fn forwarded(admitted: &Admitted, permit: &Permit) -> Option<Record> {
+/// The record of a request that goes on, as far as it is known whose it is. Every request with this permit has the same, so it is
+/// written once.
+pub(crate) fn forwarded(admitted: &Admitted, permit: Option<&Permit>) -> Option<Record> {
     if !admitted.settings.usage_records {
         return None;
     }
-    permit.record(|| written("forwarded", None, Some(admitted), Some(permit)))
+    let write = || written("forwarded", None, Some(admitted), permit);
+    permit.map_or_else(write, |permit| permit.record(write))
+}
+
+/// The record of a request that goes on although nobody knows what it is for.
+pub(crate) fn unknown(cx: &Cx) -> Option<Record> {
+    let wanted = cx.directory.settings().is_some_and(|settings| settings.usage_records);
+    if wanted { written("forwarded", None, None, None) } else { None }
 }
 
 /// The record of a request that the gateway answers, as far as it is known what it was for and who sent it; `details` are

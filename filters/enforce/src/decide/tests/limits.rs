@@ -242,7 +242,6 @@ fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
         directory.settings = Some(tollgate_model::Settings { limit_headers: wanted, ..Default::default() });
         let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
         let request = request(PATH, &[("authorization", &bearer)]);
-        // In one go: of a chain of modules, the one that counts is the one that tells.
         let (answers, connection) = (Answers::default(), TestConnection::default());
         let (directory, now) = (&directory, Timestamp(NOW * 1000));
         let cx = Cx {
@@ -253,7 +252,7 @@ fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
             now,
             callbacks: Callbacks::NONE,
         };
-        let fields: Vec<(String, String)> = match decide(&cx) {
+        let fields: Vec<(String, String)> = match decide_both(&cx) {
             Decision::Forward(edits) => {
                 edits.response.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }
@@ -279,6 +278,12 @@ fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
         told(exhausted(SUBSCRIPTION), true),
         pair(r#""api";q=10;w=60, "subscription";q=10;w=60"#, r#""api";r=4;t=31, "subscription";r=0;t=31"#)
     );
+    // Whoever is refused later on was counted, and learns of it all the same.
+    let mut sandbox = directory();
+    let credential = Credential::of("u".to_owned(), KeyType::Sandbox);
+    sandbox.subscribers.credentials.insert(keys::credential("test", "ck"), credential);
+    assert!(call(&sandbox).starts_with("401 900901: Sandbox key offered"), "{}", call(&sandbox));
+    assert_eq!(told(sandbox, true), told(directory(), true));
     // A plan that refuses nobody is nobody's business.
     let mut shadow = exhausted(SUBSCRIPTION);
     let plan = (TierKind::Subscription, "S".to_owned());

@@ -7,12 +7,14 @@ use crate::parts::Decided;
 
 type Part = fn(&Cx, Option<&[u8]>) -> Decided;
 
-const CHAIN: [(&str, Part); 4] = [
+const CHAIN: [(&str, Part); 5] = [
     ("authenticate", parts::authenticate),
     ("authorize", parts::authorize),
     ("ratelimit", parts::limit),
     ("mediate", parts::mediate),
+    ("observe", parts::observe),
 ];
+const OBSERVE: usize = 4;
 const NO_EVIDENCE: &str = "500 102500: Error during validating the request";
 
 fn run(part: Part, directory: &TestDirectory, request: &HeaderMap, evidence: Option<&[u8]>) -> Decided {
@@ -35,7 +37,7 @@ fn through(chain: &[usize], directory: &TestDirectory, request: &HeaderMap) -> S
         if !passed {
             return last;
         }
-        evidence = decided.evidence;
+        evidence = decided.evidence.or(evidence);
     }
     last
 }
@@ -45,7 +47,8 @@ fn good() -> HeaderMap {
     request("DELETE /pets/1.0/pet/5", &[("authorization", &bearer)])
 }
 
-/// Every order of up to five modules: only the one that is meant lets the request through, as far as it goes.
+/// Every order of up to five modules: only the one that is meant lets the request through, as far as it goes; the one that
+/// observes changes nothing wherever it is.
 #[test]
 fn only_the_order_that_is_meant_passes() {
     let directory = TestDirectory::new(api());
@@ -53,11 +56,11 @@ fn only_the_order_that_is_meant_passes() {
     let mut chains: Vec<Vec<usize>> = vec![Vec::new()];
     for _ in 0..5 {
         let longer: Vec<Vec<usize>> =
-            chains.iter().flat_map(|chain| (0..4).map(move |next| [&chain[..], &[next]].concat())).collect();
+            chains.iter().flat_map(|chain| (0..CHAIN.len()).map(move |next| [&chain[..], &[next]].concat())).collect();
         for chain in &longer {
             // The first part needs nothing, and overwrites whatever was there: a chain may begin anew.
             let mut next = 0;
-            let legal = chain.iter().all(|at| {
+            let legal = chain.iter().filter(|at| **at != OBSERVE).all(|at| {
                 let fits = *at == 0 || *at == next;
                 next = at + 1;
                 fits

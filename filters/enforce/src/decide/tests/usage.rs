@@ -6,6 +6,8 @@ use tollgate_model::Settings;
 
 use super::*;
 
+type Part = fn(&Cx, Option<&[u8]>) -> parts::Decided;
+
 const PATH: &str = "GET /pets/1.0/pet/5?apikey=hush";
 
 fn recording() -> TestDirectory {
@@ -64,4 +66,58 @@ fn records_hold_no_credential() {
     let record = record(&recording(), PATH, &[("authorization", &bearer)]).unwrap().to_string();
     let signature = bearer.rsplit('.').next().unwrap();
     assert!(!record.contains(signature) && !record.contains("hush"), "{record}");
+}
+
+/// The module that observes stands anywhere: it says what it knows, lets everything pass and leaves word as it was.
+#[test]
+fn observing_needs_nobody_and_refuses_nobody() {
+    let bearer = format!("Bearer {}", token(json!({"azp": "ck"})));
+    let observed = |line: &str, chain: &[Part], directory: &TestDirectory| {
+        let request = request(line, &[("authorization", &bearer)]);
+        let (answers, connection, now) = (Answers::default(), TestConnection::default(), Timestamp(NOW * 1000));
+        let callbacks = Callbacks::NONE;
+        let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now, callbacks };
+        let evidence =
+            chain.iter().fold(None, |evidence: Option<Vec<u8>>, part| part(&cx, evidence.as_deref()).evidence);
+        let parts::Decided { decision, evidence } = parts::observe(&cx, evidence.as_deref());
+        let Decision::Forward(Edits { record, .. }) = decision else { panic!("{line}: {decision:?}") };
+        assert_eq!(evidence, None);
+        record.map(|record| serde_json::from_slice::<serde_json::Value>(&record).unwrap())
+    };
+    let known = |record: &serde_json::Value| {
+        ["outcome", "apiName", "keyType"].map(|name| record[name].as_str().unwrap_or_default().to_owned())
+    };
+    let directory = recording();
+    let chain: [Part; 3] = [parts::authenticate, parts::authorize, parts::limit];
+    for (line, chain, expected) in [
+        (PATH, &chain[..], ["forwarded", "Pets", "PRODUCTION"]),
+        (PATH, &chain[..1], ["forwarded", "Pets", "PRODUCTION"]),
+        (PATH, &[], ["forwarded", "Pets", ""]),
+        ("GET /nowhere", &[], ["forwarded", "", ""]),
+    ] {
+        let record = observed(line, chain, &directory).unwrap();
+        assert_eq!(known(&record), expected, "{line} {}", chain.len());
+    }
+    assert_eq!(observed(PATH, &chain, &TestDirectory::new(api())), None, "nothing is recorded unless it is wanted");
+}
+
+/// Whose quota was used up is said, by one module or by several.
+#[test]
+fn records_of_refusals_name_the_application() {
+    let mut directory = recording();
+    directory.api.tier = Some("None".to_owned());
+    let tier = tollgate_model::Tier {
+        limits: vec![tollgate_model::Limit {
+            amount: 1,
+            unit: tollgate_model::QuotaUnit::Requests,
+            window: tollgate_model::Window { count: 1, unit: tollgate_model::TimeUnit::Minute },
+        }],
+        ..tollgate_model::Tier::named("None")
+    };
+    directory.subscribers.tiers.insert((tollgate_model::TierKind::Api, "None".to_owned()), tier);
+    let exhausted = crate::Stock::Exhausted { until: Timestamp(1) };
+    directory.quotas.stock.insert("api|/pets/1.0:1.0".to_owned(), exhausted);
+    let bearer = format!("Bearer {}", token(json!({"azp": "ck"})));
+    let record = record(&directory, PATH, &[("authorization", &bearer)]).unwrap();
+    assert_eq!((&record["code"], &record["applicationName"]), (&json!("900800"), &json!("anon:test")), "{record}");
 }

@@ -1,9 +1,9 @@
 //! Modules of a chain, each a worker of its own in one process: what they leave for each other.
 
 use super::*;
-use crate::{Authenticate, Authorize, Mediate, Module, RateLimit, Role};
+use crate::{Authenticate, Authorize, Mediate, Module, Observe, RateLimit, Role};
 
-const CHAIN: [Role; 4] = [Authenticate::ROLE, Authorize::ROLE, RateLimit::ROLE, Mediate::ROLE];
+const CHAIN: [Role; 5] = [Authenticate::ROLE, Authorize::ROLE, RateLimit::ROLE, Observe::ROLE, Mediate::ROLE];
 
 fn begin(envoy: &FakeEnvoy, authorization: &str) {
     let line = [(":method", "GET"), (":path", "/pets/1.0/pet/5"), (":authority", "localhost")];
@@ -25,14 +25,14 @@ fn through(envoy: &Rc<FakeEnvoy>, roles: &[Role]) -> usize {
 fn word_is_left_in_filter_state_and_nowhere_else() {
     let (envoy, _) = worker();
     begin(&envoy, &bearer("k"));
-    assert_eq!(through(&envoy, &CHAIN[..3]), 3);
+    assert_eq!(through(&envoy, &CHAIN[..4]), 4);
     // Nothing of the request has changed so far, and the word of it holds no credential.
     assert_eq!(envoy.header(":path").as_deref(), Some("/pets/1.0/pet/5"));
     let evidence = envoy.states.borrow()[EVIDENCE_STATE].clone();
     let signature = base64url(b"signature").into_bytes();
     assert!(!evidence.windows(signature.len()).any(|window| window == signature));
     assert_eq!(Evidence::decode(&evidence).unwrap().revision, 1);
-    assert_eq!(through(&envoy, &CHAIN[3..]), 1);
+    assert_eq!(through(&envoy, &CHAIN[4..]), 1);
     assert_eq!(envoy.header(":path").as_deref(), Some("/v2/pet/5"));
     assert_eq!(envoy.header("authorization"), None);
     assert_eq!(*envoy.replies.borrow(), []);
@@ -44,7 +44,7 @@ fn one_module_checks_signatures() {
     let (envoy, _) = worker();
     begin(&envoy, &bearer("k"));
     envoy.host_calls.borrow_mut().clear();
-    assert_eq!(through(&envoy, &CHAIN), 4);
+    assert_eq!(through(&envoy, &CHAIN), 5);
     let checks = envoy.host_calls.borrow().iter().filter(|call| **call == "foreign").count();
     assert_eq!(checks, 1);
 }
@@ -52,14 +52,15 @@ fn one_module_checks_signatures() {
 #[test]
 fn without_word_from_the_one_before_nobody_passes() {
     let (envoy, _) = worker();
-    for roles in [&CHAIN[1..], &CHAIN[2..], &CHAIN[3..]] {
+    // The one that only observes lets everything through, and so leads nobody past the next.
+    for (roles, passed) in [(&CHAIN[1..], 0), (&CHAIN[2..], 0), (&CHAIN[3..], 1), (&CHAIN[4..], 0)] {
         begin(&envoy, &bearer("k"));
-        assert_eq!(through(&envoy, roles), 0);
+        assert_eq!(through(&envoy, roles), passed);
         assert_eq!(envoy.replies.borrow()[0].details, "tollgate_102500_evidence");
         assert_eq!(envoy.header(":path").as_deref(), Some("/pets/1.0/pet/5"));
     }
     // Something else is there.
-    for left in [&b""[..], b"TGE\x01", b"true"] {
+    for left in [&b""[..], b"TGE\x02", b"true"] {
         begin(&envoy, &bearer("k"));
         envoy.states.borrow_mut().insert(EVIDENCE_STATE.to_owned(), left.to_vec());
         assert_eq!(through(&envoy, &CHAIN[1..]), 0, "{left:?}");

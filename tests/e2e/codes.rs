@@ -130,3 +130,23 @@ async fn a_token_that_nobody_can_judge_is_refused() {
     assert_eq!(code(&answer), "401 900900", "{}", answer.body);
     assert!(answer.header("www-authenticate").is_some());
 }
+
+/// What could be read in two ways, and what would change the protocol behind the gateway's back.
+#[tokio::test]
+async fn requests_that_mislead_are_refused_with_their_codes() {
+    let gateway = Gateway::start().await.unwrap();
+    gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
+    gateway.backend.forget();
+    for (path, header, expected) in [
+        // One that clients do not resolve by themselves.
+        ("/pets/1.0.0/files/..%2Fadmin", ("accept", "*/*"), "400 400"),
+        ("/pets/1.0.0/health", ("upgrade", "websocket"), "403 403"),
+        ("/pets/1.0.0/nothing", ("accept", "*/*"), "404 404"),
+    ] {
+        let request = gateway.request(Method::GET, path).header(header.0, header.1);
+        let request = if header.0 == "upgrade" { request.header("connection", "upgrade") } else { request };
+        let answer = Answer::of(request).await.unwrap();
+        assert_eq!(code(&answer), expected, "{path}: {}", answer.body);
+    }
+    assert_eq!(gateway.backend.count(), 0);
+}

@@ -17,7 +17,7 @@ const FORBIDDEN: &str =
 const BAD_CERTIFICATE: &str = r#"{"error_message":"Unclassified Authentication Failure","code":"900900","error_description":"Invalid client certificate"}"#;
 
 /// Token services whose keys sign API keys and keys of the test console.
-fn key_services(folder: &TempDir) -> (String, KeyPair, KeyPair) {
+pub fn key_services(folder: &TempDir) -> (String, KeyPair, KeyPair) {
     let (api_keys, publisher) = (KeyPair::generate("apikey").unwrap(), KeyPair::generate("publisher").unwrap());
     let mut extra = String::new();
     for (name, pair, file) in
@@ -212,6 +212,11 @@ fn certificates() -> Certificates {
     };
     let ((client, identity), (_, stranger)) = (client(), client());
     Certificates { authority: authority.pem(), client, identity, stranger }
+}
+
+/// Any certificate of a client, of an authority of its own.
+pub fn client_certificate() -> String {
+    certificates().client
 }
 
 fn mutual(gateway: &Gateway, name: &str, schemes: &[&str], pem: &str) -> ApiProject {

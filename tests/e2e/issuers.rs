@@ -1,4 +1,4 @@
-//! Issuers that change their keys.
+//! Issuers that change their keys, and whose clocks are not ours.
 
 use tollgate_model::Algorithm;
 use tollgate_tests::adapter::{Keys, TokenService};
@@ -7,6 +7,7 @@ use tollgate_tests::token::{Claims, KeyPair};
 use tollgate_tests::{Gateway, Settings};
 
 use crate::apis::pets;
+use crate::subscriptions::{ISSUER as PORTAL, token, token_service};
 
 const ISSUER: &str = "https://rotating.test/token";
 const PATH: &str = "/pets/1.0.0/pet/5";
@@ -61,4 +62,35 @@ async fn keys_outlive_their_issuer() {
     // The question about an unknown key now fails at the issuer; that must not spoil the known one.
     assert_eq!(gateway.get(PATH, Some(&token("unknown"))).await.unwrap().status, 401);
     assert_eq!(gateway.get(PATH, Some(&token("shared"))).await.unwrap().status, 200);
+}
+
+/// Five seconds unless the configuration says more.
+#[tokio::test]
+async fn clocks_may_differ_by_as_much_as_is_configured() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let from_now = |seconds: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        now.saturating_add_signed(seconds)
+    };
+    // Claim, seconds from now, status with five seconds of skew, and with 120. Margins are those of a slow machine.
+    let table = [
+        ("exp", -60, 401, 200),
+        ("exp", -600, 401, 401),
+        ("nbf", 60, 401, 200),
+        ("nbf", 600, 401, 401),
+        ("iat", 60, 401, 200),
+        ("iat", 600, 401, 401),
+    ];
+    for (tollgate, configured) in [("", false), ("clockSkewInSeconds = 120", true)] {
+        let extra = token_service(&folder, false);
+        let gateway =
+            Gateway::with(Settings { tollgate: tollgate.to_owned(), extra, ..Settings::default() }).await.unwrap();
+        gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
+        for (claim, away, usual, lenient) in table {
+            let token = token(Claims::of(PORTAL).with(claim, from_now(away)));
+            let answer = gateway.get(PATH, Some(&token)).await.unwrap();
+            let expected = if configured { lenient } else { usual };
+            assert_eq!(answer.status.as_u16(), expected, "{claim} {away} with {tollgate:?}: {}", answer.body);
+        }
+    }
 }

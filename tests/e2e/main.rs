@@ -13,6 +13,7 @@
 
 mod algorithms;
 mod apis;
+mod attacks;
 mod backend_jwt;
 mod changes;
 mod codes;
@@ -32,6 +33,7 @@ mod lambda;
 mod limits;
 mod logs;
 mod mesh;
+mod oracles;
 mod origins;
 mod outages;
 mod parity;

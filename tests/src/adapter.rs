@@ -25,7 +25,7 @@ pub const PASSWORD: &str = "admin";
 pub(crate) const ADAPTER_LOG: &str = "adapter.log";
 
 /// What an adapter is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AdapterConfig {
     /// Folder for its store and its development certificates.
     pub state: PathBuf,
@@ -37,6 +37,8 @@ pub struct AdapterConfig {
     pub artifacts: Option<PathBuf>,
     /// Further keys of the table `[adapter]` of its config.toml, as text.
     pub adapter: String,
+    /// Further keys of its table `[tollgate]`, as text.
+    pub tollgate: String,
     /// Further keys of its table `[tollgate.listen]`, as text.
     pub listen: String,
     /// Further tables of its config.toml, as text.
@@ -281,13 +283,14 @@ fn serve(config: &Path, folder: &Path) -> Result<Process> {
 fn toml(config: &AdapterConfig, ports: &Ports) -> String {
     let Ports { http, https, xds, rest, feed, public, admin, .. } = ports;
     let (state, module) = (config.state.display(), config.module.display());
-    let (adapter, listen) = (&config.adapter, &config.listen);
+    let (adapter, tollgate, listen) = (&config.adapter, &config.tollgate, &config.listen);
     let artifacts = config.artifacts.as_ref();
     let artifacts = artifacts.map_or_else(String::new, |path| format!("artifactsDirectory = '{}'", path.display()));
     let mut text = format!(
         r#"[tollgate]
 stateDirectory = '{state}'
 module = '{module}'
+{tollgate}
 
 [tollgate.listen]
 host = "127.0.0.1"

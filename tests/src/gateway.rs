@@ -36,6 +36,8 @@ pub struct Settings {
     pub token_services: Vec<TokenService>,
     /// Further keys of the adapter's table `[adapter]`, as text.
     pub adapter: String,
+    /// Further keys of the adapter's table `[tollgate]`, as text.
+    pub tollgate: String,
     /// Further keys of the adapter's table `[tollgate.listen]`, as text.
     pub listen: String,
     /// Folder whose `apis` holds projects that are there from the start.
@@ -62,6 +64,7 @@ impl Default for Settings {
             token_services: Vec::new(),
             artifacts: None,
             adapter: String::new(),
+            tollgate: String::new(),
             listen: String::new(),
             extra: String::new(),
             workers: 2,
@@ -144,6 +147,7 @@ impl Gateway {
             token_services: settings.token_services,
             artifacts: settings.artifacts,
             adapter: settings.adapter,
+            tollgate: settings.tollgate,
             listen: settings.listen,
             extra: settings.extra,
         };

@@ -3,7 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+
+/// The points of a list in docs/parity.md: what the tests that show it must hold, no more and no less.
+///
+/// # Errors
+/// When there is no such list.
+pub fn listed_in_parity(heading: &str) -> Result<Vec<String>> {
+    let page = std::fs::read_to_string(root().join("docs/parity.md")).context("reading docs/parity.md")?;
+    let (_, list) = page.split_once(&format!("\n## {heading}\n")).context("docs/parity.md has no such heading")?;
+    let list = list.split("\n## ").next().unwrap_or_default();
+    Ok(list.lines().filter_map(|line| line.strip_prefix("- ").map(str::to_owned)).collect())
+}
 
 /// The adapter: `TOLLGATE_ADAPTER`, or the one that `cargo build` makes.
 ///

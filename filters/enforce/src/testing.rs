@@ -9,7 +9,8 @@ use tollgate_model::{
 };
 
 use crate::token::{
-    Claims, Jws, SignatureVerifier, TokenCache, TokenType, Usage, Verdict, VerificationKey, VerifiedToken,
+    Claims, Jws, PortableVerifier, SignatureVerifier, TokenCache, TokenType, Usage, Verdict, VerificationKey,
+    VerifiedToken,
 };
 use crate::{
     CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Standing,
@@ -242,6 +243,8 @@ pub(crate) struct TestDirectory {
     pub(crate) throttle: Rc<Throttle>,
     pub(crate) quotas: TestQuotas,
     pub(crate) foreign_routes: bool,
+    /// Whether signatures are really checked.
+    pub(crate) real_signatures: bool,
     /// Nothing is remembered unless a test wants it.
     pub(crate) verdicts: Option<Verdicts>,
     compiled: std::cell::OnceCell<Rc<CompiledApi>>,
@@ -262,6 +265,7 @@ impl TestDirectory {
             throttle: Rc::default(),
             quotas: TestQuotas::default(),
             foreign_routes: false,
+            real_signatures: false,
             verdicts: None,
             compiled: std::cell::OnceCell::new(),
         }
@@ -335,7 +339,7 @@ impl Directory for TestDirectory {
     }
 
     fn verifier(&self) -> &dyn SignatureVerifier {
-        &SignatureIsKeyId
+        if self.real_signatures { &PortableVerifier } else { &SignatureIsKeyId }
     }
 
     fn owns_routes(&self) -> bool {
@@ -353,4 +357,12 @@ impl SignatureVerifier for SignatureIsKeyId {
             _ => Verdict::Invalid,
         }
     }
+}
+
+/// The points of a list in docs/parity.md: what the tests that show it must hold, no more and no less.
+pub(crate) fn listed_in_parity(heading: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/parity.md")).unwrap();
+    let (_, list) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let list = list.split("\n## ").next().unwrap_or_default();
+    list.lines().filter_map(|line| line.strip_prefix("- ").map(str::to_owned)).collect()
 }

@@ -137,3 +137,23 @@ async fn plans_limit_and_a_change_of_tier_counts() {
     plant.soon("the application has no limit any more", PET, Some(&web), OK).await;
     plant.judge();
 }
+
+/// Whoever has subscribed under a plan that nobody has told of may use who knows what, so nothing is let through, and that is said.
+#[tokio::test]
+async fn a_plan_that_nobody_knows_denies_until_it_is_known() {
+    let mut plant = Plant::start().await;
+    plant.apim.all(usual(&plant.backend())).unwrap();
+    let web = token("web-key", "web");
+    plant.then(Operation::subscription("web", PETS, "Nowhere", "UNBLOCKED"), PET, Some(&web), (500, "102500")).await;
+    let refused = plant.gateway.get(PET, Some(&web)).await.unwrap();
+    assert_eq!(
+        refused.body,
+        r#"{"error_message":"Unclassified Validation Failure","code":"102500","error_description":"Error during validating the request"}"#
+    );
+    assert_eq!(refused.header("www-authenticate"), None);
+    // Others are not concerned.
+    plant.answers("/pets/1.0.0/health", None, OK).await.unwrap();
+    let plan = Operation::SubscriptionPolicy { name: "Nowhere".to_owned(), policy: daily(4000) };
+    plant.then(plan, PET, Some(&web), OK).await;
+    plant.judge();
+}

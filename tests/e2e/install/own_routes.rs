@@ -28,15 +28,8 @@ impl OwnRoutes {
     async fn start(delivery: &[&str]) -> Result<Self> {
         let folder = TempDir::with_prefix("tollgate-own-")?;
         let (ports, backend) = (Ports::free()?, Backend::start().await?);
-        let config = AdapterConfig {
-            state: folder.path().join("state"),
-            module: locate::module()?,
-            token_services: Vec::new(),
-            artifacts: None,
-            adapter: String::new(),
-            listen: String::new(),
-            extra: String::new(),
-        };
+        let config =
+            AdapterConfig { state: folder.path().join("state"), module: locate::module()?, ..AdapterConfig::default() };
         let adapter = Adapter::start(folder.path(), &config, &ports).await?;
         adapter.deploy(pets(&backend).zip()?).await?;
         let bootstrap = rendered(folder.path(), adapter.state(), &ports, &backend, delivery)?;

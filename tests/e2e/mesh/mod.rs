@@ -8,6 +8,7 @@ mod identities;
 mod link;
 mod packagings;
 mod proxies;
+mod refusals;
 mod services;
 
 use std::path::{Path, PathBuf};
@@ -63,11 +64,10 @@ impl Mesh {
         let config = AdapterConfig {
             state: folder.path().join("state"),
             module: locate::module()?,
-            token_services: Vec::new(),
-            artifacts: None,
             adapter: format!("subscriptionsFile = '{}'", file.display()),
             listen: format!("meshFeed = {}\nfilters = {}", mesh_feed.number(), filters.number()),
             extra: format!("{}{hosts}", crate::subscriptions::token_service(&folder, false)),
+            ..AdapterConfig::default()
         };
         let ports = Ports::free()?;
         let application = Backend::start().await?;

@@ -550,9 +550,11 @@ mod keys;
 mod kinds;
 mod limits;
 mod mesh;
+mod oracles;
 #[path = "tests/parts.rs"]
 mod parts_tests;
 mod policies;
+mod skew;
 mod subscriptions;
 mod usage;
 mod verdicts;

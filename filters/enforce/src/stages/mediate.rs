@@ -80,7 +80,8 @@ fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rej
     if cx.directory.owns_routes() {
         edits.set.push((CLUSTER_HEADER.into(), backend.cluster.clone().into_bytes()));
     }
-    if let Some(authorization) = &backend.authorization {
+    // Whoever has shown nothing must not borrow what the gateway shows to the backend.
+    if let Some(authorization) = backend.authorization.as_ref().filter(|_| !admitted.is_prototype()) {
         edits.set.push(("authorization".into(), authorization.expose().as_bytes().to_vec()));
     }
     if admitted.api.api.kind == ApiKind::WebSocket && cx.request.get(SOCKET_KEY) == Header::Absent {

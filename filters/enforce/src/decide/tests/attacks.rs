@@ -190,6 +190,127 @@ fn signatures_of_zeros() {
     }
 }
 
+/// A kind of attack, and a request that tries it.
+struct Attack {
+    kind: &'static str,
+    directory: TestDirectory,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+fn attack(kind: &'static str, token: &str) -> Attack {
+    at(kind, "", "authorization", format!("Bearer {token}"))
+}
+
+fn at(kind: &'static str, query: &str, header: &'static str, value: String) -> Attack {
+    let directory = TestDirectory::new(api());
+    Attack { kind, directory, path: format!("/pets/1.0/pet/5{query}"), headers: vec![(header, value)] }
+}
+
+impl Attack {
+    /// What becomes of it, once the issuer has shown all keys that it has.
+    fn outcome(&self) -> String {
+        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let request = request(&format!("GET {}", self.path), &headers);
+        let mut answers = Answers::default();
+        let mut decision = decide_with(&self.directory, &request, &answers);
+        if let Decision::Ask(question) = decision {
+            answers.add(question, Answer::Keys(self.directory.issuer.issuer.keys.clone()));
+            decision = decide_with(&self.directory, &request, &answers);
+        }
+        describe(decision)
+    }
+}
+
+/// A signature of zeros for a key on a curve, with signatures that are really checked.
+fn zeros() -> Attack {
+    let (x, y) = generator("P-256");
+    let key = tollgate_model::Jwk {
+        kty: "EC".to_owned(),
+        kid: Some("known".to_owned()),
+        crv: Some("P-256".to_owned()),
+        x: Some(URL_SAFE_NO_PAD.encode(x)),
+        y: Some(URL_SAFE_NO_PAD.encode(y)),
+        ..Default::default()
+    };
+    let signed =
+        [r#"{"alg":"ES256","kid":"known"}"#.to_owned(), payload()].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+    let mut attack = attack("an ECDSA signature of zeros", &format!("{signed}.{}", URL_SAFE_NO_PAD.encode([0; 64])));
+    let issuer = tollgate_model::Issuer { keys: JwkSet { keys: vec![key] }, ..crate::testing::issuer() };
+    attack.directory.issuer = std::rc::Rc::new(crate::CompiledIssuer::compile(issuer).0);
+    attack.directory.real_signatures = true;
+    attack
+}
+
+/// One of each kind in docs/parity.md. tests/e2e/attacks.rs tries them on Envoy, with real signatures.
+fn attacks() -> Vec<Attack> {
+    const USUAL: &str = r#"{"alg":"RS256","kid":"known"}"#;
+    let good = raw(USUAL, &payload());
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let header = |header: &str| raw(header, &payload());
+    let claims = |payload: &str| raw(USUAL, payload);
+    let invalid_utf8 =
+        [USUAL.as_bytes(), b"{\"iss\":\"https://issuer.example\",\"exp\":99999999999,\"sub\":\"\xff\"}", b"known"];
+    let mut twice = attack("two Authorization headers", &good);
+    twice.headers.push(("authorization", format!("Bearer {good}")));
+    let misplaced = "a token in the wrong place";
+    vec![
+        attack("alg none, in any case", &header(r#"{"alg":"none","kid":"known"}"#)),
+        attack("alg none, in any case", &header(r#"{"alg":"nOnE","kid":"known"}"#)),
+        attack("an HMAC with the public key as its secret", &header(r#"{"alg":"HS256","kid":"known"}"#)),
+        attack(
+            "a key in the header",
+            &header(r#"{"alg":"RS256","kid":"evil","jwk":{"kty":"RSA","n":"AQ","e":"AQAB"}}"#),
+        ),
+        attack(
+            "an address of keys in the header",
+            &header(r#"{"alg":"RS256","kid":"evil","jku":"https://evil.example/jwks"}"#),
+        ),
+        attack(
+            "an address of keys in the header",
+            &header(r#"{"alg":"RS256","kid":"evil","x5u":"https://evil.example/cert"}"#),
+        ),
+        attack("a key id that is a path", &header(r#"{"alg":"RS256","kid":"../../../../dev/null"}"#)),
+        attack("a key id that is a query", &header(r#"{"alg":"RS256","kid":"known' OR '1'='1"}"#)),
+        attack("critical extensions", &header(r#"{"alg":"RS256","kid":"known","b64":false,"crit":["b64"]}"#)),
+        attack("members that are there twice", &header(r#"{"alg":"RS256","alg":"none","kid":"known"}"#)),
+        attack(
+            "members that are there twice",
+            &claims(r#"{"iss":"https://issuer.example","exp":1,"exp":99999999999}"#),
+        ),
+        zeros(),
+        attack("a signature cut short", &format!("{signed}.{}", &signature[..4])),
+        attack("a signature cut short", &format!("{signed}.")),
+        attack("base64url written otherwise", &format!("{good}=")),
+        attack("base64url written otherwise", &format!("{signed}.{}9", &signature[..6])),
+        attack("a token in a token", &claims(&good)),
+        attack("huge numbers and dates", &claims(r#"{"iss":"https://issuer.example","exp":1e400}"#)),
+        attack(
+            "huge numbers and dates",
+            &claims(r#"{"iss":"https://issuer.example","exp":99999999999999999999999999}"#),
+        ),
+        attack("text that is no UTF-8", &invalid_utf8.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")),
+        twice,
+        at(misplaced, &format!("?access_token={good}"), "accept", "*/*".to_owned()),
+        at(misplaced, "", "cookie", format!("authorization=Bearer {good}")),
+        at(misplaced, "", "proxy-authorization", format!("Bearer {good}")),
+        at(misplaced, "", "authorization", good.clone()),
+        at(misplaced, "", "internal-key", good.clone()),
+    ]
+}
+
+#[test]
+fn every_attack_of_the_list_is_refused() {
+    let mut kinds = Vec::new();
+    for attack in attacks() {
+        let outcome = attack.outcome();
+        assert!(outcome.starts_with("401 900901"), "{}: {outcome}", attack.kind);
+        kinds.push(attack.kind.to_owned());
+    }
+    kinds.dedup();
+    assert_eq!(kinds, crate::testing::listed_in_parity("Attacks on tokens"));
+}
+
 /// Coordinates of the base point (FIPS 186-4, appendix D.1.2).
 fn generator(crv: &str) -> (Vec<u8>, Vec<u8>) {
     let (x, y) = match crv {

@@ -287,6 +287,14 @@ fn every_line_of_the_catalogue_has_its_request() {
     assert_eq!(missing, ["tollgate_400_malformed", "tollgate_102500_evidence"]);
 }
 
+/// The original knows them and never sends them; whoever relies on them relies on nothing.
+#[test]
+fn codes_that_the_original_never_sends_are_never_sent() {
+    for code in ["900801", "900807", "900902", "900903", "900904", "900905", "900906", "900911", "900912", "901100"] {
+        assert!(CATALOGUE.iter().all(|entry| entry.code != code), "{code}");
+    }
+}
+
 #[test]
 fn every_refusal_is_a_fault_for_those_who_speak_soap() {
     for mut case in of_requests().into_iter().chain(of_callers()) {

@@ -1,6 +1,6 @@
 //! `[adapter.sourceControl]`: the Git repository that projects come from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -28,6 +28,12 @@ pub(super) fn read(reader: &mut Reader<'_>, state: &Path) -> Option<GitSettings>
     let username = reader.text(&key("repository.username"));
     let access_token = reader.text(&key("repository.accessToken"));
     let ssh_key = reader.path(&key("repository.SSHKeyFile"));
+    // The variable is the one that Choreo Connect's own Git client looks at.
+    let listed = reader.variable("SSH_KNOWN_HOSTS").unwrap_or_default();
+    let known_hosts: Vec<PathBuf> = match reader.path(&key("repository.SSHKnownHostsFile")) {
+        Some(file) => vec![file],
+        None => std::env::split_paths(&listed).filter(|file| !file.as_os_str().is_empty()).collect(),
+    };
     let Some(url) = reader.text(&key("repository.URL")) else {
         reader.error(&key("repository.URL"), "no repository is named", "write its URL, or switch sourceControl off");
         return None;
@@ -35,7 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_>, state: &Path) -> Option<GitSettings>
     if access_token.is_some() && url.starts_with("http://") {
         reader.warn(&key("repository.URL"), "the access token travels unencrypted", "use https");
     }
-    Some(GitSettings { url, branch, username, access_token, ssh_key, directory, poll, retry, max_retries })
+    Some(GitSettings { url, branch, username, access_token, ssh_key, known_hosts, directory, poll, retry, max_retries })
 }
 
 /// The rules of git-check-ref-format that matter: nothing that means something in a refspec.
@@ -53,8 +59,6 @@ fn is_branch(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::super::reader::Environment;
     use super::*;
 
@@ -90,12 +94,12 @@ mod tests {
     fn what_is_not_said_is_as_documented_and_nothing_secret_is_printed() {
         let none = Environment::new();
         let text = "[adapter.sourceControl]\nenabled = true\nrepository.URL = 'https://u:pass@git.example/a.git'\n\
-                    repository.accessToken = 'token'";
+                    repository.accessToken = 'hush'";
         let settings = read(&mut Reader::new("c", text, &none), Path::new("state")).unwrap();
         assert_eq!(settings.directory, PathBuf::from("state/git"));
         let seconds = (settings.poll.as_secs(), settings.retry.as_secs(), settings.max_retries);
         assert_eq!((seconds, settings.branch.as_deref()), ((30, 5, 20), None));
         let shown = format!("{settings:?}");
-        assert!(!shown.contains("pass") && !shown.contains("token"), "{shown}");
+        assert!(!shown.contains("pass") && !shown.contains("hush"), "{shown}");
     }
 }

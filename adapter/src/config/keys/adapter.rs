@@ -105,11 +105,13 @@ const KEYS: &[Key] = &[
     unset("adapter.sourceControl.repository.username", "`git`", "for HTTP"),
     unset("adapter.sourceControl.repository.accessToken", "none", "for HTTP; sent to the configured server only")
         .secret(),
+    unset("adapter.sourceControl.repository.SSHKeyFile", "none", "private key for SSH"),
     unset(
-        "adapter.sourceControl.repository.SSHKeyFile",
-        "none",
-        "private key for SSH; the server must be in `known_hosts` of the adapter's user",
-    ),
+        "adapter.sourceControl.repository.SSHKnownHostsFile",
+        "files that the variable `SSH_KNOWN_HOSTS` lists, or else `known_hosts` of the adapter's user",
+        "keys of SSH servers, as `ssh-keyscan` prints them; no other server is spoken to",
+    )
+    .added(),
     read(
         "adapter.metrics.enabled",
         "false",

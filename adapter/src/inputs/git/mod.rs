@@ -37,6 +37,8 @@ pub struct GitSettings {
     pub access_token: Option<String>,
     /// Key to sign in with over SSH.
     pub ssh_key: Option<PathBuf>,
+    /// Files with the keys of SSH servers; those of the user whom the adapter runs as when there are none.
+    pub known_hosts: Vec<PathBuf>,
     /// Where the clone is kept. It belongs to the adapter.
     pub directory: PathBuf,
     /// How often the remote is asked.
@@ -53,8 +55,15 @@ impl std::fmt::Debug for GitSettings {
         f.debug_struct("GitSettings")
             .field("url", &repository::shown(&self.url))
             .field("branch", &self.branch)
+            .field("username", &self.username)
+            .field("access_token", &self.access_token.as_ref().map(|_| "<redacted>"))
+            .field("ssh_key", &self.ssh_key)
+            .field("known_hosts", &self.known_hosts)
             .field("directory", &self.directory)
-            .finish_non_exhaustive()
+            .field("poll", &self.poll)
+            .field("retry", &self.retry)
+            .field("max_retries", &self.max_retries)
+            .finish()
     }
 }
 

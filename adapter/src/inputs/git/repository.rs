@@ -218,10 +218,16 @@ impl Repository {
     }
 
     fn ssh(&self) -> String {
-        let mut command = "ssh -o BatchMode=yes -o ConnectTimeout=10".to_owned();
+        let mut command = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10".to_owned();
         if let Some(key) = &self.settings.ssh_key {
             let key = key.display().to_string().replace('\'', r"'\''");
             command.push_str(&format!(" -o IdentitiesOnly=yes -i '{key}'"));
+        }
+        if !self.settings.known_hosts.is_empty() {
+            // Double quotes keep a path with spaces together.
+            let files = self.settings.known_hosts.iter().map(|file| format!("\"{}\"", file.display()));
+            let files = files.collect::<Vec<_>>().join(" ").replace('\'', r"'\''");
+            command.push_str(&format!(" -o 'UserKnownHostsFile={files}'"));
         }
         command
     }

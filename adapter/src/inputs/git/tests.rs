@@ -84,6 +84,7 @@ impl Bench {
             username: None,
             access_token: Some("very-secret".to_owned()),
             ssh_key: None,
+            known_hosts: Vec::new(),
             directory: self.root.path().join("clone"),
             poll: Duration::from_secs(1),
             retry: Duration::from_millis(1),

@@ -21,6 +21,8 @@ pub mod document;
 mod duplicates;
 mod endpoints;
 mod environments;
+#[cfg(test)]
+mod fields;
 mod files;
 mod graphql;
 pub mod interceptors;

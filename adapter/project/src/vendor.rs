@@ -20,8 +20,8 @@ pub enum Level {
 enum Treatment {
     /// Another module reads it.
     Read,
-    /// Accepted without effect.
-    Warned,
+    /// Accepted without effect, for this reason.
+    Warned(&'static str),
     /// Written by API Manager into every export and never read by a gateway.
     Unread,
 }
@@ -47,8 +47,8 @@ const EXTENSIONS: &[(&str, &[Level], Treatment)] = &[
     ("x-wso2-throttling-tier", &[Api, Operation], Read),
     ("x-throttling-tier", &[Api, Operation], Read),
     ("x-wso2-cors", API, Read),
-    ("x-wso2-pass-request-payload-to-enforcer", API, Warned),
-    ("x-mediation-script", EVERYWHERE, Warned),
+    ("x-wso2-pass-request-payload-to-enforcer", API, Warned("the enforcer asks for bodies where it needs them")),
+    ("x-mediation-script", EVERYWHERE, Warned("scripts are not run, as with Choreo Connect")),
     ("x-wso2-label", EVERYWHERE, Unread),
     ("x-wso2-application-security", EVERYWHERE, Unread),
     ("x-wso2-mutual-ssl", EVERYWHERE, Unread),
@@ -101,14 +101,9 @@ fn treat(member: &Node<'_>, key: &str, here: bool, treatment: Treatment, problem
             "move it to the level it belongs to",
         ),
         Read => {}
-        Warned => {
+        Warned(why) => {
             if member.value() != false {
-                member.warn(
-                    problems,
-                    format!("the extension {key} is not applied"),
-                    "this release does not support it yet",
-                    "",
-                );
+                member.warn(problems, format!("the extension {key} is not applied"), why, "remove it");
             }
         }
     }

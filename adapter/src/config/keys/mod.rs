@@ -238,4 +238,6 @@ impl Key {
 }
 
 #[cfg(test)]
+mod effect_tests;
+#[cfg(test)]
 mod tests;

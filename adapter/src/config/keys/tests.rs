@@ -33,7 +33,7 @@ fn asked_logs() -> BTreeMap<String, Kind> {
 }
 
 /// What the code asks for, by pattern.
-fn asked() -> BTreeMap<String, Kind> {
+pub(super) fn asked() -> BTreeMap<String, Kind> {
     let none = Environment::new();
     let mut asked = BTreeMap::new();
     for text in EVERYTHING {

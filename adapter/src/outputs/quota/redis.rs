@@ -66,7 +66,10 @@ pub enum Topology {
 /// Addresses may hold passwords.
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSettings").field("topology", &self.topology).finish_non_exhaustive()
+        f.debug_struct("RedisSettings")
+            .field("topology", &self.topology)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 

@@ -21,7 +21,12 @@ async fn a_caller_gets_in_once_application_keys_and_subscription_are_there() {
     // Somebody else's keys are no good for it.
     plant.answers(PET, Some(&token("other-key", "other")), NOT_SUBSCRIBED).await.unwrap();
 
-    assert_eq!(plant.apim.complaints(), Vec::<String>::new());
+    plant.then(Operation::DeleteKeys { consumer_key: "web-key".to_owned() }, PET, web, NOT_SUBSCRIBED).await;
+    plant.then(Operation::keys("web", "web-key", RESIDENT), PET, web, OK).await;
+    plant.then(Operation::unsubscribe("web", PETS), PET, web, NOT_SUBSCRIBED).await;
+    plant.then(Operation::subscribe("web", PETS), PET, web, OK).await;
+    plant.then(Operation::DeleteApplication { name: "web".to_owned() }, PET, web, NOT_SUBSCRIBED).await;
+    plant.judge();
 }
 
 #[tokio::test]

@@ -53,8 +53,13 @@ async fn the_order_of_starts_does_not_matter() {
     let mut parts = Parts { gateway: Gateway::launch(settings).await.unwrap(), apim, broker };
 
     // With nothing known yet there is nothing to serve, and it says so.
-    let ready = parts.gateway.adapter.ready().await.unwrap();
-    assert_eq!((ready.status.as_u16(), ready.json()["controlPlane"]["state"].as_str()), (503, Some("connecting")));
+    let connecting = async || {
+        let ready = parts.gateway.adapter.ready().await?;
+        let state = ready.json()["controlPlane"]["state"].clone();
+        ensure!((ready.status.as_u16(), state.as_str()) == (503, Some("connecting")), "{} {state}", ready.status);
+        Ok(())
+    };
+    eventually("it says that it has nothing to serve", connecting).await.unwrap();
     parts.apim.all_silently(usual(&parts.gateway.backend.url())).unwrap();
     parts.apim.silently(Operation::subscribe("web", PETS)).unwrap();
     parts.start(Manager).await.unwrap();

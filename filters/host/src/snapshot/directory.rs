@@ -13,7 +13,7 @@ use tollgate_enforce::{
     Unreadable, Verdicts,
 };
 use tollgate_model::contract::PluginConfig;
-use tollgate_model::wire::{Entry, Index, Shard};
+use tollgate_model::wire::{Index, checksum};
 use tollgate_model::{
     Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
 };
@@ -26,6 +26,9 @@ use crate::metrics::{Metrics, UNREADABLE};
 use crate::quota::QuotaPool;
 use crate::{Abi, Level};
 
+/// The version of a slot that was read while it was ahead of the index. No shard has it, but for one in 2^64.
+const AHEAD: u64 = u64::MAX;
+
 /// What came of looking for an API: the API, none, or one that must be denied.
 type FoundApi = Result<Option<Rc<CompiledApi>>, Unreadable>;
 
@@ -36,30 +39,30 @@ pub(crate) struct SnapshotDirectory {
     verifier: Box<dyn SignatureVerifier>,
     callbacks: Callbacks,
     owns_routes: bool,
-    tokens: TokenCache,
-    verdicts: Verdicts,
+    pub(super) tokens: TokenCache,
+    pub(super) verdicts: Verdicts,
     /// What has been taken over from shared data.
-    index: RefCell<Index>,
+    pub(super) index: RefCell<Index>,
     /// Shared data's own version of the news, so that an unchanged index is not even copied.
-    news: Cell<Option<u32>>,
-    settings: RefCell<Option<Rc<Settings>>>,
-    virtual_hosts: RefCell<HashSet<Box<[u8]>>>,
-    routes: RefCell<Routes>,
-    issuers: RefCell<Vec<Rc<CompiledIssuer>>>,
+    pub(super) news: Cell<Option<u32>>,
+    pub(super) settings: RefCell<Option<Rc<Settings>>>,
+    pub(super) virtual_hosts: RefCell<HashSet<Box<[u8]>>>,
+    pub(super) routes: RefCell<Routes>,
+    pub(super) issuers: RefCell<Vec<Rc<CompiledIssuer>>>,
     /// By key; only keys that the route table names get here.
-    apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
+    pub(super) apis: RefCell<HashMap<Box<[u8]>, FoundApi>>,
     /// The key at hand, so that looking for one allocates nothing.
     key: RefCell<Vec<u8>>,
-    tiers: Lazy<Tier>,
-    advanced: Lazy<CompiledTier>,
-    applications: Lazy<Application>,
-    credentials: Lazy<Credential>,
-    subscriptions: Lazy<Subscription>,
-    cutoffs: Lazy<Cutoff>,
+    pub(super) tiers: Lazy<Tier>,
+    pub(super) advanced: Lazy<CompiledTier>,
+    pub(super) applications: Lazy<Application>,
+    pub(super) credentials: Lazy<Credential>,
+    pub(super) subscriptions: Lazy<Subscription>,
+    pub(super) cutoffs: Lazy<Cutoff>,
     /// Whether there are any cut-offs at all.
-    has_cutoffs: Cell<bool>,
+    pub(super) has_cutoffs: Cell<bool>,
     judged: Judged,
-    throttle: RefCell<Rc<Throttle>>,
+    pub(super) throttle: RefCell<Rc<Throttle>>,
     pub(crate) quotas: QuotaPool,
 }
 
@@ -105,61 +108,20 @@ impl SnapshotDirectory {
         self.index.borrow().version(slot)
     }
 
-    /// Takes over what changed in shared data since the last time.
-    pub(crate) fn refresh(&self) {
-        let Ok(Some((_, version))) = self.abi.shared(&shared::news()) else { return };
-        if self.news.get() == Some(version) {
-            return;
-        }
-        let Ok(Some((bytes, _))) = self.abi.shared(&shared::index()) else { return };
-        self.news.set(Some(version));
-        match Index::decode(&bytes) {
-            Ok(index) => {
-                let changed: Vec<Slot> = self.index.borrow().changed(&index).collect();
-                self.forget(&changed);
-                for slot in changed.into_iter().filter(|slot| !slot.table.is_lazy()) {
-                    self.take_over(slot);
-                }
-                self.index.replace(index);
-                self.has_cutoffs.set(self.index.borrow().is_used(Table::Cutoff));
-            }
-            Err(error) => self.abi.log(Level::Error, &format!("index of the snapshot is unreadable: {error}")),
-        }
-    }
-
-    /// Forgets what was read of slots that changed. They are in ascending order.
-    fn forget(&self, changed: &[Slot]) {
-        if !changed.is_empty() {
-            self.verdicts.clear();
-        }
-        if changed.iter().any(|slot| slot.table == Table::Api) {
-            self.apis.borrow_mut().retain(|key, _| changed.binary_search(&Table::Api.slot(key)).is_err());
-        }
-        self.tiers.forget(changed);
-        self.advanced.forget(changed);
-        self.applications.forget(changed);
-        self.credentials.forget(changed);
-        self.subscriptions.forget(changed);
-        self.cutoffs.forget(changed);
-    }
-
-    fn take_over(&self, slot: Slot) {
+    /// A slot as it lies in shared data; empty when there is nothing.
+    ///
+    /// The leader writes shards before the index that names them, so this may be newer than what the index speaks of. Should
+    /// the slot be like the index says again before the next index, nothing would tell that something else was read
+    /// meanwhile. So the index is made to differ from the next one, whatever that says.
+    pub(super) fn bytes(&self, slot: Slot) -> Result<Vec<u8>, Unreadable> {
         let bytes = match self.abi.shared(&shared::shard(slot)) {
             Ok(found) => found.map(|(bytes, _)| bytes).unwrap_or_default(),
-            Err(status) => {
-                self.cannot_read(slot, &format!("{status:?}"));
-                return;
-            }
+            Err(status) => return Err(self.cannot_read(slot, &format!("{status:?}"))),
         };
-        if bytes.is_empty() {
-            return self.replace(&Shard { slot, entries: Vec::new() });
+        if checksum(&bytes) != self.version(slot) {
+            self.index.borrow_mut().set(slot, AHEAD);
         }
-        let why = match Shard::decode(&bytes) {
-            Ok(shard) if shard.slot == slot => return self.replace(&shard),
-            Ok(_) => "it belongs elsewhere".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.cannot_read(slot, &why);
+        Ok(bytes)
     }
 
     pub(super) fn cannot_read(&self, slot: Slot, why: &str) -> Unreadable {
@@ -174,87 +136,6 @@ impl SnapshotDirectory {
         self.metrics.increment(UNREADABLE);
         self.abi.log(Level::Error, &format!("{} is denied: {}", problem.entry, problem.why));
         Unreadable
-    }
-
-    fn replace(&self, shard: &Shard) {
-        match shard.slot.table {
-            Table::Settings => self.replace_settings(shard),
-            Table::Issuer => self.replace_issuers(shard),
-            // The names alone count, readable or not: a host that is left out would be served as a wildcard one.
-            Table::VirtualHost => {
-                self.virtual_hosts.replace(shard.entries.iter().map(|entry| Box::from(entry.key)).collect());
-            }
-            Table::Route => self.replace_routes(shard),
-            Table::Throttle => self.replace_throttle(shard),
-            // Read when they are asked for.
-            Table::Api
-            | Table::Tier
-            | Table::Application
-            | Table::Credential
-            | Table::Subscription
-            | Table::Cutoff
-            | Table::Revoked => {}
-        }
-    }
-
-    fn replace_settings(&self, shard: &Shard) {
-        let settings = shard.get(b"").map(|entry| entries::read::<Settings>(Table::Settings, entry));
-        match settings {
-            Some(Ok(settings)) => {
-                self.quotas.set_replicas(settings.gateways);
-                self.settings.replace(Some(Rc::new(settings)));
-            }
-            Some(Err(problem)) => {
-                self.deny(&problem);
-            }
-            None => {
-                self.settings.replace(None);
-            }
-        }
-    }
-
-    fn replace_issuers(&self, shard: &Shard) {
-        let mut issuers = Vec::new();
-        for entry in &shard.entries {
-            match entries::issuer(entry) {
-                Ok((issuer, useless_keys)) => {
-                    for problem in useless_keys {
-                        self.abi.log(Level::Warn, &format!("{} is not used: {}", problem.entry, problem.why));
-                    }
-                    issuers.push(Rc::new(issuer));
-                }
-                Err(problem) => {
-                    self.deny(&problem);
-                }
-            }
-        }
-        self.issuers.replace(issuers);
-        // What was verified may have been verified with a key that is gone.
-        self.tokens.clear();
-    }
-
-    fn replace_throttle(&self, shard: &Shard) {
-        let mut throttle = Throttle::default();
-        for entry in &shard.entries {
-            // Nobody can say whom an entry is for that cannot be read, so it is said and the others count.
-            let problem = if keys::is_deny(entry.key) {
-                entries::read(Table::Throttle, entry).map(|deny| throttle.deny.push(deny)).err()
-            } else {
-                entries::read(Table::Throttle, entry).map(|policy| throttle.custom.push(policy)).err()
-            };
-            if let Some(problem) = problem {
-                self.deny(&problem);
-            }
-        }
-        self.throttle.replace(Rc::new(throttle));
-    }
-
-    fn replace_routes(&self, shard: &Shard) {
-        let read = |entry: &Entry| {
-            let id = entries::read::<String>(Table::Route, entry).map(Rc::from).map_err(|problem| self.deny(&problem));
-            (Box::from(entry.key), id)
-        };
-        self.routes.borrow_mut().replace(shard.slot.shard, shard.entries.iter().map(read));
     }
 
     fn load_api(&self, key: &[u8]) -> FoundApi {

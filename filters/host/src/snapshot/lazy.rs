@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use tollgate_enforce::{Found, Unreadable};
-use tollgate_model::wire::{RevokedShard, Shard};
+use tollgate_model::wire::{RevokedShard, Shard, checksum};
 use tollgate_model::{Slot, Table, TokenHash};
 
 use super::bounded::Bounded;
@@ -87,7 +87,10 @@ impl Judged {
             let shard = RevokedShard::open(&bytes).map_err(|error| directory.cannot_read(slot, &error.to_string()))?;
             shard.get(hash).is_some()
         };
-        self.0.borrow_mut().put(hash, (version, revoked), JUDGEMENT);
+        // What was read may be ahead of the version.
+        if checksum(&bytes) == version {
+            self.0.borrow_mut().put(hash, (version, revoked), JUDGEMENT);
+        }
         Ok(revoked)
     }
 }
@@ -108,13 +111,5 @@ impl SnapshotDirectory {
         let Some(entry) = shard.get(key) else { return Ok(None) };
         let value = read(slot.table, entry).map_err(|problem| self.deny(&problem))?;
         Ok(Some((value, entry.value.len())))
-    }
-
-    /// A slot as it lies in shared data; empty when there is nothing.
-    pub(super) fn bytes(&self, slot: Slot) -> Result<Vec<u8>, Unreadable> {
-        match self.abi.shared(&super::shared::shard(slot)) {
-            Ok(found) => Ok(found.map(|(bytes, _)| bytes).unwrap_or_default()),
-            Err(status) => Err(self.cannot_read(slot, &format!("{status:?}"))),
-        }
     }
 }

@@ -10,6 +10,7 @@ mod entries;
 mod feed;
 mod lazy;
 mod leadership;
+mod refresh;
 mod routes;
 mod shared;
 

@@ -271,6 +271,61 @@ fn subscribers_are_read_once_and_again_when_they_change() {
     assert!(envoy.calls.borrow().last().unwrap().header("x-tollgate-problems").unwrap().contains("application"));
 }
 
+/// The leader is ahead of the others: they may read what no index they have seen speaks of, and it may be undone before they
+/// see the next one.
+#[test]
+fn what_was_read_ahead_of_the_index_is_read_again() {
+    let envoy = FakeEnvoy::shared_rc();
+    let leader = leader(&envoy);
+    let follower = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
+    let application = |tier: &str| -> Row {
+        (
+            Table::Application,
+            b"a".to_vec(),
+            2,
+            json!({"uuid": "a", "id": 1, "name": "A", "subscriber": "s", "tier": tier}),
+        )
+    };
+    let pets = |cluster: &str| -> Row { (Table::Api, keys::api("localhost", "pets"), 1, api(cluster)) };
+    let tier = || follower.directory.application("a").unwrap().map(|application| application.tier.clone());
+    answer(&envoy, &leader, Some((200, frame(true, false, 1, &[rows(), vec![application("Gold")]].concat()))));
+    answer(&envoy, &leader, Some((200, revoked(2, &["bad"]))));
+    follower.on_tick();
+
+    answer(&envoy, &leader, Some((200, frame(false, false, 3, &[application("Silver"), pets("other")]))));
+    let gone = RevokedShard::encode(Table::Revoked.slot(&TokenHash::of("bad").0), []).unwrap();
+    let undone = FeedFrame { reset: false, more: false, cursor: Cursor { epoch: 1, revision: 4 }, shards: vec![&gone] };
+    answer(&envoy, &leader, Some((200, undone.encode().unwrap())));
+    assert_eq!((tier().as_deref(), cluster(&follower).as_deref()), (Some("Silver"), Some("other")));
+    assert_eq!(follower.directory.is_revoked("bad"), Ok(false));
+
+    answer(&envoy, &leader, Some((200, frame(false, false, 5, &[application("Gold"), pets("prod")]))));
+    answer(&envoy, &leader, Some((200, revoked(6, &["bad"]))));
+    follower.on_tick();
+    assert_eq!((tier().as_deref(), cluster(&follower).as_deref()), (Some("Gold"), Some("prod")));
+    assert_eq!(follower.directory.is_revoked("bad"), Ok(true));
+}
+
+#[test]
+fn what_a_series_that_broke_off_wrote_is_read_again() {
+    let envoy = FakeEnvoy::shared_rc();
+    let leader = leader(&envoy);
+    let follower = crate::fake::enforcer(envoy.clone(), CONFIG).unwrap();
+    let route = |id: &str| -> Row { (Table::Route, keys::route("localhost", "/pets/1.0"), 1, json!(id)) };
+    let found = || follower.directory.route(b"localhost", b"/pets/1.0").unwrap();
+    answer(&envoy, &leader, Some((200, frame(true, false, 1, &rows()))));
+    // The index is there; before the follower looks, the next series has begun.
+    answer(&envoy, &leader, Some((200, frame(true, true, 2, &[route("other")]))));
+    follower.on_tick();
+    assert_eq!(found().as_deref(), Some("other"));
+    answer(&envoy, &leader, None);
+    envoy.now.set(envoy.now.get() + 200);
+    leader.on_tick();
+    answer(&envoy, &leader, Some((200, frame(true, false, 3, &rows()))));
+    follower.on_tick();
+    assert_eq!(found().as_deref(), Some("pets"));
+}
+
 /// The index has a version of every slot; it is not for every tick.
 #[test]
 fn a_tick_without_news_reads_a_few_bytes() {

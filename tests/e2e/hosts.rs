@@ -166,3 +166,17 @@ async fn paths_reach_the_backend_in_the_form_of_the_definition() {
         );
     }
 }
+
+/// Clusters are named after APIs, and the enforcer tells Envoy the name in a header.
+#[tokio::test(flavor = "multi_thread")]
+async fn apis_may_be_named_in_any_script() {
+    let gateway = Gateway::start().await.unwrap();
+    for (name, context) in [("Größe", "/size"), ("价格 表", "/price"), ("मूल्य", "/value")] {
+        let project =
+            ApiProject::new(name, "1.0.0", context).production(&gateway.backend.url()).unsecured("GET", "/up");
+        gateway.deploy(&project, &format!("{context}/1.0.0/up")).await.unwrap();
+        gateway.backend.forget();
+        assert_eq!(status(&gateway, "localhost", &format!("{context}/1.0.0/up")).await, 200, "{name}");
+        assert_eq!(gateway.backend.take().len(), 1, "{name}");
+    }
+}

@@ -79,7 +79,7 @@ pub fn read(root: &Node<'_>, options: &CompileOptions, problems: &mut Problems) 
         data.warn(
             problems,
             "apictl cannot undeploy the API by this name and version",
-            "it takes names of 3 to 255 characters without spaces, and versions of at most 15 characters",
+            "it takes names of 3 to 255 characters of ASCII without spaces, and versions of at most 15 characters",
             "choose others",
         );
     }

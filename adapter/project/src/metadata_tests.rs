@@ -70,6 +70,7 @@ fn life_cycles() {
 fn mistakes_and_what_has_no_effect_are_reported() {
     for (change, expected) in [
         (json!({"name": "P s"}), &["cannot undeploy"][..]),
+        (json!({"name": "Größe"}), &["cannot undeploy"]),
         (json!({"version": "1.0.0-SNAPSHOT-of-today"}), &["cannot undeploy"]),
         (json!({"name": null, "version": null, "context": null}), &["no name", "no version", "no context"]),
         (json!({"version": 1.0}), &["in quotes"]),

@@ -6,10 +6,11 @@ use tollgate_model::keys::MAX_BASE_PATH_SEGMENTS;
 
 /// Most bytes in a name, a virtual host, an organisation or an id.
 const MAX_NAME: usize = 255;
+const FORBIDDEN: &str = "holds a character that is not allowed here";
 /// Most bytes in a base path.
 const MAX_BASE_PATH: usize = 1_024;
 
-/// Name of an API: `A-Za-z0-9_~. -`.
+/// Name of an API: `A-Za-z0-9_~. -`, and what other scripts write with. Clusters are named after it.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -18,7 +19,18 @@ pub fn name(text: &str) -> Result<&str, &'static str> {
     if text.trim() != text {
         return Err("begins or ends with a space");
     }
-    every(text, |byte| byte.is_ascii_alphanumeric() || b"_~. -".contains(&byte))
+    let allowed = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '~' | '.' | ' ' | '-' => true,
+        // Nobody sees these, or they show the rest of a line in another order.
+        '\u{ad}'
+        | '\u{200b}'
+        | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => false,
+        other => !other.is_ascii() && !other.is_control() && !other.is_whitespace(),
+    };
+    if text.chars().all(allowed) { Ok(text) } else { Err(FORBIDDEN) }
 }
 
 /// Version of an API: `A-Za-z0-9_.-`, as it becomes a part of the path.
@@ -33,7 +45,9 @@ pub fn version(text: &str) -> Result<&str, &'static str> {
 /// Whether the REST API takes the name and version for a removal. Those that are missing altogether are another problem.
 #[must_use]
 pub fn can_be_undeployed(name: &str, version: &str) -> bool {
-    name.is_empty() || version.is_empty() || (name.len() >= 3 && !name.contains(' ') && version.len() <= 15)
+    name.is_empty()
+        || version.is_empty()
+        || (name.len() >= 3 && name.is_ascii() && !name.contains(' ') && version.len() <= 15)
 }
 
 /// An id, an organisation or an environment: visible ASCII without separators of keys, paths and lists.
@@ -126,7 +140,7 @@ fn bounded(text: &str) -> Result<(), &'static str> {
 }
 
 fn every(text: &str, allowed: impl Fn(u8) -> bool) -> Result<&str, &'static str> {
-    if text.bytes().all(allowed) { Ok(text) } else { Err("holds a character that is not allowed here") }
+    if text.bytes().all(allowed) { Ok(text) } else { Err(FORBIDDEN) }
 }
 
 #[cfg(test)]
@@ -194,7 +208,13 @@ mod tests {
             ("SwaggerPetstore", true),
             ("Swagger Petstore", true),
             (" x", false),
-            ("é", false),
+            ("Größe 2", true),
+            ("价格", true),
+            ("मूल्य", true),
+            ("é\u{a0}", false),
+            ("a\u{202e}b", false),
+            ("a\u{85}", false),
+            ("a;b", false),
             ("a\n", false),
             ("", false),
             ("a/b", false),

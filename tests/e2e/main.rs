@@ -23,6 +23,7 @@ mod control_plane;
 mod credentials;
 mod explain;
 mod git_http;
+mod git_ssh;
 mod graphql;
 mod hostile;
 mod hosts;

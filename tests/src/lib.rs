@@ -29,6 +29,7 @@ pub mod redis;
 pub mod registry;
 mod server;
 pub mod soak;
+pub mod sshd;
 pub mod token;
 pub mod traffic;
 
@@ -43,3 +44,4 @@ pub use proxy::{Proxy, Weather};
 pub use rabbitmq::{RabbitMq, Topics};
 pub use redis::{RedisCluster, RedisSentinel, RedisServer};
 pub use registry::RegistryServer;
+pub use sshd::SshServer;

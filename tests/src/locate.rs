@@ -97,6 +97,14 @@ pub fn helm() -> Result<PathBuf> {
     program("Helm", "HELM", "helm", "toolchain/helm")
 }
 
+/// An SSH server: `SSHD`, or the first `sshd` on `PATH`.
+///
+/// # Errors
+/// When there is none.
+pub fn sshd() -> Result<PathBuf> {
+    program("an SSH server", "SSHD", "sshd", "toolchain/sshd")
+}
+
 /// The repository.
 #[must_use]
 pub fn root() -> PathBuf {

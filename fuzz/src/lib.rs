@@ -1,5 +1,7 @@
 //! What must hold for every project, whatever is in it.
 
+pub mod certificates;
+
 use std::collections::BTreeSet;
 
 use tollgate_project::{CompileOptions, LambdaOptions, ProjectFiles, compile};

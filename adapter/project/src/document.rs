@@ -184,8 +184,16 @@ impl<'v> Node<'v> {
     }
 
     fn child(&self, key: &str, value: &'v Value) -> Self {
-        let escaped = key.replace('~', "~0").replace('/', "~1");
-        Self { file: self.file, pointer: format!("{}/{escaped}", self.pointer), value }
+        let mut pointer = String::with_capacity(self.pointer.len().saturating_add(key.len()).saturating_add(1));
+        pointer.push_str(&self.pointer);
+        pointer.push('/');
+        // Files may have millions of values, and hardly any of their names needs escaping.
+        if key.contains(['~', '/']) {
+            pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        } else {
+            pointer.push_str(key);
+        }
+        Self { file: self.file, pointer, value }
     }
 }
 

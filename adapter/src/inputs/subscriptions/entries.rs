@@ -12,6 +12,11 @@ const MAX_NAME: usize = 512;
 
 /// Reports members that mean nothing, and suggests what may have been meant.
 pub(super) fn only(node: &Node, known: &[&str], problems: &mut Problems) {
+    let Some(members) = node.object(problems) else { return };
+    // Nearly always nothing is unknown, and there may be a million entries.
+    if members.keys().all(|member| known.contains(&member.as_str())) {
+        return;
+    }
     for (member, child) in node.members(problems) {
         if known.contains(&member) {
             continue;

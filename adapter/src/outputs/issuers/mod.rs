@@ -27,6 +27,7 @@ use self::entry::{Entry, TEST_KEYS};
 use self::fetch::KeyClient;
 pub use self::fetch::{ClientError, FetchError};
 pub(super) use self::managed::Follower;
+pub use self::source::parse as keys_of_pem;
 use super::settings::TokenService;
 use crate::admin::{Counters, IssuerReport, Status};
 use crate::model::WorldWriter;

@@ -189,15 +189,15 @@ async fn api_yaml_decides_and_security_is_switched_off_at_every_level() {
     }
 }
 
-/// An authority and a certificate of a client.
-struct Certificates {
-    authority: String,
-    client: String,
-    identity: Identity,
-    stranger: Identity,
+/// An authority, a certificate of a client, and another client's.
+pub struct Certificates {
+    pub authority: String,
+    pub client: String,
+    pub identity: Identity,
+    pub stranger: Identity,
 }
 
-fn certificates() -> Certificates {
+pub fn certificates() -> Certificates {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, "Authority of a test");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -212,11 +212,6 @@ fn certificates() -> Certificates {
     };
     let ((client, identity), (_, stranger)) = (client(), client());
     Certificates { authority: authority.pem(), client, identity, stranger }
-}
-
-/// Any certificate of a client, of an authority of its own.
-pub fn client_certificate() -> String {
-    certificates().client
 }
 
 fn mutual(gateway: &Gateway, name: &str, schemes: &[&str], pem: &str) -> ApiProject {

@@ -50,6 +50,7 @@ mod soap;
 mod sources;
 mod subscriptions;
 mod system;
+mod token_services;
 mod tour;
 mod tracing;
 mod transport;

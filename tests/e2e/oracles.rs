@@ -11,7 +11,7 @@ use tollgate_tests::http::Answer;
 use tollgate_tests::token::{Claims, KeyPair};
 use tollgate_tests::{ApiProject, Gateway, Settings, eventually, locate, project};
 
-use crate::credentials::{client_certificate, key_services};
+use crate::credentials::{certificates, key_services};
 use crate::subscriptions::{ISSUER as VALIDATING, token, token_service};
 
 /// An issuer whose subscriptions do not count.
@@ -416,7 +416,7 @@ async fn deploy(gateway: &Gateway, certificate: &str) {
 async fn what_the_original_asserts_of_security_holds_on_envoy() {
     let folder = TempDir::new().unwrap();
     let (gateway, signers) = gateway(&folder).await;
-    let (client, stranger) = (client_certificate(), client_certificate());
+    let (client, stranger) = (certificates().client, certificates().client);
     deploy(&gateway, &client).await;
     // The prototype is not just without credentials of the gateway because there are none.
     let secured = gateway.get("/secured/1.0.0/open", None).await.unwrap();

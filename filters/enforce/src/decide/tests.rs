@@ -555,6 +555,7 @@ mod oracles;
 mod parts_tests;
 mod policies;
 mod skew;
+mod stricter;
 mod subscriptions;
 mod usage;
 mod verdicts;

@@ -13,9 +13,9 @@ use crate::CompiledIssuer;
 use crate::testing::{issuer, operation, resource};
 
 /// `abc` in place of a certificate, its digest, and another one.
-const CERTIFICATE: &str = "-----BEGIN CERTIFICATE----- YWJj -----END CERTIFICATE-----";
-const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-const STRANGER: &str = "-----BEGIN CERTIFICATE----- eHl6 -----END CERTIFICATE-----";
+pub(super) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE----- YWJj -----END CERTIFICATE-----";
+pub(super) const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+pub(super) const STRANGER: &str = "-----BEGIN CERTIFICATE----- eHl6 -----END CERTIFICATE-----";
 
 const NONE: &str = "401 900901: Make sure you have provided the correct security credentials";
 const BAD_CERTIFICATE: &str = "401 900900: Invalid client certificate";
@@ -108,7 +108,7 @@ impl Row {
 
 /// Operations of every kind, both backends, all token services, and an application for every state of a subscription, whose
 /// consumer key is the name of the state.
-fn directory(change: impl FnOnce(&mut Api)) -> TestDirectory {
+pub(super) fn directory(change: impl FnOnce(&mut Api)) -> TestDirectory {
     let header = || Requirement::api_key(ApiKeyPlace::Header { name: "apikey".to_owned() });
     let query = Requirement::api_key(ApiKeyPlace::Query { name: "apikey".to_owned() });
     let any_of = |requirements, scopes: &[&str]| Security::AnyOf {
@@ -158,17 +158,17 @@ fn listed() -> serde_json::Value {
     json!([{"name": "Pets", "context": "/pets/1.0", "version": "1.0"}])
 }
 
-fn api_key(extra: serde_json::Value) -> String {
+pub(super) fn api_key(extra: serde_json::Value) -> String {
     let claims = json!({"exp": NOW + 60, "token_type": "apiKey", "jti": "key", "subscribedAPIs": listed()});
     token_of("apikey", &merged(claims, extra))
 }
 
-fn internal_key(extra: serde_json::Value) -> String {
+pub(super) fn internal_key(extra: serde_json::Value) -> String {
     let claims = json!({"exp": NOW + 60, "token_type": "InternalKey", "jti": "internal", "subscribedAPIs": listed()});
     token_of("publisher", &merged(claims, extra))
 }
 
-fn forged(token: &str) -> String {
+pub(super) fn forged(token: &str) -> String {
     format!("{}.{}", token.rsplit_once('.').unwrap().0, URL_SAFE_NO_PAD.encode("other"))
 }
 

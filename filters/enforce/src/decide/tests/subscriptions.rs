@@ -232,3 +232,26 @@ proptest! {
         prop_assert!(first.starts_with("->") || !second.starts_with("->"), "{} became {}", first, second);
     }
 }
+
+/// Otherwise the first of these would prove nothing: revoking closes for some, and some were refused before.
+#[test]
+fn the_cases_are_of_every_sort() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut stay, mut closed, mut never) = (0, 0, 0);
+    for number in 0..300 {
+        let (mut directory, token) = proptest::strategy::ValueTree::current(&any_case().new_tree(&mut runner).unwrap());
+        let first = call(&directory, token.clone());
+        match number % 2 {
+            0 => directory.subscribers.revoked.push("id".to_owned()),
+            _ => drop(
+                directory.subscribers.cutoffs.insert((CutoffKind::User, "alice".to_owned()), Cutoff { before: 100 }),
+            ),
+        }
+        match (first.starts_with("->"), call(&directory, token).starts_with("->")) {
+            (true, true) => stay += 1,
+            (true, false) => closed += 1,
+            (false, _) => never += 1,
+        }
+    }
+    assert!(stay > 20 && closed > 20 && never > 20, "{stay} {closed} {never}");
+}

@@ -76,7 +76,7 @@ async fn a_broken_project_is_refused_and_nothing_changes() {
 }
 
 /// A certificate that names a version without extensions and has some: the adapter reads it, Envoy does not.
-fn certificate_that_envoy_refuses() -> String {
+pub fn certificate_that_envoy_refuses() -> String {
     let mut der = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.der().to_vec();
     let version = der.windows(5).position(|window| window == [0xa0, 3, 2, 1, 2]).unwrap();
     der[version + 4] = 0;

@@ -43,7 +43,7 @@ impl SshServer {
         let mut command = Command::new(locate::sshd()?);
         command.args(["-D", "-e", "-f"]).arg(folder.path().join("sshd_config"));
         let process = Process::spawn("sshd", &mut command, &folder.path().join("sshd.log"))?;
-        let mut server = Self { folder, port, user, process: process };
+        let mut server = Self { folder, port, user, process };
         server.wait().await?;
         Ok(server)
     }

@@ -99,9 +99,18 @@ impl Plant {
 
     /// The same with further tables of the adapter's configuration.
     async fn with(more: &str) -> Self {
+        Self::configured(|text| text, more).await
+    }
+
+    /// One that does not tell API Manager what its gateways serve.
+    async fn without_acknowledgement() -> Self {
+        Self::configured(|text| text.replace("sendRevisionUpdate = true\n", ""), "").await
+    }
+
+    async fn configured(change: impl FnOnce(String) -> String, more: &str) -> Self {
         let topics = Topics::shared().await.unwrap();
         let apim = ApiManager::start(&topics.url()).await.unwrap();
-        let extra = control_plane(&apim, &[topics.url()], &["Default"], more);
+        let extra = change(control_plane(&apim, &[topics.url()], &["Default"], more));
         let gateway = Gateway::with(Settings { extra, ..Settings::default() }).await.unwrap();
         Self { gateway, apim, taken: Vec::new(), _topics: topics }
     }

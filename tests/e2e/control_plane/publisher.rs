@@ -7,6 +7,7 @@ use tollgate_tests::http::Answer;
 use tollgate_tests::{ApiProject, eventually};
 
 use super::{GONE, OK, PETS, Plant, pets};
+use crate::refusals::certificate_that_envoy_refuses;
 
 const HEALTH: &str = "/pets/1.0.0/health";
 
@@ -86,6 +87,49 @@ async fn revisions_are_acknowledged_where_they_are_deployed_and_gone() {
     eventually("the removal is acknowledged", async || told(&gone).await).await.unwrap();
     let claimed = |told: &Acknowledgement| matches!(told, Acknowledgement::Deployed { api, .. } if *api == broken);
     assert!(!plant.apim.acknowledged().iter().any(claimed));
+    plant.judge();
+}
+
+/// The adapter finds nothing wrong with it; Envoy does.
+#[tokio::test]
+async fn a_revision_that_envoy_refuses_is_not_acknowledged() {
+    let mut plant = Plant::start().await;
+    let bad = ApiProject::new("Bad", "1.0.0", "/bad")
+        .production("https://127.0.0.1:9/x")
+        .unsecured("GET", "/x")
+        .with_file("Endpoint-certificates/bad.pem", &certificate_that_envoy_refuses());
+    plant.perform(Operation::publish(bad));
+    plant.perform(Operation::deploy("Bad:1.0.0", &["Default"]));
+    let refused = async || {
+        let gateways = plant.gateway.adapter.status().await?["gateways"].to_string();
+        ensure!(gateways.contains("Bad:1.0.0 on localhost"), "{gateways}");
+        Ok(())
+    };
+    eventually("the status names the refused API", refused).await.unwrap();
+    // What is deployed later is acknowledged, so the other one was passed over and is not only late.
+    plant.perform(Operation::publish(pets(&plant.backend(), 1)));
+    plant.then(Operation::deploy(PETS, &["Default"]), HEALTH, None, OK).await;
+    let apis = plant.apim.state().apis.clone();
+    let is_of = |told: &Acknowledgement, name: &str| matches!(told, Acknowledgement::Deployed { api, .. } if *api == apis[name].uuid);
+    let other = async || {
+        let told = plant.apim.acknowledged();
+        ensure!(told.iter().any(|told| is_of(told, PETS)), "{told:?}");
+        Ok(())
+    };
+    eventually("the other one is acknowledged", other).await.unwrap();
+    let told = plant.apim.acknowledged();
+    assert!(!told.iter().any(|told| is_of(told, "Bad:1.0.0")), "{told:?}");
+    plant.judge();
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_unless_it_is_wanted() {
+    let mut plant = Plant::without_acknowledgement().await;
+    plant.perform(Operation::publish(pets(&plant.backend(), 1)));
+    plant.then(Operation::deploy(PETS, &["Default"]), HEALTH, None, OK).await;
+    plant.then(Operation::undeploy(PETS, &["Default"]), HEALTH, None, GONE).await;
+    plant.then(Operation::deploy(PETS, &["Default"]), HEALTH, None, OK).await;
+    assert_eq!(plant.apim.acknowledged(), []);
     plant.judge();
 }
 

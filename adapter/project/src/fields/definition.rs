@@ -1,5 +1,7 @@
 //! Rows of OpenAPI, Swagger and AsyncAPI definitions and of the extensions that vendors write into them.
 
+#![allow(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
 use serde_json::{Value, json};
 
 use super::Base::{Http, Lambda, Mocked, Swagger, WebSocket};

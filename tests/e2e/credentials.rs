@@ -170,7 +170,25 @@ async fn api_yaml_decides_and_security_is_switched_off_at_every_level() {
     let keys_only = project("Keys", "/only").with("securityScheme", vec!["api_key"]);
     let either = project("Keys2", "/either").with("securityScheme", vec!["api_key", "oauth2"]);
     let open = project("Open", "/open").with_extension("x-wso2-disable-security", true);
-    for (project, path) in [(&keys_only, "/only/1.0.0/up"), (&either, "/either/1.0.0/up"), (&open, "/open/1.0.0/up")] {
+    let asking = |more: Value| {
+        let mut operation = json!({"security": [{"default": []}], "responses": {"200": {"description": "ok"}}});
+        operation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        operation
+    };
+    let paths = json!({
+        "/path": {"x-wso2-disable-security": true, "get": asking(json!({}))},
+        "/operation": {"get": asking(json!({"x-wso2-disable-security": true}))},
+        "/none": {"get": asking(json!({"x-auth-type": "None"}))},
+        "/secured": {"get": asking(json!({}))},
+    });
+    let url = gateway.backend.url();
+    let levels = ApiProject::new("Levels", "1.0.0", "/levels").production(&url).with_extension("paths", paths);
+    for (project, path) in [
+        (&keys_only, "/only/1.0.0/up"),
+        (&either, "/either/1.0.0/up"),
+        (&open, "/open/1.0.0/up"),
+        (&levels, "/levels/1.0.0/path"),
+    ] {
         gateway.deploy(project, path).await.unwrap();
     }
     let token = gateway.token("").await.unwrap();
@@ -183,6 +201,10 @@ async fn api_yaml_decides_and_security_is_switched_off_at_every_level() {
         ("/either/1.0.0/x", ("x", "y"), 401),
         ("/open/1.0.0/x", ("x", "y"), 200),
         ("/only/1.0.0/up", ("x", "y"), 200),
+        ("/levels/1.0.0/path", ("x", "y"), 200),
+        ("/levels/1.0.0/operation", ("x", "y"), 200),
+        ("/levels/1.0.0/none", ("x", "y"), 200),
+        ("/levels/1.0.0/secured", ("x", "y"), 401),
     ] {
         let answer = Answer::of(gateway.request(Method::GET, path).header(header.0, header.1)).await.unwrap();
         assert_eq!(answer.status.as_u16(), status, "{path} {header:?}: {}", answer.body);

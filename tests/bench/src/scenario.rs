@@ -13,7 +13,9 @@ pub enum Scenario {
     Authn,
     /// The same with subscription, scope, four levels of limits, header policies and record.
     Full,
-    /// The same among 6,000 APIs, 20,000 applications and as many revoked tokens.
+    /// The same without the limits: what is missing is what they cost.
+    FullUnlimited,
+    /// `Full` among 6,000 APIs, 20,000 applications and as many revoked tokens.
     FullLarge,
     /// No credentials at all.
     Rejected,
@@ -21,7 +23,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Authn, Self::Full, Self::FullLarge, Self::Rejected];
+    pub const ALL: [Self; 5] = [Self::Authn, Self::Full, Self::FullUnlimited, Self::FullLarge, Self::Rejected];
 
     /// Its name on command lines and in reports.
     #[must_use]
@@ -29,6 +31,7 @@ impl Scenario {
         match self {
             Self::Authn => "authn",
             Self::Full => "full",
+            Self::FullUnlimited => "full-unlimited",
             Self::FullLarge => "full-large",
             Self::Rejected => "rejected",
         }
@@ -48,10 +51,11 @@ impl Scenario {
     fn scale(self) -> Scale {
         let (apis, applications, revoked) = match self {
             Self::Authn => (1, 0, 0),
-            Self::Full | Self::Rejected => (1, 10, 0),
+            Self::Full | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
-        Scale { apis, applications, revoked, everything: self != Self::Authn }
+        let (everything, limits) = (self != Self::Authn, !matches!(self, Self::Authn | Self::FullUnlimited));
+        Scale { apis, applications, revoked, everything, limits }
     }
 
     /// A filter with its request at hand, which was made often enough that nothing of it is new.

@@ -38,8 +38,10 @@ pub struct Scale {
     pub applications: usize,
     /// Revoked tokens, none of which is ever shown.
     pub revoked: usize,
-    /// Whether subscriptions, scopes, limits, policies and records count, or tokens alone.
+    /// Whether subscriptions, scopes, policies and records count, or tokens alone.
     pub everything: bool,
+    /// Whether plans limit anything.
+    pub limits: bool,
 }
 
 /// An entry: lowest schema that understands it, and its value.
@@ -87,7 +89,7 @@ pub fn frames(scale: Scale, jwks: &Value) -> Result<Vec<Vec<u8>>> {
         subscription(&mut tables, 0, number)?;
     }
     if scale.everything {
-        plans(&mut tables)?;
+        plans(&mut tables, scale.limits)?;
     }
     let mut shards = tables.shards()?;
     shards.extend(revoked(scale.revoked)?);
@@ -202,13 +204,18 @@ fn uuid(application: usize) -> String {
     format!("10000000-0000-4000-8000-{application:012}")
 }
 
-/// Four levels: the API, the subscription, the application, and a policy of the administrator's.
-fn plans(tables: &mut Tables) -> Result<()> {
-    let limits = json!([{ "amount": PLENTY, "window": { "count": 1, "unit": "minute" } }]);
+/// Four levels: the API, the subscription, the application, and a policy of the administrator's. Or the same plans, and nothing
+/// that they limit.
+fn plans(tables: &mut Tables, limited: bool) -> Result<()> {
+    let limit = json!({ "amount": PLENTY, "window": { "count": 1, "unit": "minute" } });
+    let limits: Vec<Value> = limited.then_some(limit).into_iter().collect();
     for (kind, name) in [(TierKind::Api, "Plenty"), (TierKind::Application, "Plenty"), (TierKind::Subscription, "Gold")]
     {
         let tier = json!({ "name": name, "limits": limits });
         tables.put::<Tier>(Table::Tier, keys::tier(kind, name), 1, &tier)?;
+    }
+    if !limited {
+        return Ok(());
     }
     let custom = json!({ "name": "per user", "template": "$userId:$apiContext", "limits": limits });
     tables.put::<CustomPolicy>(Table::Throttle, keys::custom("per user"), 1, &custom)
@@ -253,7 +260,7 @@ mod tests {
 
     #[test]
     fn snapshots_come_in_a_series_of_frames_that_filters_can_read() {
-        let scale = Scale { apis: 2_000, applications: 50, revoked: 100, everything: true };
+        let scale = Scale { apis: 2_000, applications: 50, revoked: 100, everything: true, limits: true };
         let frames = frames(scale, &json!({ "keys": [] })).unwrap();
         assert!(frames.len() > 1);
         for (number, bytes) in frames.iter().enumerate() {

@@ -25,6 +25,9 @@ const REQUESTS: u32 = 12_800;
 /// Of a request, what happens to one in a thousand at most.
 const RARELY: f64 = 0.001;
 
+/// Of a request that counts at four levels: how often it draws quota. Only this returns bytes; a draw lasts for some 64 requests of a counter.
+const DRAWS: f64 = 0.08;
+
 /// Per request: calls of the host by kind, and allocations.
 fn cost(scenario: Scenario) -> (BTreeMap<&'static str, f64>, f64) {
     let _turn = TURN.lock();
@@ -63,11 +66,26 @@ fn authentication_stays_within_its_budget() {
     check(Scenario::Authn, &[("headers", 1.0), ("now", 1.0), ("remove_header", 1.0), ("set_header", 1.0)], 8.0);
 }
 
+/// What four levels of limits add to a request whose counters are warm: the reading of one clock, and now and then a draw.
+#[test]
+fn four_levels_of_limits_add_no_host_call_that_returns_bytes() {
+    let ((limited, _), (unlimited, _)) = (cost(Scenario::Full), cost(Scenario::FullUnlimited));
+    for (call, count) in &limited {
+        let added = count - unlimited.get(call).copied().unwrap_or_default();
+        let budget = match *call {
+            "steady" => 1.0 + RARELY,
+            "shared" | "set_shared" => DRAWS,
+            _ => RARELY,
+        };
+        assert!(added <= budget, "{added} times {call}, of {budget}: {limited:?} {unlimited:?}");
+    }
+}
+
 /// Six writes: credentials away; path, cluster, two policies; the record. Quota is drawn in chunks.
 #[test]
 fn everything_stays_within_its_budget() {
     let writes = [("remove_header", 1.0), ("set_header", 4.0), ("set_state", 1.0)];
-    let quota = [("shared", 0.3), ("set_shared", 0.3)];
+    let quota = [("shared", DRAWS), ("set_shared", DRAWS)];
     // One request of thousands waits for a lease, and is decided a second time.
     let lease = ["call", "increment", "record", "resume"].map(|call| (call, RARELY));
     // Quota runs by a clock that nobody sets.

@@ -20,6 +20,10 @@ use catalogue as entries;
 /// 31 December 9999, the last day an HTTP date can name, in seconds since the epoch.
 const MAX_DATE: u64 = 253_402_300_799;
 
+/// A window's end is known that exactly: gateways and owners of quotas count whole milliseconds of clocks that each follow the time
+/// in their own way, so an end at a whole second may look a little later than it is.
+const CLOCK_ERROR_MS: u64 = 100;
+
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
@@ -242,7 +246,7 @@ impl Rejection {
     fn with_retry(&self, mut reply: Reply) -> Reply {
         if let Self::Throttled(_, until) = self {
             // A date has no parts of a second, and one that is too early would be a lie.
-            let seconds = until.0.div_ceil(1000).min(MAX_DATE);
+            let seconds = until.0.saturating_sub(CLOCK_ERROR_MS).div_ceil(1000).min(MAX_DATE);
             let date = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds));
             reply.headers.extend(date.map(|date| ("retry-after".into(), httpdate::fmt_http_date(date))));
         }

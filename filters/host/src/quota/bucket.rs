@@ -147,6 +147,28 @@ impl Entry {
     }
 }
 
+/// What a bucket holds: counters, and behind them how long something that was pushed out must be thought of.
+struct Bucket {
+    entries: Vec<Entry>,
+    /// End of the last window whose counter had to make room.
+    forgotten_until: u64,
+}
+
+impl Bucket {
+    fn decode(bytes: &[u8]) -> Self {
+        let chunks = bytes.chunks_exact(ENTRY);
+        let forgotten_until = <[u8; 8]>::try_from(chunks.remainder()).map(u64::from_le_bytes).unwrap_or_default();
+        Self { entries: chunks.filter_map(Entry::decode).collect(), forgotten_until }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.entries.len().saturating_mul(ENTRY).saturating_add(8));
+        self.entries.iter().for_each(|entry| entry.encode(&mut out));
+        out.extend_from_slice(&self.forgotten_until.to_le_bytes());
+        out
+    }
+}
+
 /// Changes the entry of a counter, which may be missing, and returns what `change` found. `None` when shared data cannot be
 /// reached, or too many workers are at it: nothing has changed then.
 pub(super) fn update<T>(
@@ -154,6 +176,17 @@ pub(super) fn update<T>(
     id: u128,
     now: u64,
     mut change: impl FnMut(&mut Option<Entry>) -> T,
+) -> Option<T> {
+    update_knowing(abi, id, now, |entry, _| change(entry))
+}
+
+/// The same, and says whether a counter that is missing may have had its place taken while its window goes on: what it had of
+/// that window is not known any more.
+pub(super) fn update_knowing<T>(
+    abi: &dyn Abi,
+    id: u128,
+    now: u64,
+    mut change: impl FnMut(&mut Option<Entry>, bool) -> T,
 ) -> Option<T> {
     let key = shared_key(id % BUCKETS);
     for _ in 0..TRIES {
@@ -167,20 +200,18 @@ pub(super) fn update<T>(
             },
             Err(_) => return None,
         };
-        let mut entries: Vec<Entry> = bytes.chunks_exact(ENTRY).filter_map(Entry::decode).collect();
+        let Bucket { mut entries, mut forgotten_until } = Bucket::decode(&bytes);
         let mut entry = entries.iter().position(|entry| entry.id == id).map(|at| entries.swap_remove(at));
         let before = entry;
-        let result = change(&mut entry);
+        let result = change(&mut entry, now < forgotten_until);
         if entry == before {
             return Some(result);
         }
         if let Some(entry) = entry {
-            make_room(&mut entries, now);
+            forgotten_until = forgotten_until.max(make_room(&mut entries, now));
             entries.push(entry);
         }
-        let mut out = Vec::with_capacity(entries.len().saturating_mul(ENTRY));
-        entries.iter().for_each(|entry| entry.encode(&mut out));
-        match abi.set_shared(&key, &out, version) {
+        match abi.set_shared(&key, &Bucket { entries, forgotten_until }.encode(), version) {
             Ok(()) => return Some(result),
             Err(Status::CasMismatch) => {}
             Err(_) => return None,
@@ -190,17 +221,19 @@ pub(super) fn update<T>(
 }
 
 /// Lets go of windows that are over, and if the bucket is still full, of the lease that ends first: lost quota, never too
-/// much, unless its owner goes away in what is left of that window.
-fn make_room(entries: &mut Vec<Entry>, now: u64) {
+/// much. Says when the windows of that one are surely over.
+fn make_room(entries: &mut Vec<Entry>, now: u64) -> u64 {
     if entries.len() < ENTRIES {
-        return;
+        return 0;
     }
     entries.retain(|entry| now < entry.over.max(entry.ends) || now < entry.next.ends);
     if entries.len() >= ENTRIES
         && let Some(first) = entries.iter().enumerate().min_by_key(|(_, entry)| entry.ends).map(|(at, _)| at)
     {
-        entries.swap_remove(first);
+        let Entry { ends, over, next, .. } = entries.swap_remove(first);
+        return ends.max(over).max(next.over);
     }
+    0
 }
 
 #[cfg(test)]
@@ -246,5 +279,11 @@ mod tests {
         let exists = |number: u128| update(&envoy, number * BUCKETS, 10, |entry| entry.is_some()).unwrap();
         assert!(!exists(0));
         assert!((1..9).all(exists));
+        // That one may have used up its window, which ends at 1,000.
+        let forgotten =
+            |number: u128, now| update_knowing(&envoy, number * BUCKETS, now, |_, forgotten| forgotten).unwrap();
+        assert!(forgotten(0, 999) && !forgotten(0, 1_000));
+        // The next bucket has lost nothing.
+        assert!(!update_knowing(&envoy, 1, 10, |_, forgotten| forgotten).unwrap());
     }
 }

@@ -295,10 +295,12 @@ impl QuotaPool {
     /// Lets the process have its part of the window, less what it had already, because the owner is away.
     fn grant_locally(&self, id: u128, counter: &Counter, wall: Timestamp, now: u64) {
         let part = counter.limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
-        bucket::update(self.abi.as_ref(), id, now, |entry| {
+        bucket::update_knowing(self.abi.as_ref(), id, now, |entry, forgotten| {
             let own = || lease::own_window(id, counter, *entry, wall.0, now);
             let mut current = entry.filter(|entry| entry.is_current(now)).unwrap_or_else(own);
-            let more = part.saturating_sub(current.leased);
+            // Where it is not known what a counter had of this window, it may have had all of it.
+            let known = entry.is_some() || !forgotten;
+            let more = if known { part.saturating_sub(current.leased) } else { 0 };
             current.left = current.left.saturating_add(more);
             current.leased = current.leased.saturating_add(more);
             current.own = current.own.saturating_add(more);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tollgate_enforce::{Counter, Quotas, Stock, Timestamp};
 use tollgate_model::{Limit, Posture, QuotaAsk, QuotaGrant, QuotaUnit, TimeUnit, Window};
 
-use super::QuotaPool;
+use super::{QuotaPool, bucket};
 use crate::Steady;
 use crate::fake::FakeEnvoy;
 use crate::metrics::Metrics;
@@ -245,6 +245,27 @@ fn what_went_back_can_be_had_again() {
     assert_eq!(owner.leased, 1);
     let rest = (0..20).filter(|turn| process.request(turn % 2, &counter, &mut owner, START + 5_000)).count();
     assert_eq!(rest, 6);
+}
+
+/// Nine counters share a bucket with room for eight, and then their owner goes away.
+#[test]
+fn a_counter_that_had_to_make_room_gets_nothing_twice() {
+    let process = Process::new(1);
+    let place = |counter: &Counter| counter.id().0 % bucket::BUCKETS;
+    let (first, mut owner) = (counter(12), Owner::new(12, false));
+    let keys = (0..).map(|number| Counter { key: format!("other {number}"), ..first.clone() });
+    let others: Vec<Counter> = keys.filter(|other| place(other) == place(&first)).take(bucket::ENTRIES).collect();
+    let used =
+        |counter: &Counter, owner: &mut Owner, now| (0..30).filter(|_| process.request(0, counter, owner, now)).count();
+    assert_eq!(used(&first, &mut owner, START), 12);
+    for other in &others {
+        assert_eq!(used(other, &mut Owner::new(12, false), START + 1), 12);
+    }
+    // Its own part of the limit, and the owner's before, would be twice the limit.
+    process.lost(0, START + 2_000);
+    assert_eq!(used(&first, &mut owner, START + 2_000), 0);
+    process.lost(0, START + 60_000);
+    assert_eq!(used(&first, &mut owner, START + 60_000), 12, "the next window is its own");
 }
 
 #[test]

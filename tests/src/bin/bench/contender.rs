@@ -61,7 +61,9 @@ impl Contender {
 
     /// What the snapshot of ours holds; `None` for Envoy's own filters.
     pub fn scale(self) -> Option<Scale> {
-        let scale = |apis, applications, revoked, everything| Some(Scale { apis, applications, revoked, everything });
+        let scale = |apis, applications, revoked, everything| {
+            Some(Scale { apis, applications, revoked, everything, limits: everything })
+        };
         match self {
             Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
             Self::Authn => scale(1, 0, 0, false),

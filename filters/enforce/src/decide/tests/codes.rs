@@ -12,7 +12,7 @@ use tollgate_model::{
 
 use super::*;
 use crate::graphql::testing::graphql_api;
-use crate::rejection::{CATALOGUE, Entry};
+use crate::rejection::{CATALOGUE, Entry, Level, Rejection};
 use crate::testing::{issuer, operation};
 use crate::{CallAnswer, CompiledIssuer, CompiledPolicy, Reply, RequestBody, Stock, Throttle};
 
@@ -105,7 +105,7 @@ fn used_up(details: &'static str, level: &str, in_plan_of_api: bool) -> Case {
         "application|7:alice@carbon.super",
         "custom|all|alice@carbon.super",
     ] {
-        let until = Timestamp(1_800_000_000_001);
+        let until = Timestamp(1_800_000_000_500);
         let stock = if key.starts_with(level) { Stock::Exhausted { until } } else { Stock::Enough };
         directory.quotas.stock.insert(key.to_owned(), stock);
     }
@@ -265,6 +265,24 @@ fn check_headers(reply: &Reply, entry: &Entry, content_type: &str) {
     assert_eq!(header(reply, "www-authenticate").is_some(), entry.challenge, "{}", entry.details);
     let retry = (entry.status == 429).then_some("Fri, 15 Jan 2027 08:00:01 GMT");
     assert_eq!(header(reply, "retry-after"), retry, "{}", entry.details);
+}
+
+/// Windows end at whole seconds, and what is known of their ends is a little off.
+#[test]
+fn trying_again_helps_at_the_end_of_the_window() {
+    for (until, date) in [
+        (1_800_000_000_000, "08:00:00"),
+        (1_799_999_999_101, "08:00:00"),
+        (1_800_000_000_003, "08:00:00"),
+        (1_800_000_000_101, "08:00:01"),
+        (1_800_000_000_999, "08:00:01"),
+        (0, "00:00:00"),
+        (u64::MAX, "23:59:59"),
+    ] {
+        let reply = Rejection::Throttled(Level::Api, Timestamp(until)).reply();
+        let retry = header(&reply, "retry-after").unwrap();
+        assert!(retry.ends_with(&format!(" {date} GMT")), "{until}: {retry}");
+    }
 }
 
 #[test]

@@ -99,6 +99,12 @@ wasm-trap:
 push-filters repository *arguments: wasm build
     @"${CARGO_TARGET_DIR:-target}/debug/adapter" push-filters '{{ repository }}' --wasm target/wasm/enforcer.wasm {{ arguments }}
 
+# Builds the adapter's image without Docker, and tries it: `just image [profile]`
+[no-exit-message]
+image profile='release': wasm
+    @cargo build {{ locked }} --profile {{ if profile == 'debug' { 'dev' } else { profile } }} --package tollgate-adapter --bin adapter
+    @toolchain/image '{{ profile }}'
+
 # Finds or installs Envoy and prints its path
 [no-exit-message]
 envoy:

@@ -12,6 +12,7 @@
 )]
 
 mod algorithms;
+mod analytics;
 mod apis;
 mod attacks;
 mod backend_jwt;

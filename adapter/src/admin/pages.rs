@@ -10,7 +10,7 @@ use warp::{Filter, Rejection};
 
 use super::control_plane;
 use super::machine::Machine;
-use super::status::{Report, Status};
+use super::status::{Counters, Report, Status};
 use crate::explain;
 
 /// Most bytes of a request to be explained.
@@ -150,9 +150,19 @@ fn metrics(status: &Status, report: &Report) -> String {
     for (name, help, value) in gauges {
         sample(&mut text, name, "gauge", help, value);
     }
-    let counters = &status.counters;
+    for (name, help, value) in counters(&status.counters) {
+        sample(&mut text, name, "counter", help, value);
+    }
+    if let Some(plane) = &report.control_plane {
+        control_plane::metrics(&mut text, plane);
+    }
+    text
+}
+
+/// What has happened so often: name, meaning and number.
+fn counters(counters: &Counters) -> [(&'static str, &'static str, u64); 10] {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let counters = [
+    [
         ("xds_responses_total", "Responses sent to gateways.", read(&counters.xds_responses)),
         ("xds_rejections_total", "Responses that gateways refused.", read(&counters.xds_rejections)),
         ("feed_requests_total", "Requests of filters for changes.", read(&counters.feed_requests)),
@@ -161,14 +171,13 @@ fn metrics(status: &Status, report: &Report) -> String {
         ("key_fetch_failures_total", "Key sets that could not be fetched.", read(&counters.key_fetch_failures)),
         ("test_keys_total", "Test keys given out.", read(&counters.test_keys)),
         ("test_key_refusals_total", "Test keys refused for wrong credentials.", read(&counters.test_key_refusals)),
-    ];
-    for (name, help, value) in counters {
-        sample(&mut text, name, "counter", help, value);
-    }
-    if let Some(plane) = &report.control_plane {
-        control_plane::metrics(&mut text, plane);
-    }
-    text
+        ("analytics_events_total", "Events for analytics.", read(&counters.analytics_events)),
+        (
+            "analytics_events_dropped_total",
+            "Events that were dropped because too many waited to be written.",
+            read(&counters.analytics_events_dropped),
+        ),
+    ]
 }
 
 pub(super) fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {

@@ -51,6 +51,10 @@ pub struct Counters {
     pub test_keys: AtomicU64,
     /// Test keys refused.
     pub test_key_refusals: AtomicU64,
+    /// Events for analytics.
+    pub analytics_events: AtomicU64,
+    /// Events that were dropped because too many waited to be written.
+    pub analytics_events_dropped: AtomicU64,
 }
 
 impl Counters {

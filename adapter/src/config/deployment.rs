@@ -4,7 +4,7 @@
 use super::reader::{Environment, Reader};
 use super::{adapter, listen, own_port};
 use crate::model::Problems;
-use crate::outputs::settings::Listen;
+use crate::outputs::settings::{Analytics, Listen};
 
 /// What an installation is made of.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Deployment {
     pub environments: Vec<String>,
     /// Whether several adapters may count together.
     pub shared_quota: bool,
+    /// How proxies log to the adapter for analytics; none when switched off.
+    pub analytics: Option<Analytics>,
 }
 
 impl Deployment {
@@ -54,6 +56,7 @@ impl Deployment {
                 Some(hosts) => hosts.into_keys().collect(),
                 None => vec!["Default".to_owned()],
             },
+            analytics: super::analytics::read(reader),
             shared_quota: reader.text("tollgate.quota.owner").is_some_and(|owner| owner.eq_ignore_ascii_case("redis")),
         }
     }

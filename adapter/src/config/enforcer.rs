@@ -29,6 +29,8 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
     let defaults = Settings::default();
     let authorization_header = header(reader, "enforcer.security.authHeader.authorizationHeader");
     let internal_key_header = header(reader, "enforcer.security.authHeader.testConsoleHeaderName");
+    // They are made of records.
+    let events = super::analytics::enabled(reader);
     Settings {
         authorization_header: authorization_header.unwrap_or(defaults.authorization_header),
         internal_key_header: internal_key_header.unwrap_or(defaults.internal_key_header),
@@ -42,7 +44,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         backend_jwt: None,
         aliases: aliases(reader),
         explain: None,
-        usage_records: reader.flag("tollgate.usageRecords.enable").unwrap_or(false),
+        usage_records: events || reader.flag("tollgate.usageRecords.enable").unwrap_or(false),
     }
 }
 

@@ -3,6 +3,7 @@
 //! All mistakes are reported at once, each with its key. Must never log a value: it may be a secret.
 
 mod adapter;
+mod analytics;
 mod consul;
 mod control_plane;
 mod deployment;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tollgate_model::{Cors, Settings};
 
-use super::jwt_generator;
 use super::reader::Reader;
+use super::{analytics, jwt_generator};
 use crate::outputs::settings::{Gateway, ListenerAddress, Retry, Timeouts};
 use tollgate_project::{cors, default_cors, names};
 
@@ -56,6 +56,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Gateway {
         tracing: tracing::read(reader),
         jwks_limit: jwt_generator::rate_limit(reader),
         limit_headers: settings.limit_headers,
+        analytics: analytics::read(reader),
     }
 }
 

@@ -198,7 +198,14 @@ fn keys_without_a_meaning_are_warned_of_when_they_are_changed() {
             "[controlPlane]\nenabled = false\npassword = '$env{unset}'\n[controlPlane.httpClient]\nrequestTimeOut = 1",
             None,
         ),
-        ("[analytics]\nenabled = false\n[analytics.enforcer.configProperties]\n'publisher.reporter.class' = 'x'", None),
+        (
+            "[analytics]\nenabled = false\n[analytics.enforcer.configProperties]\n'publisher.reporter.class' = 'hush'",
+            Some("classes of Java"),
+        ),
+        (
+            "[analytics]\nenabled = true\ntype = 'elk'\n[analytics.enforcer.LogReceiver]\nport = 18091",
+            Some("port of xDS"),
+        ),
         ("[router.connectionTimeout]\nidleTimeoutInSeconds = 7", Some("older name")),
         ("[globalAdapter]\nserviceUrl = 'x'", Some("write globalAdapter.serviceURL instead")),
         ("[globalAdapter]\nserviceURL = 'x'", None),
@@ -247,7 +254,6 @@ fn the_environment_overrides_lists_maps_and_older_names() {
             ("CC_ADAPTER_VHOSTMAPPING_1_VHOST", "two.example.com"),
             ("CC_ROUTER_CORS_ALLOWMETHODS", "GET, PUT"),
             ("CC_ROUTER_CONNECTIONTIMEOUT_IDLETIMEOUTINSECONDS", "7"),
-            ("CC_ANALYTICS_ENFORCER_CONFIGPROPERTIES_PUBLISHER_REPORTER_CLASS", "x"),
             ("CC_CONTROLPLANE_PASSWORD", "hush"),
         ],
         "[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = 'localhost'",

@@ -3,7 +3,9 @@
 //! Outputs watch the world and never change it, but for the issuers' keys that they fetch. Must never import `inputs`.
 
 pub mod acknowledge;
+mod analytics;
 pub mod backend_jwt;
+mod beside;
 mod body;
 pub mod feed;
 mod filters;
@@ -27,6 +29,7 @@ use warp::Filter as _;
 pub use settings::OutputSettings;
 
 use self::backend_jwt::Minter;
+use self::beside::Beside;
 use self::feed::{Feed, FeedContext};
 use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
@@ -74,6 +77,9 @@ pub enum OutputError {
     /// The signing key cannot be used.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// Events cannot be written.
+    #[error(transparent)]
+    Analytics(#[from] analytics::AnalyticsError),
     /// The counters of an earlier run cannot be read.
     #[error(transparent)]
     Quota(#[from] quota::StoreError),
@@ -149,6 +155,9 @@ pub async fn spawn(
     let feed = Arc::new(Feed::default());
     let logs = LogControl(Arc::clone(&blueprint));
     let publisher = Publisher::new(writer.watch(), Arc::clone(&blueprint), Arc::clone(&feed), Arc::clone(&status))?;
+    let tasks = TaskTracker::new();
+    let events = settings.gateway.analytics.as_ref();
+    let events = analytics::service(events, writer.watch(), Arc::clone(&status), &tasks)?;
     let xds_context = XdsContext { blueprint, offers: publisher.offers(), status: Arc::clone(&status) };
     let feed_context = FeedContext {
         feed,
@@ -160,18 +169,19 @@ pub async fn spawn(
     };
     let public_context = PublicContext { test_keys, minter: minter.clone(), status };
 
-    let tasks = TaskTracker::new();
     tasks.spawn(publisher.run(shutdown.clone()));
     if let Some(minter) = minter {
         tasks.spawn(minter.follow(shutdown.clone()));
     }
     tasks.spawn(issuers.keep_fresh(shutdown.clone()));
     tasks.spawn(key_managers.run(shutdown.clone()));
-    tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), xds::service(xds_context), shutdown.clone()));
+    let service = Beside { service: xds::service(xds_context), beside: events.clone() };
+    tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), service, shutdown.clone()));
     let quota_routes = quota::routes(QuotaContext { owner });
     let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
     if let Some(listener) = mesh_listener {
-        tasks.spawn(tls::serve_plain(listener, service.clone(), shutdown.clone()));
+        let service = Beside { service: service.clone(), beside: events };
+        tasks.spawn(tls::serve_plain(listener, service, shutdown.clone()));
     }
     tasks.spawn(tls::serve(feed_listener, server_tls, service, shutdown.clone()));
     if let Some(listener) = filters_listener {

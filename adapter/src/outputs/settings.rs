@@ -2,6 +2,7 @@
 //!
 //! Must never read a file or the environment.
 
+mod analytics;
 mod downstream;
 mod tracing;
 mod upstream;
@@ -14,6 +15,7 @@ use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
 use super::quota::RedisSettings;
+pub use analytics::Analytics;
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy, WireLog};
 pub use tracing::{Tracing, TracingProtocol};
 pub use upstream::{Dns, HealthCheck, Http2, OutlierDetection, UpstreamTls};
@@ -169,6 +171,8 @@ pub struct Gateway {
     pub jwks_limit: RateLimit,
     /// Whether clients are told how their limits stand.
     pub limit_headers: bool,
+    /// Events about requests; none when switched off.
+    pub analytics: Option<Analytics>,
 }
 
 /// Files that every gateway is given.

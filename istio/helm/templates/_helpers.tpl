@@ -13,6 +13,24 @@ tollgate-adapter.{{ .Release.Namespace }}.svc.cluster.local
 {{ ternary .Values.ports.meshFeed .Values.ports.feed (eq .Values.link "mesh") }}
 {{- end }}
 
+{{/* Port of the adapter's service that takes the logs of Istio's proxies. */}}
+{{- define "tollgate.logPort" -}}
+{{ ternary .Values.ports.meshFeed .Values.ports.xds (eq .Values.link "mesh") }}
+{{- end }}
+
+{{/* How Istio's proxies speak to the adapter. */}}
+{{- define "tollgate.link" -}}
+{{- if eq .Values.link "mesh" -}}
+mode: ISTIO_MUTUAL
+{{- else -}}
+# The adapter speaks mutual TLS itself, with certificates of its own authority.
+mode: MUTUAL
+credentialName: {{ .Values.proxies.secret }}
+sni: {{ include "tollgate.host" . }}
+subjectAltNames: [{{ include "tollgate.host" . }}]
+{{- end }}
+{{- end }}
+
 {{/* Labels of a part: dict "part" */}}
 {{- define "tollgate.labels" -}}
 app.kubernetes.io/name: {{ .part }}
@@ -61,5 +79,11 @@ filters = {{ .Values.ports.filters }}
 {{- if eq .Values.link "mesh" }}
 # The feed for the adapter's own sidecar, which judges by the mesh's certificates who may ask.
 meshFeed = {{ .Values.ports.meshFeed }}
+{{- end }}
+{{- if .Values.analytics }}
+
+[analytics]
+enabled = true
+type = "ELK"
 {{- end }}
 {{ end }}

@@ -81,6 +81,38 @@ async fn modules_come_back_whole_from_a_registry_in_both_forms() {
     }
 }
 
+/// The recipe brings every module that there is into a registry, under the hashes that it prints.
+#[tokio::test]
+async fn the_recipe_pushes_every_module() {
+    let registry = RegistryServer::start(false).await.unwrap();
+    let folder = locate::module().unwrap().parent().unwrap().to_owned();
+    let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: Vec<String> = files
+        .filter_map(|name| Some(name.strip_suffix(".wasm")?.to_owned()))
+        .filter(|name| !name.ends_with("-trap"))
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    for (format, manifest_type) in [("compat", DOCKER), ("artifact", OCI)] {
+        // Its dependencies were built by whoever runs the tests.
+        let mut recipe = std::process::Command::new(locate::root().join("just"));
+        let repository = format!("{}/{format}", registry.host());
+        recipe.args(["--no-deps", "push-filters", &repository, "--plain-http", "--format", format]);
+        let output = recipe.current_dir(locate::root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        for name in &names {
+            let module = hash(&std::fs::read(folder.join(format!("{name}.wasm"))).unwrap());
+            let tag = env!("CARGO_PKG_VERSION");
+            let url = format!("http://{}/v2/{format}/{name}/manifests/{tag}", registry.host());
+            let (status, _, manifest) = fetch(&url, manifest_type).await;
+            assert_eq!(status, StatusCode::OK, "{url}");
+            let image = hash(&manifest);
+            let said = format!("oci://{repository}/{name}:{tag}\n  image sha256 {image}\n  module sha256 {module}\n");
+            assert!(printed.contains(&said), "{name}: {printed}");
+        }
+    }
+}
+
 /// A folder with the config.json that `docker login` leaves.
 fn logged_in(folder: &Path, host: &str, password: &str) -> PathBuf {
     use base64::Engine as _;

@@ -107,6 +107,32 @@ fn the_chart_and_the_adapter_say_the_same() {
     }
 }
 
+/// With analytics, by what the chart's own configuration says.
+#[test]
+fn the_chart_and_the_adapter_say_the_same_of_analytics() {
+    let account = "istio-system/istio-ingressgateway-service-account";
+    let url = "plugin.url=oci://registry.example/tollgate/enforcer:0.1.0";
+    let (hash, caller) = (format!("plugin.sha256={HASH}"), format!("proxies.callers[0]={account}"));
+    let mesh = ["link=mesh", &caller, "proxies.inbound=true"];
+    for (more, arguments) in [(&[][..], &[][..]), (&mesh[..], &["--link", "mesh", "--caller", account, "--inbound"])] {
+        let made = template(&[&["analytics=true", "plugin.kind=WasmPlugin", url, &hash][..], more].concat()).unwrap();
+        let folder = TempDir::new().unwrap();
+        let config = made["ConfigMap tollgate-adapter"]["data"]["config.toml"].as_str().unwrap();
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        let config = folder.path().join("config.toml").display().to_string();
+        let common = [&["--config", &config][..], arguments].concat();
+        let (adapter, proxies) =
+            ([&["kubernetes"][..], &common].concat(), [&["istio", "--sha256", HASH][..], &common].concat());
+        let expected = rendered(&[&adapter, &proxies]);
+        assert_eq!(made.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{more:?}");
+        assert!(made.contains_key("EnvoyFilter tollgate-analytics"));
+        for (name, object) in &made {
+            conforms(object);
+            assert_eq!(object, &expected[name], "{name} with {more:?}");
+        }
+    }
+}
+
 #[test]
 fn gateways_of_the_chart_start_from_the_same_bootstrap() {
     let read = |path: &str| std::fs::read_to_string(locate::root().join(path)).unwrap();

@@ -105,6 +105,45 @@ fn the_plugin_is_told_what_the_module_understands() {
     assert_eq!(sidecar["spec"]["ingress"][0]["defaultEndpoint"], "127.0.0.1:8083");
 }
 
+#[test]
+fn analytics_bring_an_access_log_and_the_way_for_it() {
+    let folder = TempDir::new().unwrap();
+    let config = "[analytics]\nenabled = true\ntype = 'ELK'\n[tollgate.listen]\nmeshFeed = 8083\n";
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    let render = |arguments: &[&str]| {
+        let arguments = [&["render", "--config", "config.toml", "--target"][..], arguments].concat();
+        let objects = documents(&adapter(folder.path(), &[], &arguments).unwrap());
+        objects.iter().for_each(conforms);
+        objects
+    };
+    let host = "tollgate-adapter.tollgate.svc.cluster.local";
+    let mesh = ["--link", "mesh", "--caller", GATEWAY_ACCOUNT, "--inbound"];
+    for (more, context, logs, ports) in [
+        (&[][..], "GATEWAY", 18000, vec![8081, 18000]),
+        (&mesh[..], "SIDECAR_INBOUND", 8083, vec![8083]),
+        (&["--adapter", "tollgate.example"], "GATEWAY", 18000, vec![8081, 18000]),
+    ] {
+        for target in ["istio", "istio-ext", "istio-envoyfilter"] {
+            let objects = render(&[&[target, "--sha256", HASH][..], more].concat());
+            let patch = &find(&objects, "EnvoyFilter tollgate-analytics")["spec"]["configPatches"][0];
+            assert_eq!(patch["match"]["context"], context, "{target} {more:?}");
+            let log = &patch["patch"]["value"]["typed_config"]["access_log"][0]["typed_config"]["common_config"];
+            assert_eq!(log["filter_state_objects_to_log"], json!(["wasm.tollgate"]));
+            let host = if more.contains(&"tollgate.example") { "tollgate.example" } else { host };
+            let cluster = log["grpc_service"]["envoy_grpc"]["cluster_name"].as_str();
+            assert_eq!(cluster, Some(&*format!("outbound|{logs}||{host}")), "{target} {more:?}");
+            let settings =
+                &find(&objects, "DestinationRule tollgate-adapter")["spec"]["trafficPolicy"]["portLevelSettings"];
+            let numbers = settings.as_array().unwrap().iter().filter_map(|setting| setting["port"]["number"].as_u64());
+            assert_eq!(numbers.collect::<Vec<_>>(), ports, "{target} {more:?}");
+        }
+    }
+    // The proxies get to that port too.
+    let objects = render(&["kubernetes"]);
+    let rule = &find(&objects, "NetworkPolicy tollgate-adapter")["spec"]["ingress"][1]["ports"];
+    assert_eq!(rule, &json!([{ "protocol": "TCP", "port": 8081 }, { "protocol": "TCP", "port": 18000 }]));
+}
+
 /// What an `EnvoyFilter` carries is a matter of Envoy's, which no schema of Istio's checks.
 #[test]
 fn envoy_accepts_what_the_envoy_filter_carries() {
@@ -133,7 +172,8 @@ fn envoy_accepts_what_the_envoy_filter_carries() {
     }
 }
 
-fn accepted(bootstrap: &str) -> Result<()> {
+/// That Envoy accepts a bootstrap.
+pub fn accepted(bootstrap: &str) -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("envoy.yaml");
     std::fs::write(&path, bootstrap)?;

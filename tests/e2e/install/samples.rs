@@ -91,6 +91,10 @@ fn every_sample_has_an_application_apis_and_a_filter_or_gateway_for_it() {
         }
         assert!(count > 0, "{sample} has no API");
         assert!(folder.join("tollgate.yaml").exists(), "{sample} has no adapter");
+        let picture = read(&folder.join("picture.svg"));
+        assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"), "{sample} has no picture");
+        let page = read(&locate::root().join("istio/README.md"));
+        assert!(page.contains(&format!("]({sample}/picture.svg)")), "the page does not show the picture of {sample}");
         // Where the gateways are those of Tollgate, no proxy of Istio has the filter.
         let filter = folder.join("filter.yaml");
         assert_eq!(filter.exists(), sample != "mtls-mode");

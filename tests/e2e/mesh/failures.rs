@@ -1,5 +1,7 @@
 //! What goes wrong when a plugin is installed, and that it lets nobody through and says what it is.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use hyper::Response;
@@ -8,8 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tollgate_tests::{Backend, locate, within};
 
-use super::proxies::{Extension, Proxy, Shape, deny_all, local, plain, plugin};
-use super::{ADAPTER, HOST, Mesh, PATIENCE, PLUGIN, answers, call, healthy, log};
+use super::proxies::{Extension, Proxy, Shape, deny_all, local, plain, plugin, service};
+use super::{ADAPTER, HOST, Mesh, PATIENCE, PLUGIN, PORT, answers, call, healthy, log};
 
 const HEALTH: &str = "/reviews/1.0.0/health";
 
@@ -106,6 +108,27 @@ async fn a_module_with_another_hash_is_not_run() -> Result<()> {
     healthy(&gateway)
 }
 
+/// Nobody answers where the module should be.
+#[tokio::test]
+async fn a_module_that_cannot_be_downloaded_lets_nobody_through() -> Result<()> {
+    let mesh = Mesh::start("").await?;
+    let extension = extension(&mesh)?;
+    let closed = tollgate_tests::ports::Port::free()?;
+    let gateway = gateway(&mesh, &extension, vec![mesh.adapter_cluster(), plain("modules", closed.number())])?;
+    let code = json!({ "remote": { "http_uri": { "uri": "http://modules/enforcer.wasm", "cluster": "modules", "timeout": "1s" },
+                                   "sha256": "ab".repeat(32), "retry_policy": { "num_retries": 0 } } });
+    extension.set(&plugin(PLUGIN, "enforcer", &code, &Mesh::configuration(ADAPTER)))?;
+    counted(&gateway, "remote_load_fetch_failures").await?;
+    for _ in 0..8 {
+        let answer = call(&gateway, Method::GET, HOST, HEALTH, &[]).await?;
+        assert!([403, 500, 503].contains(&answer.status.as_u16()), "{} {}", answer.status, answer.body);
+    }
+    assert_eq!(mesh.application.count(), 0);
+    extension.set(&plugin(PLUGIN, "enforcer", &local(&locate::module()?), &Mesh::configuration(ADAPTER)))?;
+    answers(&gateway, HOST, HEALTH, 200).await?;
+    healthy(&gateway)
+}
+
 /// A wrong name of the adapter's cluster is told by its name, counted, answered at once, and forgotten when it is there.
 #[tokio::test]
 async fn a_missing_cluster_is_named_and_heals_by_itself() -> Result<()> {
@@ -142,6 +165,28 @@ async fn an_adapter_that_cannot_be_reached_lets_nobody_through() -> Result<()> {
     healthy(&gateway)
 }
 
+/// A network policy that swallows what is sent: connections hang. Nobody is kept waiting, and nobody gets through.
+#[tokio::test]
+async fn an_adapter_that_is_silent_keeps_nobody_waiting() -> Result<()> {
+    let mesh = Mesh::start("").await?;
+    let extension = extension(&mesh)?;
+    extension.set(&plugin(PLUGIN, "enforcer", &local(&locate::module()?), &Mesh::configuration(ADAPTER)))?;
+    // The system takes connections for it, and nobody ever reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let gateway = gateway(&mesh, &extension, vec![plain(ADAPTER, silent.local_addr()?.port())])?;
+    let refused = answers(&gateway, HOST, HEALTH, 503).await?;
+    assert_eq!(refused.json()["code"], "102500", "{}", refused.body);
+    for _ in 0..8 {
+        let began = Instant::now();
+        let answer = call(&gateway, Method::GET, HOST, HEALTH, &[]).await?;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        // Polls wait for as long as half a minute; requests do not.
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    assert_eq!(mesh.application.count(), 0);
+    healthy(&gateway)
+}
+
 /// A module that traps comes back (FAIL_RELOAD), and in between nobody gets through.
 #[tokio::test]
 async fn a_trapped_module_comes_back_in_a_mesh() -> Result<()> {
@@ -167,7 +212,7 @@ async fn a_trapped_module_comes_back_in_a_mesh() -> Result<()> {
 #[tokio::test]
 async fn proxies_share_one_adapter() -> Result<()> {
     let mesh = Mesh::start("").await?;
-    let proxies = (0..4).map(|number| {
+    let proxies = (0..3).map(|number| {
         let name = format!("gateway-{number}");
         let mut shape = Shape::new(mesh.folder(&name));
         shape.filters = vec![mesh.enforcer(&locate::module()?, &name)?.filter()];
@@ -175,13 +220,19 @@ async fn proxies_share_one_adapter() -> Result<()> {
         shape.gateway(HOST, plain("outbound|9080||reviews", mesh.application()?))
     });
     let proxies = proxies.collect::<Result<Vec<Proxy>>>()?;
+    let (reviews, caller) = (mesh.authority.identity("default", "reviews")?, mesh.authority.identity("shop", "page")?);
+    let sidecar = mesh.sidecar(&reviews, &mesh.enforcer(&locate::module()?, "sidecar")?)?;
+    let upstream = service(HOST, PORT, sidecar.port, &caller.upstream(&reviews, HOST, PORT));
+    let page = Shape::new(mesh.folder("page")).outbound(&[HOST], upstream)?;
     for proxy in &proxies {
         answers(proxy, HOST, HEALTH, 200).await?;
     }
+    answers(&page, HOST, HEALTH, 200).await?;
     mesh.adapter.undeploy("Reviews", "1.0.0").await?;
     for proxy in &proxies {
         answers(proxy, HOST, HEALTH, 404).await?;
         healthy(proxy)?;
     }
-    Ok(())
+    answers(&page, HOST, HEALTH, 404).await?;
+    healthy(&sidecar)
 }

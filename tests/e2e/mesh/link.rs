@@ -8,7 +8,7 @@ use tollgate_tests::program::adapter as run;
 use tollgate_tests::{locate, within};
 
 use super::identities::{Identity, TRUST_DOMAIN};
-use super::proxies::{Extension, Proxy, Shape, local, plugin, service};
+use super::proxies::{Extension, Proxy, Shape, http2, local, plain, plugin, service};
 use super::{HOST, Mesh, PATIENCE, PLUGIN, PORT, answers, call, healthy, log};
 use crate::install::schemas::{documents, title};
 
@@ -22,7 +22,7 @@ impl Link {
     fn rendered(mesh: &Mesh) -> Result<Self> {
         let config = mesh.folder("rendered.toml");
         let feed = mesh.mesh_feed.number();
-        std::fs::write(&config, format!("[tollgate.listen]\nmeshFeed = {feed}\n"))
+        std::fs::write(&config, format!("{}[tollgate.listen]\nmeshFeed = {feed}\n", mesh.events.config()))
             .context("writing the configuration")?;
         let config = config.display().to_string();
         let arguments = "render --target istio-ext --delivery file --inbound --link mesh --caller default/reviews \
@@ -84,7 +84,9 @@ impl Link {
         );
         let mut shape = Shape::new(mesh.folder("adapter-sidecar"));
         shape.filters = vec![self.authorization()];
-        shape.inbound(adapter, port, behind.context("the endpoint is not on loopback")?.parse()?)
+        assert_eq!(ingress["port"]["protocol"], "HTTP2");
+        let behind = behind.context("the endpoint is not on loopback")?.parse()?;
+        shape.inbound_to(adapter, port, |cluster| http2(plain(cluster, behind)))
     }
 
     /// The sidecar of an application, whose enforcer asks the adapter through the adapter's own sidecar.
@@ -97,7 +99,9 @@ impl Link {
         let mut shape = Shape::new(folder);
         shape.filters = vec![extension.filter()];
         let transport = own.upstream(adapter, self.host(), self.port());
-        shape.clusters = vec![service(self.host(), self.port(), front.port, &transport)];
+        shape.clusters = vec![http2(service(self.host(), self.port(), front.port, &transport))];
+        let merged = &self.spec("EnvoyFilter tollgate-analytics")["configPatches"][0]["patch"]["value"];
+        shape.access_logs.extend(list(&merged["typed_config"]["access_log"]).cloned());
         shape.inbound(own, PORT, mesh.application()?)
     }
 }
@@ -126,8 +130,11 @@ async fn the_mesh_decides_who_may_ask_the_adapter() -> Result<()> {
     let known = link.sidecar(&mesh, &reviews, &adapter, &front)?;
     let page_to_known = calling(&reviews, known.port, "page-to-reviews")?;
     answers(&page_to_known, HOST, HEALTH, 200).await?;
-    let refused = call(&page_to_known, Method::GET, HOST, "/reviews/1.0.0/7", &[]).await?;
+    let refused = call(&page_to_known, Method::GET, HOST, "/reviews/1.0.0/7", &[("x-case", "refused")]).await?;
     assert_eq!(refused.status, 401, "{}", refused.body);
+    // What became of it gets to the adapter by the same way.
+    let (name, event) = mesh.events.of("refused").await?;
+    assert_eq!((name.as_str(), &event["apiName"]), ("apim:faulty", &json!("Reviews")), "{event}");
     healthy(&known)?;
 
     // The other one gets no rules, lets nothing through, and says so.

@@ -3,6 +3,7 @@
 //! Envoy is the stock one, so Istio's own filters (metadata exchange, telemetry) are missing; everything else is as its
 //! translation makes it, with files in the place of its xDS.
 
+mod envoy_filter;
 mod failures;
 mod identities;
 mod link;
@@ -26,6 +27,7 @@ use tollgate_tests::{ApiProject, Backend, locate, within};
 
 use self::identities::{Authority, Identity};
 use self::proxies::{Extension, Proxy, Shape, local, plugin};
+use crate::analytics::Events;
 
 /// The service that is managed, by its full name, and the names that callers use besides.
 const HOST: &str = "reviews.default.svc.cluster.local";
@@ -45,6 +47,8 @@ struct Mesh {
     mesh_feed: Port,
     /// Where it offers modules over plain HTTP.
     filters: Port,
+    /// What it makes of what proxies log.
+    events: Events,
     folder: TempDir,
 }
 
@@ -55,10 +59,12 @@ impl Mesh {
         let file = folder.path().join("subscriptions.yaml");
         std::fs::write(&file, subscriptions)?;
         let aliases: Vec<String> = SHORT.iter().map(|name| format!("'{name}'")).collect();
+        let events = Events::at(folder.path().join("events.log"));
         let (mesh_feed, filters) = (Port::free()?, Port::free()?);
         let hosts = format!(
-            "\n[tollgate.usageRecords]\nenable = true\n[tollgate.quota]\nheaders = true\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
+            "\n{}[tollgate.quota]\nheaders = true\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
              [[tollgate.virtualHosts]]\nhost = '{HOST}'\naliases = [{}]\n",
+            events.config(),
             aliases.join(", ")
         );
         let config = AdapterConfig {
@@ -73,7 +79,7 @@ impl Mesh {
         let application = Backend::start().await?;
         let adapter = Adapter::start(folder.path(), &config, &ports).await?;
         let authority = Authority::new(folder.path())?;
-        let mesh = Self { adapter, application, authority, ports, mesh_feed, filters, folder };
+        let mesh = Self { adapter, application, authority, ports, mesh_feed, filters, events, folder };
         mesh.adapter.deploy(mesh.reviews().zip()?).await?;
         Ok(mesh)
     }

@@ -33,6 +33,8 @@ pub struct Shape {
     pub clusters: Vec<Value>,
     /// Whether clusters come later, from a file ([`Proxy::discover_clusters`]).
     pub discovers_clusters: bool,
+    /// Access logs beside the one in a file.
+    pub access_logs: Vec<Value>,
     /// Envoy's worker threads.
     pub workers: u8,
 }
@@ -40,11 +42,23 @@ pub struct Shape {
 impl Shape {
     /// An empty one.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, filters: Vec::new(), clusters: Vec::new(), discovers_clusters: false, workers: 1 }
+        Self {
+            folder,
+            filters: Vec::new(),
+            clusters: Vec::new(),
+            discovers_clusters: false,
+            access_logs: Vec::new(),
+            workers: 1,
+        }
     }
 
     /// The inbound listener of a sidecar: mutual TLS, and everything goes to the application.
     pub fn inbound(self, identity: &Identity, port: u16, application: u16) -> Result<Proxy> {
+        self.inbound_to(identity, port, |cluster| plain(cluster, application))
+    }
+
+    /// The same for an upstream of that name.
+    pub fn inbound_to(self, identity: &Identity, port: u16, upstream: impl FnOnce(&str) -> Value) -> Result<Proxy> {
         let cluster = format!("inbound|{port}||");
         let routes = json!({
             "name": cluster,
@@ -58,7 +72,7 @@ impl Shape {
             "transport_socket": identity.downstream(),
             "filters": [self.manager(&format!("inbound_0.0.0.0_{port}"), &routes, "APPEND_FORWARD")],
         });
-        self.start(chain, "INBOUND", vec![plain(&cluster, application)])
+        self.start(chain, "INBOUND", vec![upstream(&cluster)])
     }
 
     /// The outbound listener of a sidecar, in plain text for its own application, for one service.
@@ -132,6 +146,9 @@ impl Shape {
                 },
             }],
         });
+        if let Some(logs) = manager["access_log"].as_array_mut() {
+            logs.extend(self.access_logs.iter().cloned());
+        }
         if forward != "SANITIZE" {
             manager["set_current_client_cert_details"] = json!({ "subject": true, "dns": true, "uri": true });
         }
@@ -212,11 +229,16 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// One of that name, of which nothing is known so far.
-    pub fn new(folder: &Path, name: &str) -> Result<Self> {
-        let path = folder.join(format!("{name}.json"));
+    /// One of that plugin, of which nothing is known so far.
+    pub fn new(folder: &Path, plugin: &str) -> Result<Self> {
+        Self::named(folder, &format!("extensions.istio.io/wasmplugin/{plugin}"))
+    }
+
+    /// The same with its whole name.
+    pub fn named(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(format!("{}.json", name.rsplit('/').next().unwrap_or(name)));
         publish(&path, &[])?;
-        Ok(Self { name: format!("extensions.istio.io/wasmplugin/{name}"), path })
+        Ok(Self { name: name.to_owned(), path })
     }
 
     /// The filter that waits for it. Until it is there everything is denied.
@@ -304,6 +326,15 @@ pub fn adapter(name: &str, at: u16, certificates: &Path) -> Value {
             },
         },
     });
+    cluster
+}
+
+/// An upstream that speaks HTTP/2, as istiod has it for ports of that protocol.
+pub fn http2(mut cluster: Value) -> Value {
+    cluster["typed_extension_protocol_options"] = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
+        "explicit_http_config": { "http2_protocol_options": {} },
+    } });
     cluster
 }
 

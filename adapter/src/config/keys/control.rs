@@ -3,7 +3,6 @@
 use super::{Key, Section, behind, idle, off, read};
 
 const GLOBAL: &str = "globalAdapter.enabled";
-const ANALYTICS_ON: &str = "analytics.enabled";
 
 pub(super) const CONTROL_PLANE: Section = Section {
     name: "controlPlane",
@@ -96,20 +95,27 @@ const GLOBAL_ADAPTER_KEYS: &[Key] = &[
     behind("globalAdapter.retryInterval", GLOBAL),
 ];
 
+/// Why settings of Choreo's analytics and of the server that received logs have no meaning.
+const CLOUD: &str = "it belongs to Choreo's analytics in the cloud, or to classes of Java";
+const XDS: &str = "gateways log over the port of xDS, within this program's own bounds";
+
 const ANALYTICS_KEYS: &[Key] = &[
-    off("analytics.enabled", "analytics", "use access logs, metrics and traces"),
-    behind("analytics.type", ANALYTICS_ON),
-    behind("analytics.adapter.bufferFlushInterval", ANALYTICS_ON),
-    behind("analytics.adapter.bufferSizeBytes", ANALYTICS_ON),
-    behind("analytics.adapter.gRPCRequestTimeout", ANALYTICS_ON),
-    behind("analytics.adapter.customProperties.enabled", ANALYTICS_ON),
-    behind("analytics.adapter.customProperties.requestHeaders", ANALYTICS_ON),
-    behind("analytics.adapter.customProperties.responseHeaders", ANALYTICS_ON),
-    behind("analytics.adapter.customProperties.responseTrailers", ANALYTICS_ON),
-    behind("analytics.enforcer.configProperties.*", ANALYTICS_ON).secret(),
-    behind("analytics.enforcer.LogReceiver.port", ANALYTICS_ON),
-    behind("analytics.enforcer.LogReceiver.maxMessageSize", ANALYTICS_ON),
-    behind("analytics.enforcer.LogReceiver.maxHeaderLimit", ANALYTICS_ON),
-    behind("analytics.enforcer.LogReceiver.keepAliveTime", ANALYTICS_ON),
-    behind("analytics.enforcer.LogReceiver.threadPool.*", ANALYTICS_ON),
+    read("analytics.enabled", "false", "whether there are events about requests; see [analytics](analytics.md)"),
+    read("analytics.type", "\"Default\"", "must be `ELK` where events are on: lines for whoever ships logs"),
+    read("analytics.adapter.bufferFlushInterval", "\"1s\"", "how long a gateway keeps what it logs, at most `1m`"),
+    read("analytics.adapter.bufferSizeBytes", "16384", "so many bytes of it are sent at once, however early"),
+    idle("analytics.adapter.gRPCRequestTimeout", "\"20s\"", "gateways log in one stream that has no end"),
+    read("analytics.adapter.customProperties.enabled", "false", "whether events tell of the headers below"),
+    read("analytics.adapter.customProperties.requestHeaders", "[]", "headers of requests; never name credentials"),
+    read("analytics.adapter.customProperties.responseHeaders", "[]", "headers of responses"),
+    read("analytics.adapter.customProperties.responseTrailers", "[]", "trailers of responses"),
+    idle("analytics.enforcer.configProperties.*", "\"\"", CLOUD).secret(),
+    idle("analytics.enforcer.LogReceiver.port", "18090", XDS),
+    idle("analytics.enforcer.LogReceiver.maxMessageSize", "1000000000", XDS),
+    idle("analytics.enforcer.LogReceiver.maxHeaderLimit", "8192", XDS),
+    idle("analytics.enforcer.LogReceiver.keepAliveTime", "600", XDS),
+    idle("analytics.enforcer.LogReceiver.threadPool.coreSize", "10", XDS),
+    idle("analytics.enforcer.LogReceiver.threadPool.maxSize", "100", XDS),
+    idle("analytics.enforcer.LogReceiver.threadPool.keepAliveTime", "600", XDS),
+    idle("analytics.enforcer.LogReceiver.threadPool.queueSize", "1000", XDS),
 ];

@@ -65,6 +65,12 @@ const KEYS: &[Key] = &[
     )
     .added(),
     unset(
+        "tollgate.analytics.logfile",
+        "standard output",
+        "file for events, rotated at 100 MiB; see [analytics](analytics.md)",
+    )
+    .added(),
+    unset(
         "tollgate.revocation.etcd.endpoints",
         "none",
         "URLs of etcd, from which revoked tokens are taken; see [subscriptions](subscriptions.md)",

@@ -57,6 +57,7 @@ pub(in crate::outputs) fn gateway() -> Gateway {
         tracing: None,
         jwks_limit: RateLimit::default(),
         limit_headers: false,
+        analytics: None,
     }
 }
 

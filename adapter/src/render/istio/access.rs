@@ -1,8 +1,10 @@
 //! How proxies reach the adapter's feed: by its own mutual TLS, or by that of the mesh.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::beside_proxies;
+use super::{analytics, beside_proxies};
 use crate::render::kubernetes::{ADAPTER, selector};
 use crate::render::{Document, Link, Options, RenderError};
 
@@ -18,6 +20,9 @@ pub(super) fn documents(options: &Options) -> Result<Vec<Document>, RenderError>
 
 /// The adapter is not in the cluster.
 fn service_entry(options: &Options) -> Document {
+    let logs = options.deployment.analytics.iter().map(|_| (analytics::port(options), "grpc-logs", "GRPC"));
+    let ports = std::iter::once((options.feed_port(), "http2-feed", "HTTP2")).chain(logs);
+    let ports = ports.map(|(number, name, protocol)| json!({ "number": number, "name": name, "protocol": protocol }));
     Document::new(
         "The adapter is outside of the mesh; without this, the proxies have no cluster for it.",
         json!({
@@ -29,7 +34,7 @@ fn service_entry(options: &Options) -> Document {
                 "exportTo": ["."],
                 "location": "MESH_EXTERNAL",
                 "resolution": "DNS",
-                "ports": [{ "number": options.feed_port(), "name": "http2-feed", "protocol": "HTTP2" }],
+                "ports": ports.collect::<Vec<_>>(),
             },
         }),
     )
@@ -53,6 +58,10 @@ fn own_tls(options: &Options) -> Document {
 }
 
 fn rule(options: &Options, tls: &Value) -> Value {
+    let logs = options.deployment.analytics.iter().map(|_| analytics::port(options));
+    // The mesh has one port for both.
+    let ports: BTreeSet<u16> = std::iter::once(options.feed_port()).chain(logs).collect();
+    let ports: Value = ports.into_iter().map(|port| json!({ "port": { "number": port }, "tls": tls })).collect();
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "DestinationRule",
@@ -61,7 +70,7 @@ fn rule(options: &Options, tls: &Value) -> Value {
             "host": options.host(),
             "exportTo": ["."],
             "workloadSelector": { "matchLabels": options.proxies.labels },
-            "trafficPolicy": { "portLevelSettings": [{ "port": { "number": options.feed_port() }, "tls": tls }] },
+            "trafficPolicy": { "portLevelSettings": ports },
         },
     })
 }

@@ -1,6 +1,7 @@
 //! Istio: the filter in its proxies, and their way to the adapter. Routes and listeners stay istiod's.
 
 mod access;
+mod analytics;
 mod plugin_kinds;
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ pub(super) fn documents(options: &Options) -> Result<Vec<Document>, RenderError>
         _ => plugin_kinds::envoy_filter(options)?,
     };
     let mut documents = vec![filter];
+    documents.extend(options.deployment.analytics.iter().map(|settings| analytics::access_log(options, settings)));
     documents.extend(access::documents(options)?);
     Ok(documents)
 }

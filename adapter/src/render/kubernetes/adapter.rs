@@ -172,7 +172,8 @@ fn network_policy(options: &Options) -> Document {
         "podSelector": { "matchLabels": options.proxies.labels },
     }]);
     let fetched = listen.filters.map(|address| address.port());
-    let to_proxies: Vec<u16> = std::iter::once(options.feed_port()).chain(fetched).collect();
+    let logs = (options.deployment.analytics.is_some() && options.link == Link::Tls).then(|| listen.xds.port());
+    let to_proxies: Vec<u16> = std::iter::once(options.feed_port()).chain(fetched).chain(logs).collect();
     let mut ingress = vec![
         json!({
             "from": [{ "podSelector": { "matchLabels": selector(ROUTER) } }],

@@ -9,7 +9,7 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 use tollgate_model::contract::ENFORCER_FILTER;
 
-use super::access_log::access_log;
+use super::access_log::{access_log, remote_log};
 use super::compressor::compressor;
 use super::format::WithLocalReplies;
 use super::local_reply::local_replies;
@@ -106,7 +106,7 @@ fn connection_manager(gateway: &Gateway) -> hcm::HttpConnectionManager {
         forward_client_cert_details: hcm::http_connection_manager::ForwardClientCertDetails::Sanitize.into(),
         strip_port_mode: None,
         strip_matching_host_port: true,
-        access_log: gateway.access_log.iter().map(access_log).collect(),
+        access_log: gateway.access_log.iter().map(access_log).chain(gateway.analytics.iter().map(remote_log)).collect(),
         ..hcm::HttpConnectionManager::default()
     }
 }

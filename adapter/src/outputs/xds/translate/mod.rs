@@ -41,6 +41,8 @@ pub fn own_clusters(gateway: &Gateway, materials: &Materials) -> Vec<(String, pr
 
 /// Name of the route configuration.
 pub const ROUTES: &str = "default";
+/// Cluster of the bootstrap that reaches the adapter's xDS.
+const XDS_CLUSTER: &str = "xds_cluster";
 /// Cluster of the bootstrap that reaches the adapter's public server.
 pub const PUBLIC_CLUSTER: &str = "tollgate_public";
 /// Cluster of the bootstrap that reaches the adapter's feed.

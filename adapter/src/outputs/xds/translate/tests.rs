@@ -49,6 +49,7 @@ fn gateway() -> Gateway {
         tracing: None,
         jwks_limit: RateLimit::default(),
         limit_headers: false,
+        analytics: None,
     }
 }
 

@@ -63,7 +63,7 @@ async fn get(gateway: &Gateway, path: &str, case: &str, token: Option<&str>) -> 
 async fn every_use_of_an_api_is_an_event() -> Result<()> {
     let folder = TempDir::new()?;
     let events = Events::at(folder.path().join("logs/events.log"));
-    let gateway = Gateway::with(Settings { extra: events.config(), ..Settings::default() }).await?;
+    let mut gateway = Gateway::with(Settings { extra: events.config(), ..Settings::default() }).await?;
     let closed = Port::free()?;
     let project = ApiProject::new("Used", "1.0.0", "/used")
         .production(&gateway.backend.url())
@@ -124,5 +124,14 @@ async fn every_use_of_an_api_is_an_event() -> Result<()> {
     events.of("last").await?;
     let cases: Vec<Value> = events.all().into_iter().map(|(_, event)| event["properties"]["x-case"].clone()).collect();
     assert!(!cases.contains(&json!("page")) && !cases.contains(&json!("nothing")), "{cases:?}");
-    Ok(())
+
+    // An adapter that comes back is told again, and goes on in the same file.
+    gateway.reconfigure_adapter(|_| {}).await?;
+    eventually("events arrive again", async || {
+        get(&gateway, "/used/1.0.0/open", "again", None).await?;
+        let has = |case: &str| events.all().iter().any(|(_, event)| event["properties"]["x-case"] == case);
+        anyhow::ensure!(has("again") && has("last"), "not yet");
+        Ok(())
+    })
+    .await
 }

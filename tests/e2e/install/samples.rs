@@ -122,6 +122,7 @@ fn the_commands_of_the_pages_hold() {
         std::os::unix::fs::symlink(locate::root().join("istio"), folder.path().join("istio")).unwrap();
         std::os::unix::fs::symlink(locate::root().join("envoy-config"), folder.path().join("envoy-config")).unwrap();
         let mut run = 0;
+        let mut environment: Vec<(String, String)> = Vec::new();
         for command in commands(&read(&locate::root().join(page))) {
             let (words, file) = match command.split_once(" > ") {
                 Some((words, file)) => (words, Some(file)),
@@ -129,11 +130,19 @@ fn the_commands_of_the_pages_hold() {
             };
             let words: Vec<&str> = words.split_whitespace().collect();
             match words.as_slice() {
+                ["export", variables @ ..] => {
+                    let pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+                    environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                }
                 ["adapter", "push-filters" | "serve" | "status", ..] => {}
                 ["adapter", arguments @ ..] => {
-                    let environment = [("adapter_admin_pwd", "x"), ("enforcer_admin_pwd", "x")];
+                    let environment: Vec<(&str, &str)> =
+                        environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                     let printed = adapter(folder.path(), &environment, arguments);
                     let printed = printed.unwrap_or_else(|error| panic!("{page}: {command}: {error:#}"));
+                    if file == Some("tollgate.yaml") {
+                        has_what_it_names(&documents(&printed));
+                    }
                     if let Some(file) = file {
                         std::fs::write(folder.path().join(file), printed).unwrap();
                     }
@@ -149,6 +158,14 @@ fn the_commands_of_the_pages_hold() {
             }
         }
         assert!(run > 0, "{page} has no command");
+    }
+}
+
+/// Without its secrets the adapter would not even start.
+fn has_what_it_names(objects: &[Value]) {
+    let titles: Vec<String> = objects.iter().map(title).collect();
+    for needed in ["Deployment tollgate-adapter", "Secret tollgate-adapter", "Secret tollgate-adapter-tls"] {
+        assert!(titles.iter().any(|title| title == needed), "there is no {needed} among {titles:?}");
     }
 }
 

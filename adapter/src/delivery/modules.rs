@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-
-/// Names of the modules that a release has: the whole path in one, and one for each part of it.
-pub const MODULES: [&str; 6] = ["enforcer", "authenticate", "authorize", "ratelimit", "observe", "mediate"];
+pub use tollgate_model::contract::MODULES;
 
 /// Most bytes of a module; ours have a few hundred thousand.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;

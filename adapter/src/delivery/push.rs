@@ -1,6 +1,8 @@
 //! Brings images into a registry, with the credentials that `docker login` left. Must never print one.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
@@ -98,14 +100,26 @@ impl Registry {
     }
 }
 
-/// What `docker login` left for that registry.
+/// What `docker login` left for that registry; nothing where nobody ever logged in.
 fn credentials(registry: &str) -> Result<RegistryAuth, PushError> {
-    match docker_credential::get_credential(registry) {
+    let failed = |error| Err(PushError::Credentials(registry.to_owned(), error));
+    let Some(path) = docker_config() else { return Ok(RegistryAuth::Anonymous) };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(RegistryAuth::Anonymous),
+        Err(_) => return failed(CredentialRetrievalError::ConfigReadError),
+    };
+    match docker_credential::get_credential_from_reader(file, registry) {
         Ok(DockerCredential::UsernamePassword(name, password)) => Ok(RegistryAuth::Basic(name, password)),
         Ok(DockerCredential::IdentityToken(token)) => Ok(RegistryAuth::Bearer(token)),
-        Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => {
-            Ok(RegistryAuth::Anonymous)
-        }
-        Err(error) => Err(PushError::Credentials(registry.to_owned(), error)),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(RegistryAuth::Anonymous),
+        Err(error) => failed(error),
     }
+}
+
+/// Where Docker keeps them.
+fn docker_config() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".docker"));
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home);
+    folder.map(|folder| folder.join("config.json"))
 }

@@ -93,6 +93,10 @@ fn capabilities(options: &Options) -> Value {
     json!({ "allowed_capabilities": allowed })
 }
 
+fn text(value: &str) -> Value {
+    json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": value })
+}
+
 fn without_capabilities(
     options: &Options,
     name: &str,
@@ -103,16 +107,19 @@ fn without_capabilities(
         "name": name,
         "root_id": options.source.name,
         "failure_policy": "FAIL_RELOAD",
-        "configuration": {
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": serde_json::to_string(configuration)?,
-        },
+        "configuration": text(&serde_json::to_string(configuration)?),
         "vm_config": {
             "vm_id": VM_ID,
             "runtime": "envoy.wasm.runtime.v8",
             "code": code,
         },
     });
+    // Envoy tells VMs of modules that it fetches apart by this alone: it does not have their code yet. Without it one module could
+    // stand in the place of another, or an old one in that of a new one.
+    let fetched = plugin.pointer("/vm_config/code/remote/sha256").and_then(Value::as_str).map(text);
+    if let (Some(own), Some(vm)) = (fetched, plugin.get_mut("vm_config").and_then(Value::as_object_mut)) {
+        vm.insert("configuration".to_owned(), own);
+    }
     if let (true, Some(members)) = (options.callbacks.hold_headers(), plugin.as_object_mut()) {
         members.insert("allow_on_headers_stop_iteration".to_owned(), true.into());
     }

@@ -61,6 +61,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) copied: Cell<usize>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     metrics: RefCell<Vec<String>>,
+    /// Root id of the plugin.
+    pub(crate) root_id: RefCell<String>,
     versions: Cell<u32>,
     /// Host calls made, by name.
     pub(crate) host_calls: RefCell<Vec<&'static str>>,
@@ -227,7 +229,10 @@ impl Abi for FakeEnvoy {
 
     fn property(&self, path: &[&str]) -> Option<String> {
         self.count("property");
-        Some(path.last()?.to_string())
+        match path {
+            ["plugin_root_id"] => Some(self.root_id.borrow().clone()),
+            path => Some(path.last()?.to_string()),
+        }
     }
 
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {

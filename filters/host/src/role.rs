@@ -21,6 +21,8 @@ type MakeVerifier = fn(&Rc<dyn Abi>, &Rc<Metrics>) -> Box<dyn SignatureVerifier>
 /// A part of the way.
 #[derive(Clone, Copy)]
 pub struct Role {
+    /// Name of the module, one of [`MODULES`](tollgate_model::contract::MODULES): the root id of its plugins.
+    pub(crate) name: &'static str,
     /// Decides, given what the module before it has left.
     pub(crate) decide: fn(&Cx, Option<&[u8]>) -> Decided,
     /// Says why it decides so, where somebody is allowed to ask; only the whole way can be explained.
@@ -62,27 +64,33 @@ pub enum Mediate {}
 pub enum Observe {}
 
 impl Module for Enforcer {
-    const ROLE: Role = Role { decide: parts::whole, explain: Some(explain), verifier: by_host, follows: false };
+    const ROLE: Role =
+        Role { name: "enforcer", decide: parts::whole, explain: Some(explain), verifier: by_host, follows: false };
 }
 
 impl Module for Authenticate {
-    const ROLE: Role = Role { decide: parts::authenticate, explain: None, verifier: by_host, follows: false };
+    const ROLE: Role =
+        Role { name: "authenticate", decide: parts::authenticate, explain: None, verifier: by_host, follows: false };
 }
 
 impl Module for Authorize {
-    const ROLE: Role = Role { decide: parts::authorize, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role =
+        Role { name: "authorize", decide: parts::authorize, explain: None, verifier: by_nobody, follows: true };
 }
 
 impl Module for RateLimit {
-    const ROLE: Role = Role { decide: parts::limit, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role =
+        Role { name: "ratelimit", decide: parts::limit, explain: None, verifier: by_nobody, follows: true };
 }
 
 impl Module for Mediate {
-    const ROLE: Role = Role { decide: parts::mediate, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role =
+        Role { name: "mediate", decide: parts::mediate, explain: None, verifier: by_nobody, follows: true };
 }
 
 impl Module for Observe {
-    const ROLE: Role = Role { decide: parts::observe, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role =
+        Role { name: "observe", decide: parts::observe, explain: None, verifier: by_nobody, follows: true };
 }
 
 fn by_host(abi: &Rc<dyn Abi>, metrics: &Rc<Metrics>) -> Box<dyn SignatureVerifier> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tollgate_enforce::{Call, Directory, Question, RefreshGate};
 use tollgate_model::Callbacks;
 use tollgate_model::contract::{
-    BACKEND_JWT_PATH, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, NODE_HEADER,
+    BACKEND_JWT_PATH, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, MODULES, NODE_HEADER,
     PROBLEMS_HEADER, PluginConfig,
 };
 
@@ -55,6 +55,20 @@ pub struct Worker {
     pending: Pending,
 }
 
+/// Refuses to be a plugin of another module. Envoy takes modules that it fetches by itself for each other unless their VMs are
+/// configured differently, and then one would stand where another is to enforce.
+fn own_plugin(abi: &dyn Abi, role: Role) -> Result<(), String> {
+    let root = abi.property(&["plugin_root_id"]).unwrap_or_default();
+    if root == role.name || !MODULES.contains(&root.as_str()) {
+        return Ok(());
+    }
+    Err(format!(
+        "this module is {}, and the plugin's root_id is {root}; where Envoy fetches several modules by itself, each needs a \
+         vm_config.configuration of its own, such as its hash",
+        role.name
+    ))
+}
+
 /// Calls the adapter.
 pub(crate) struct Caller<'w>(&'w Worker);
 
@@ -73,11 +87,12 @@ impl Worker {
     /// of the VM first, only to see whether it accepts.
     ///
     /// # Errors
-    /// When the configuration is not a [`PluginConfig`], or the host gives no ticks.
+    /// When the configuration is not a [`PluginConfig`], the plugin is another module's, or the host gives no ticks.
     pub fn configure(abi: Rc<dyn Abi>, role: Role, configuration: &[u8]) -> Result<Self, String> {
         let config: PluginConfig = serde_json::from_slice(configuration).map_err(|error| {
             format!("{error}; expected a JSON object like {{\"cluster\": \"tollgate_adapter\", \"environment\": \"Default\"}}")
         })?;
+        own_plugin(abi.as_ref(), role)?;
         abi.set_tick(TICK).map_err(|status| format!("the host gives no ticks: {status:?}"))?;
         let metrics = Rc::new(Metrics::new(Rc::clone(&abi)));
         let verifier = (role.verifier)(&abi, &metrics);
@@ -234,5 +249,27 @@ impl Worker {
         });
         self.node.set(Some(node.clone()));
         node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeEnvoy;
+    use crate::{Authenticate, Module as _};
+
+    #[test]
+    fn a_module_is_no_plugin_of_another() {
+        for (root, good) in
+            [("authenticate", true), ("", true), ("mine", true), ("authorize", false), ("enforcer", false)]
+        {
+            let envoy = FakeEnvoy::shared_rc();
+            envoy.root_id.replace(root.to_owned());
+            let outcome = Worker::configure(envoy, Authenticate::ROLE, br#"{"cluster": "adapter"}"#);
+            assert_eq!(outcome.is_ok(), good, "{root}");
+            if let Err(error) = outcome {
+                assert!(error.contains("vm_config.configuration"), "{error}");
+            }
+        }
     }
 }

@@ -46,6 +46,10 @@ pub const EXPLAIN_HEADER: &str = "x-tollgate-explain";
 /// Name under which the enforcer's HTTP filter is discovered (ECDS resource, filter name and plugin name).
 pub const ENFORCER_FILTER: &str = "tollgate.enforcer";
 
+/// Names of the modules that a release has, in the order of a chain: the whole path in one, and one for each part of it. A plugin's
+/// root id is the name of its module.
+pub const MODULES: [&str; 6] = ["enforcer", "authenticate", "authorize", "ratelimit", "observe", "mediate"];
+
 /// `vm_id` of the filters' VMs: the namespace of shared data, so that all of them see one snapshot.
 pub const VM_ID: &str = "tollgate";
 

@@ -84,7 +84,7 @@ async fn modules_come_back_whole_from_a_registry_in_both_forms() {
 /// The recipe brings every module that there is into a registry, under the hashes that it prints.
 #[tokio::test]
 async fn the_recipe_pushes_every_module() {
-    let registry = RegistryServer::start(false).await.unwrap();
+    let (registry, home) = (RegistryServer::start(false).await.unwrap(), tempfile::tempdir().unwrap());
     let folder = locate::module().unwrap().parent().unwrap().to_owned();
     let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<String> = files
@@ -93,11 +93,12 @@ async fn the_recipe_pushes_every_module() {
         .collect();
     assert_eq!(names.len(), 6, "{names:?}");
     for (format, manifest_type) in [("compat", DOCKER), ("artifact", OCI)] {
-        // Its dependencies were built by whoever runs the tests.
+        // Its dependencies were built by whoever runs the tests; nobody has ever logged in there.
         let mut recipe = std::process::Command::new(locate::root().join("just"));
         let repository = format!("{}/{format}", registry.host());
         recipe.args(["--no-deps", "push-filters", &repository, "--plain-http", "--format", format]);
-        let output = recipe.current_dir(locate::root()).output().unwrap();
+        recipe.current_dir(locate::root()).env("HOME", home.path()).env_remove("DOCKER_CONFIG");
+        let output = recipe.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
         for name in &names {

@@ -97,6 +97,8 @@ fn the_plugin_is_told_what_the_module_understands() {
     assert_eq!(serde_json::from_str::<PluginConfig>(text).unwrap(), expected(8083, body));
     assert_eq!(plugin["allow_on_headers_stop_iteration"], true);
     assert_eq!(plugin["vm_config"]["code"]["remote"]["sha256"], HASH);
+    // Or else Envoy would take one fetched module for another.
+    assert_eq!(plugin["vm_config"]["configuration"]["value"], HASH);
     let policy = find(&documents, "AuthorizationPolicy tollgate-adapter");
     let from = &policy["spec"]["rules"][0]["from"][0]["source"]["notPrincipals"];
     assert_eq!(from, &json!([format!("cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account")]));

@@ -10,6 +10,7 @@ mod link;
 mod packagings;
 mod proxies;
 mod refusals;
+mod samples;
 mod services;
 
 use std::path::{Path, PathBuf};
@@ -59,29 +60,35 @@ impl Mesh {
         let file = folder.path().join("subscriptions.yaml");
         std::fs::write(&file, subscriptions)?;
         let aliases: Vec<String> = SHORT.iter().map(|name| format!("'{name}'")).collect();
+        let tables = format!(
+            "[tollgate.quota]\nheaders = true\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
+             [[tollgate.virtualHosts]]\nhost = '{HOST}'\naliases = [{}]\n{}",
+            aliases.join(", "),
+            crate::subscriptions::token_service(&folder, false)
+        );
+        let mesh = Self::with(folder, &file, None, &tables).await?;
+        mesh.adapter.deploy(mesh.reviews().zip()?).await?;
+        Ok(mesh)
+    }
+
+    /// The same with subscriptions, projects and tables of the configuration that are somebody else's.
+    async fn with(folder: TempDir, subscriptions: &Path, artifacts: Option<PathBuf>, tables: &str) -> Result<Self> {
         let events = Events::at(folder.path().join("events.log"));
         let (mesh_feed, filters) = (Port::free()?, Port::free()?);
-        let hosts = format!(
-            "\n{}[tollgate.quota]\nheaders = true\n[[adapter.vhostMapping]]\nenvironment = 'Default'\nvhost = '{HOST}'\n\
-             [[tollgate.virtualHosts]]\nhost = '{HOST}'\naliases = [{}]\n",
-            events.config(),
-            aliases.join(", ")
-        );
         let config = AdapterConfig {
             state: folder.path().join("state"),
             module: locate::module()?,
-            adapter: format!("subscriptionsFile = '{}'", file.display()),
+            artifacts,
+            adapter: format!("subscriptionsFile = '{}'", subscriptions.display()),
             listen: format!("meshFeed = {}\nfilters = {}", mesh_feed.number(), filters.number()),
-            extra: format!("{}{hosts}", crate::subscriptions::token_service(&folder, false)),
+            extra: format!("\n{}{tables}", events.config()),
             ..AdapterConfig::default()
         };
         let ports = Ports::free()?;
         let application = Backend::start().await?;
         let adapter = Adapter::start(folder.path(), &config, &ports).await?;
         let authority = Authority::new(folder.path())?;
-        let mesh = Self { adapter, application, authority, ports, mesh_feed, filters, events, folder };
-        mesh.adapter.deploy(mesh.reviews().zip()?).await?;
-        Ok(mesh)
+        Ok(Self { adapter, application, authority, ports, mesh_feed, filters, events, folder })
     }
 
     /// An API that takes tokens and workloads.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_model::Algorithm;
@@ -12,7 +12,7 @@ use tollgate_tests::token::{Claims, KeyPair};
 use tollgate_tests::{ApiProject, eventually, locate, within};
 
 use super::proxies::{Proxy, Shape, local, plain, plugin};
-use super::{ADAPTER, HOST, Mesh, PATIENCE, answers, call, healthy};
+use super::{ADAPTER, HOST, Mesh, PATIENCE, answers, call, healthy, log};
 use crate::subscriptions::{ISSUER, token};
 
 /// Method, path, headers, and the status of the answer.
@@ -29,16 +29,34 @@ fn gateway(mesh: &Mesh, name: &str, modules: &[&str]) -> Result<Proxy> {
     let from_file = |module: &&str| {
         let path = locate::module()?.with_file_name(format!("{module}.wasm"));
         ensure!(path.is_file(), "{} is not there; run `./just wasm`", path.display());
-        Ok(((*module).to_owned(), local(&path)))
+        Ok(Module::of(module, local(&path)))
     };
     gateway_of(mesh, name, &modules.iter().map(from_file).collect::<Result<Vec<_>>>()?)
 }
 
+/// A module, and where its code is.
+struct Module {
+    name: String,
+    code: Value,
+    /// Whether its VM has a configuration of its own.
+    own: bool,
+}
+
+impl Module {
+    fn of(name: &str, code: Value) -> Self {
+        Self { name: name.to_owned(), code, own: false }
+    }
+}
+
 /// The same with modules from anywhere.
-fn gateway_of(mesh: &Mesh, name: &str, modules: &[(String, Value)]) -> Result<Proxy> {
+fn gateway_of(mesh: &Mesh, name: &str, modules: &[Module]) -> Result<Proxy> {
     let mut shape = Shape::new(mesh.folder(name));
-    for (module, code) in modules {
-        let typed = plugin(&format!("default.{module}"), module, code, &Mesh::configuration(ADAPTER));
+    for Module { name: module, code, own } in modules {
+        let mut typed = plugin(&format!("default.{module}"), module, code, &Mesh::configuration(ADAPTER));
+        if *own {
+            let text = json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": module });
+            typed["config"]["vm_config"]["configuration"] = text;
+        }
         shape.filters.push(json!({ "name": format!("tollgate.{module}"), "typed_config": typed }));
     }
     shape.clusters = vec![mesh.adapter_cluster(), plain(MODULES, mesh.filters.number())];
@@ -172,7 +190,34 @@ async fn same_records(whole: &Proxy, chain: &Proxy, cases: usize) -> Result<()> 
     .await
 }
 
-/// Every module that the adapter offers is one that Envoy fetches under its hash and runs.
+/// That a gateway does what only one of the modules does, for each of them; `few` lets two requests through.
+async fn does_everything(mesh: &Mesh, proxy: &Proxy, few: &str) -> Result<()> {
+    let bearer = format!("Bearer {}", token(Claims::of(ISSUER)));
+    let credentials = [("authorization", bearer.as_str()), ("x-case", "good")];
+    answers(proxy, HOST, HEALTH, 200).await.with_context(|| log(proxy))?;
+    mesh.application.forget();
+    for (path, headers, expected) in [
+        ("/mixed/1.0.0/one/5", &[][..], 401),
+        ("/mixed/1.0.0/scoped", &credentials[..1], 403),
+        (few, &[], 200),
+        (few, &[], 200),
+        (few, &[], 429),
+        ("/mixed/1.0.0/one/5", &credentials, 200),
+    ] {
+        let answer = call(proxy, Method::GET, HOST, path, headers).await?;
+        assert_eq!(answer.status, expected, "{path}: {}", answer.body);
+    }
+    assert_eq!(mesh.application.take().last().map(|seen| seen.path.clone()).as_deref(), Some("/v1/one/5"));
+    eventually("it is recorded", async || {
+        ensure!(proxy.logged().get("good").is_some_and(|line| line.contains("forwarded")), "{:?}", proxy.logged());
+        Ok(())
+    })
+    .await?;
+    healthy(proxy)
+}
+
+/// Every module that the adapter offers is one that Envoy fetches under its hash and runs. Without something of its own in each
+/// VM's configuration Envoy takes one fetched module for another.
 #[tokio::test]
 async fn every_module_of_the_adapter_runs_as_it_was_fetched() -> Result<()> {
     let mesh = Mesh::start(SUBSCRIPTIONS).await?;
@@ -182,28 +227,42 @@ async fn every_module_of_the_adapter_runs_as_it_was_fetched() -> Result<()> {
     let code = |entry: &Value| {
         let uri = format!("{base}{}", entry["path"].as_str().unwrap_or_default());
         let fetch = json!({ "uri": uri, "cluster": MODULES, "timeout": "30s" });
-        json!({ "remote": { "http_uri": fetch, "sha256": entry["sha256"] } })
+        json!({ "remote": { "http_uri": fetch, "sha256": entry["sha256"], "retry_policy": { "num_retries": 20 } } })
     };
     let mut offered: BTreeMap<String, Value> = BTreeMap::new();
     for entry in listed["filters"].as_array().into_iter().flatten() {
         offered.insert(entry["name"].as_str().unwrap_or_default().to_owned(), code(entry));
     }
     assert_eq!(offered.len(), CHAIN.len() + 1, "{listed}");
-    let modules = |names: &[&str]| -> Vec<(String, Value)> {
-        names.iter().map(|name| ((*name).to_owned(), offered[*name].clone())).collect()
+    let modules = |names: &[&str], own: bool| -> Vec<Module> {
+        let module = |name: &&str| Module { own, ..Module::of(name, offered[*name].clone()) };
+        names.iter().map(module).collect()
     };
-    let whole = gateway_of(&mesh, "fetched-whole", &modules(&["enforcer"]))?;
-    let chain = gateway_of(&mesh, "fetched-chain", &modules(&CHAIN))?;
-    for proxy in [&whole, &chain] {
-        answers(proxy, HOST, HEALTH, 200).await?;
-        let refused = call(proxy, Method::GET, HOST, "/mixed/1.0.0/one/5", &[]).await?;
-        assert_eq!(refused.status, 401, "{}", refused.body);
-        healthy(proxy)?;
+    let whole = gateway_of(&mesh, "fetched-whole", &modules(&["enforcer"], false))?;
+    let chain = gateway_of(&mesh, "fetched-chain", &modules(&CHAIN, true))?;
+    for (proxy, few) in [(&whole, "/mixed/1.0.0/few"), (&chain, "/mixed/1.0.0/rare")] {
+        does_everything(&mesh, proxy, few).await?;
     }
     let fetched = |proxy: &Proxy| -> Result<u64> {
         Ok(proxy.envoy.stats("wasm.remote_load_fetch_successes")?.iter().map(|(_, count)| *count).sum())
     };
     assert_eq!((fetched(&whole)?, fetched(&chain)?), (1, CHAIN.len() as u64));
+
+    // One stands where others should: they notice.
+    let mixed = gateway_of(&mesh, "fetched-mixed", &modules(&CHAIN, false))?;
+    within(PATIENCE, "Envoy has mixed them up", async || {
+        ensure!(log(&mixed).contains("needs a vm_config.configuration of its own"), "{}", log(&mixed));
+        Ok(())
+    })
+    .await?;
+    mesh.application.forget();
+    for _ in 0..8 {
+        // Envoy may as well not listen.
+        if let Ok(answer) = call(&mixed, Method::GET, HOST, HEALTH, &[]).await {
+            assert!(answer.status.is_server_error(), "{} {}", answer.status, answer.body);
+        }
+    }
+    assert_eq!(mesh.application.count(), 0);
     Ok(())
 }
 

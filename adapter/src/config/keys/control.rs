@@ -114,8 +114,5 @@ const ANALYTICS_KEYS: &[Key] = &[
     idle("analytics.enforcer.LogReceiver.maxMessageSize", "1000000000", XDS),
     idle("analytics.enforcer.LogReceiver.maxHeaderLimit", "8192", XDS),
     idle("analytics.enforcer.LogReceiver.keepAliveTime", "600", XDS),
-    idle("analytics.enforcer.LogReceiver.threadPool.coreSize", "10", XDS),
-    idle("analytics.enforcer.LogReceiver.threadPool.maxSize", "100", XDS),
-    idle("analytics.enforcer.LogReceiver.threadPool.keepAliveTime", "600", XDS),
-    idle("analytics.enforcer.LogReceiver.threadPool.queueSize", "1000", XDS),
+    idle("analytics.enforcer.LogReceiver.threadPool.*", "\"\"", XDS),
 ];

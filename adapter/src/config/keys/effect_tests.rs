@@ -28,6 +28,8 @@ const ALL_ON: &str = "
     [[enforcer.jwtGenerator.keypair]]\npublicCertificatePath = 'b.pem'
     [[enforcer.security.tokenService]]\nname = 'a'\nissuer = 'b'\njwksURL = 'https://a.example/keys'
     [[enforcer.security.tokenService.claimMapping]]\nlocalClaim = 'a'\nremoteClaim = 'b'
+    [analytics]\nenabled = true\ntype = 'ELK'
+    [analytics.adapter.customProperties]\nenabled = true\nrequestHeaders = ['x-a']
     [tollgate.accessLogs]\nenable = true
     [tollgate.revocation.etcd]\nendpoints = ['http://etcd.example:2379']\nusername = 'a'\npassword = 'b'
     [tollgate.quota]\nowner = 'redis'
@@ -134,8 +136,9 @@ const TEXTS: [&str; 29] = [
 ];
 
 /// Keys of which nothing comes, as docs/configuration.md says: they have one value, or none that matters.
-const WITHOUT_EFFECT: [&str; 6] = [
+const WITHOUT_EFFECT: [&str; 7] = [
     "adapter.metrics.type",
+    "analytics.type",
     "enforcer.jwtGenerator.claimsExtractorImpl",
     "enforcer.jwtGenerator.encoding",
     "enforcer.jwtIssuer.signingAlgorithm",

@@ -24,6 +24,7 @@ use crate::inputs::consul::{Consul, ConsulError};
 use crate::inputs::event_hub::{EventHub, EventHubError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
+use crate::inputs::global_adapter::Identity;
 use crate::inputs::revocation::{self, Revocation, RevocationError};
 use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::logging::LogReload;
@@ -163,7 +164,7 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
             let refusals = Arc::clone(&refusals);
             let hub = EventHub::open(settings.clone(), Arc::clone(&catalog), world.clone(), refusals, hosts).await?;
             let gateways = Arc::new(Acknowledgements::new(Arc::clone(&status)));
-            let (task, mut complete) = hub.follow(gateways, shutdown.clone())?;
+            let (task, mut complete) = hub.follow(gateways, &identity(&config, &development), shutdown.clone())?;
             tasks.push(task);
             // What gateways are told first is complete.
             let _ = complete.wait_for(|complete| *complete).await;
@@ -300,6 +301,12 @@ async fn bind_rest(
         tls,
         api: RestApi::new(catalog, auth, gateways, rest.deploy_timeout).managed(managed),
     })
+}
+
+/// As whom the adapter asks others that know it.
+fn identity(config: &Config, development: &DevelopmentCertificates) -> Identity {
+    let (certificate, key) = adapter_pair(config, development);
+    Identity { certificate, key, authorities: config.truststore.clone().unwrap_or_else(|| development.ca.clone()) }
 }
 
 fn adapter_pair(config: &Config, development: &DevelopmentCertificates) -> (PathBuf, PathBuf) {

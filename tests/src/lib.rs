@@ -15,6 +15,7 @@ pub mod envoy;
 pub mod etcd;
 mod eventually;
 pub mod gateway;
+pub mod global_adapter;
 pub mod http;
 pub mod issuer;
 pub mod load;

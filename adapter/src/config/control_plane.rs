@@ -6,6 +6,7 @@ use std::time::Duration;
 use tollgate_model::Secret;
 use url::Url;
 
+use super::global_adapter;
 use super::reader::Reader;
 use crate::broker::{BrokerEndpoint, BrokerSettings, EndpointError};
 use crate::inputs::event_hub::EventHubSettings;
@@ -52,6 +53,7 @@ pub(super) fn environments(reader: &mut Reader<'_>) -> Vec<String> {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, state: &Path) -> Option<EventHubSettings> {
+    let global_adapter = global_adapter::read(reader);
     if !enabled(reader) {
         reader.skip(SECTION);
         reader.skip(OWN);
@@ -93,6 +95,7 @@ pub(super) fn read(reader: &mut Reader<'_>, state: &Path) -> Option<EventHubSett
         reconcile,
         report_revisions,
         broker,
+        global_adapter,
         store: state.join("control-plane.redb"),
     })
 }

@@ -9,6 +9,7 @@ mod control_plane;
 mod deployment;
 mod duration;
 mod enforcer;
+mod global_adapter;
 mod jwt_generator;
 pub mod keys;
 mod lambda;

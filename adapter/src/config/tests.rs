@@ -114,7 +114,7 @@ fn all_mistakes_are_reported_at_once() {
 fn what_cannot_be_enforced_is_refused() {
     for (text, part) in [
         ("[controlPlane]\nenabled = true", "no password for API Manager"),
-        ("[globalAdapter]\nenabled = true", "global adapter"),
+        ("[globalAdapter]\nenabled = true", "controlPlane is off"),
         ("[enforcer.throttling]\nenableGlobalEventPublishing = true", "throttling"),
         ("[[enforcer.filters]]\nclassName = 'x'", "custom filters"),
         ("[[tollgate.virtualHosts]]\nhost = 'a b'\naliases = ['c']", "no virtual host"),

@@ -1,7 +1,7 @@
 //! How APIs arrive: over REST ([`apictl`]), from a directory ([`folder`]) and from a Git repository ([`git`]), as projects
 //! that [`project`] reads and [`catalog`] keeps; and who may call them, from a file
 //! ([`subscriptions`]) and from etcd ([`revocation`]); where their backends are ([`consul`]); and all of it from API Manager
-//! ([`event_hub`]). Must never import `outputs`.
+//! ([`event_hub`]), or the part of it that a global adapter leaves to this one ([`global_adapter`]). Must never import `outputs`.
 
 pub mod apictl;
 pub mod catalog;
@@ -9,6 +9,7 @@ pub mod consul;
 pub mod event_hub;
 pub mod folder;
 pub mod git;
+pub mod global_adapter;
 pub mod revocation;
 pub mod subscriptions;
 

@@ -4,6 +4,7 @@
 
 mod convergence;
 mod environments;
+mod global_adapter;
 mod key_managers;
 mod outages;
 mod portal;

@@ -1,8 +1,6 @@
 //! `[controlPlane]`, `[globalAdapter]` and `[analytics]`.
 
-use super::{Key, Section, behind, idle, off, read};
-
-const GLOBAL: &str = "globalAdapter.enabled";
+use super::{Key, Section, idle, read};
 
 pub(super) const CONTROL_PLANE: Section = Section {
     name: "controlPlane",
@@ -10,8 +8,11 @@ pub(super) const CONTROL_PLANE: Section = Section {
     keys: CONTROL_PLANE_KEYS,
 };
 
-pub(super) const GLOBAL_ADAPTER: Section =
-    Section { name: "globalAdapter", about: "Sharding over a global adapter.", keys: GLOBAL_ADAPTER_KEYS };
+pub(super) const GLOBAL_ADAPTER: Section = Section {
+    name: "globalAdapter",
+    about: "Who shares the APIs of API Manager among several adapters.",
+    keys: GLOBAL_ADAPTER_KEYS,
+};
 
 pub(super) const ANALYTICS: Section =
     Section { name: "analytics", about: "Events for analytics.", keys: ANALYTICS_KEYS };
@@ -84,15 +85,23 @@ const CONTROL_PLANE_KEYS: &[Key] = &[
 ];
 
 const GLOBAL_ADAPTER_KEYS: &[Key] = &[
-    off(
+    read(
         "globalAdapter.enabled",
-        "sharding over a global adapter",
-        "name the environments of this adapter in adapter.vhostMapping",
+        "false",
+        "whether a global adapter says which APIs this adapter serves; see [control plane](control-plane.md)",
     ),
-    behind("globalAdapter.serviceURL", GLOBAL),
-    behind("globalAdapter.overrideHostName", GLOBAL),
-    behind("globalAdapter.localLabel", GLOBAL),
-    behind("globalAdapter.retryInterval", GLOBAL),
+    read(
+        "globalAdapter.serviceURL",
+        "\"global-adapter:18000\"",
+        "its host and port; the two show each other `adapter.keystore` and a certificate that `adapter.truststore` knows",
+    ),
+    read("globalAdapter.overrideHostName", "\"\"", "the name in its certificate; its host when empty"),
+    read("globalAdapter.localLabel", "\"default\"", "by what label it knows this adapter"),
+    read(
+        "globalAdapter.retryInterval",
+        "5",
+        "most seconds until it is tried again after it could not be reached; the first times it is tried sooner",
+    ),
 ];
 
 /// Why settings of Choreo's analytics and of the server that received logs have no meaning.

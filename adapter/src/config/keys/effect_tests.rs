@@ -39,7 +39,7 @@ const ALL_ON: &str = "
 
 /// Configurations of which each key changes one at least.
 fn bases() -> Vec<String> {
-    let managed = "[controlPlane]\nenabled = true\npassword = 'a'\n";
+    let managed = "[controlPlane]\nenabled = true\npassword = 'a'\n[globalAdapter]\nenabled = true\n";
     vec![
         ALL_ON.to_owned(),
         String::new(),

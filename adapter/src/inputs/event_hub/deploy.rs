@@ -28,7 +28,9 @@ struct Placing {
 
 impl Hub {
     /// An answer about all APIs.
-    pub(super) async fn answered_all(&mut self, began: Moment, judged: Vec<Judged>) {
+    pub(super) async fn answered_all(&mut self, began: Moment, mut judged: Vec<Judged>) {
+        // Since it was asked, an API may have become somebody else's.
+        judged.retain(|one| self.is_ours(&one.uuid));
         let listed: BTreeSet<String> = judged.iter().map(|one| one.uuid.clone()).collect();
         let gone = self.apis.missing(&listed, began);
         let due: Vec<Judged> = judged.into_iter().filter(|one| self.apis.counts_for(&one.uuid, began)).collect();
@@ -44,7 +46,8 @@ impl Hub {
     }
 
     /// An answer about one API: its deployment, or that there is none.
-    pub(super) async fn answered_one(&mut self, uuid: &str, began: Moment, judged: Vec<Judged>) {
+    pub(super) async fn answered_one(&mut self, uuid: &str, began: Moment, mut judged: Vec<Judged>) {
+        judged.retain(|one| self.is_ours(&one.uuid));
         let gone = if judged.is_empty() { vec![uuid.to_owned()] } else { Vec::new() };
         self.apis.answered(uuid, began);
         let again = judged_incompletely(&judged).then(|| self.soon());

@@ -67,6 +67,8 @@ pub struct Ears {
     pub environments: Vec<String>,
     /// Numbers of applications that are known.
     pub numbers: Numbers,
+    /// Whether somebody else says which APIs there are, so that only the states of their life cycles count.
+    pub deaf_to_apis: bool,
 }
 
 impl Ears {
@@ -135,6 +137,7 @@ impl Ears {
                 let id = lists::subscription_id(object, "applicationId", &self.numbers)?;
                 change(gone(id, incarnation))
             }
+            _ if kind.contains("API") && self.deaf_to_apis => Ok(Heard::default()),
             _ if kind.contains("API") => self.api(kind, object, stamp),
             _ if kind.contains("APPLICATION") => pulls(&[Resource::Applications, Resource::ApplicationKeys]),
             _ if kind.contains("SUBSCRIPTION") => pulls(&[Resource::Subscriptions]),

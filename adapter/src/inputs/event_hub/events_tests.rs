@@ -8,7 +8,8 @@ use super::*;
 
 fn ears() -> Ears {
     let environments = vec!["Default".to_owned(), "Asia".to_owned()];
-    Ears { tenant: Some("carbon.super".to_owned()), environments, numbers: Numbers::from([(7, "app".to_owned())]) }
+    let numbers = Numbers::from([(7, "app".to_owned())]);
+    Ears { tenant: Some("carbon.super".to_owned()), environments, numbers, deaf_to_apis: false }
 }
 
 fn envelope(payload: &Value) -> Vec<u8> {

@@ -19,9 +19,10 @@ use super::fact::{ApiFact, Fact, Id, Resource};
 use super::judge::{Judge, Judged};
 use super::lists::List;
 use super::mirror::{LAG, Mirror, Moment};
-use super::pull::{PullError, Puller};
+use super::pull::{PullError, Puller, Which};
 use super::schedule::Source;
 use super::settings::EventHubSettings;
+use super::share::{self, Share};
 use super::store::{Store, Write};
 use crate::broker::{Message, News};
 use crate::inputs::catalog::Catalog;
@@ -56,6 +57,8 @@ pub struct Hub {
     pub(super) reports: Arc<dyn Refusals>,
     pub(super) hosts: Arc<BTreeMap<String, String>>,
     pub(super) acknowledger: Option<Acknowledger>,
+    /// Which APIs are ours; all when absent.
+    pub(super) share: Option<Share>,
     pub(super) ears: Ears,
     pub(super) sources: BTreeMap<Resource, Source>,
     pub(super) artifacts: Source,
@@ -101,6 +104,7 @@ impl Hub {
                     Ok(done) => self.done(done).await,
                     Err(error) => tracing::error!(%error, "a question to API Manager ended badly"),
                 },
+                () = share::news(&mut self.share) => self.share_changed().await,
                 () = std::future::ready(()), if writable => self.write_some().await,
                 () = sleep_until(next) => {}
             }
@@ -125,8 +129,9 @@ impl Hub {
 
     fn next_due(&self) -> Instant {
         let lists = self.sources.values().filter_map(Source::due);
+        let artifacts = self.artifacts.due().filter(|_| self.knows_ours());
         let one = self.apis.due().map(|due| due.max(self.paused));
-        let all = lists.chain(self.artifacts.due()).chain(one).chain(self.disk_pause);
+        let all = lists.chain(artifacts).chain(one).chain(self.disk_pause);
         // Where all workers are busy, the end of a question is waited for.
         let earliest = Instant::now().checked_add(Duration::from_millis(20)).unwrap_or_else(Instant::now);
         all.min().map_or(self.reconcile, |due| due.min(self.reconcile)).max(earliest)
@@ -153,16 +158,19 @@ impl Hub {
         // What is known of APIs beside their projects comes first, so that projects are read once.
         let facts_known = self.sources.get(&Resource::Apis).is_some_and(|source| source.report != <_>::default());
         let is_due = self.artifacts.due().is_some_and(|due| due <= now) && facts_known;
-        if is_due && self.tasks.len() < self.settings.workers {
+        if is_due
+            && self.tasks.len() < self.settings.workers
+            && let Some(which) = self.ours()
+        {
             self.artifacts.begin(now);
             let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
-            self.tasks.spawn(async move { Done::All(began, puller.deployments(None, judge).await) });
+            self.tasks.spawn(async move { Done::All(began, puller.deployments(which, judge).await) });
         }
         while now >= self.paused && facts_known && self.tasks.len() < self.settings.workers {
             let Some(uuid) = self.apis.begin(now) else { break };
             let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
             self.tasks.spawn(async move {
-                let outcome = puller.deployments(Some(&uuid), judge).await;
+                let outcome = puller.deployments(Which::One(uuid.clone()), judge).await;
                 Done::One(uuid, began, outcome)
             });
         }

@@ -21,6 +21,9 @@ use crate::inputs::catalog;
 use crate::inputs::project::CompileOptions;
 use crate::model::{ControlPlaneState, Problems, World};
 
+#[path = "share_tests.rs"]
+mod share;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 const UUID: [&str; 2] = ["00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"];
 const REVISION: &str = "00000000-0000-0000-0000-0000000000ff";
@@ -39,28 +42,32 @@ type Answers = Arc<Mutex<BTreeMap<String, Answer>>>;
 /// API Manager as far as a hub can see.
 struct Manager {
     answers: Answers,
+    /// Path, query and body of every question.
+    asked: Arc<Mutex<Vec<[String; 3]>>>,
     url: String,
 }
 
 impl Manager {
     async fn start() -> Self {
-        let answers: Answers = Arc::default();
+        let (answers, asked): (Answers, Arc<Mutex<Vec<[String; 3]>>>) = <_>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let shared = Arc::clone(&answers);
+        let (shared, log) = (Arc::clone(&answers), Arc::clone(&asked));
         let query = warp::query::raw().or_else(|_| async { Ok::<_, Infallible>((String::new(),)) });
-        let route =
-            warp::path!("internal" / "data" / "v1" / String).and(query).then(move |path: String, query: String| {
-                // An API may be asked for by itself.
-                let api = query.split('&').find_map(|part| part.strip_prefix("apiId=")).map(str::to_owned);
-                let (key, shared) = (api.unwrap_or(path), Arc::clone(&shared));
-                async move {
-                    let answer = shared.lock().unwrap().get(&key).cloned();
-                    respond(answer.unwrap_or(Answer::Status(404, "No Api artifacts found"))).await
-                }
-            });
+        let question = warp::path!("internal" / "data" / "v1" / String).and(query).and(warp::body::bytes());
+        let route = question.then(move |path: String, query: String, body: bytes::Bytes| {
+            let body = String::from_utf8_lossy(&body).into_owned();
+            log.lock().unwrap().push([path.clone(), query.clone(), body]);
+            // An API may be asked for by itself.
+            let api = query.split('&').find_map(|part| part.strip_prefix("apiId=")).map(str::to_owned);
+            let (key, shared) = (api.unwrap_or(path), Arc::clone(&shared));
+            async move {
+                let answer = shared.lock().unwrap().get(&key).cloned();
+                respond(answer.unwrap_or(Answer::Status(404, "No Api artifacts found"))).await
+            }
+        });
         tokio::spawn(crate::tls::serve_plain(listener, warp::service(route), CancellationToken::new()));
-        let manager = Self { answers, url };
+        let manager = Self { answers, asked, url };
         for path in [
             "application-policies",
             "subscription-policies",
@@ -104,6 +111,7 @@ impl Manager {
         };
         let apis: Vec<Api> = uuids.iter().map(api).collect();
         self.set("runtime-artifacts", Answer::Bytes(artifacts(&apis)));
+        self.set("retrieve-api-artifacts", Answer::Bytes(artifacts(&apis)));
         for uuid in UUID {
             let own: Vec<Api> = apis.iter().filter(|api| api.uuid == uuid).cloned().collect();
             let gone = Answer::Status(404, "No Api artifacts found");
@@ -172,15 +180,19 @@ struct Adapter {
 
 impl Adapter {
     async fn start(url: &str, folder: &Path, reconcile: Duration) -> Self {
+        Self::open(EventHubSettings { reconcile, ..settings(url, folder) }, folder, None).await
+    }
+
+    async fn open(settings: EventHubSettings, folder: &Path, share: Option<Share>) -> Self {
         let (world, reports) = (WorldWriter::new(World::default()), Arc::new(Reports::default()));
         let refusals: Arc<dyn Refusals> = Arc::<Reports>::clone(&reports);
         let store = catalog::Store::open(folder).unwrap();
         let catalog = Catalog::new(store, CompileOptions::default(), world.clone(), Arc::clone(&refusals));
-        let settings = EventHubSettings { reconcile, ..settings(url, folder) };
         let opened = EventHub::open(settings, catalog, world.clone(), refusals, BTreeMap::new()).await.unwrap();
         let (news, receiver) = mpsc::channel(100);
         let shutdown = CancellationToken::new();
-        let (hub, ready) = opened.into_parts();
+        let (mut hub, ready) = opened.into_parts();
+        hub.share = share;
         let task = tokio::spawn(hub.run(receiver, shutdown.clone()));
         Self { world, reports, news, ready, shutdown, task }
     }

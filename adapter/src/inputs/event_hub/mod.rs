@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`hub`], [`hear`], [`answer`], [`deploy`], [`disk`] | the loop that brings pulls and events together |
 //! | [`mirror`], [`apis`] | who is right when they disagree; pure |
+//! | [`share`] | which APIs are this adapter's, where a global adapter says so |
 //! | [`schedule`] | when what is asked |
 //! | [`rest`], [`pull`] | questions and their answers |
 //! | [`events`], [`lists`], [`policies`], [`key_managers`], [`throttle`], [`artifact`] | what messages and answers say |
@@ -37,6 +38,7 @@ mod report;
 mod rest;
 mod schedule;
 mod settings;
+mod share;
 mod store;
 mod tables;
 #[cfg(test)]

@@ -18,9 +18,11 @@ use super::pull::{Puller, judge_all};
 use super::rest::{RestClient, RestError};
 use super::schedule::Source;
 use super::settings::EventHubSettings;
+use super::share::Share;
 use super::store::{Owner, State, Store, StoreError};
 use crate::broker::{self, News};
 use crate::inputs::catalog::Catalog;
+use crate::inputs::global_adapter::{self, Identity};
 use crate::model::{ControlPlaneReport, Gateways, Refusals, WorldWriter};
 use crate::tls::TlsError;
 
@@ -61,7 +63,9 @@ impl EventHub {
         hosts: BTreeMap<String, String>,
     ) -> Result<Self, EventHubError> {
         let client = RestClient::new(&settings)?;
-        let owner = Owner::new(settings.url.as_str(), &settings.tenant, &settings.environments);
+        let shared = settings.global_adapter.as_ref();
+        let share = shared.map(|global| global.label.as_str());
+        let owner = Owner::new(settings.url.as_str(), &settings.tenant, &settings.environments, share);
         let path = settings.store.clone();
         let (store, state) = spawn_blocking(move || {
             let store = Store::open(&path, &owner)?;
@@ -83,8 +87,10 @@ impl EventHub {
             reports,
             hosts: Arc::new(hosts),
             acknowledger: None,
+            share: shared.map(|_| Share::default()),
             ears: Ears {
-                tenant: Some(settings.tenant.clone()),
+                tenant: Some(settings.tenant.clone()).filter(|_| shared.is_none()),
+                deaf_to_apis: shared.is_some(),
                 environments: settings.environments.clone(),
                 ..Ears::default()
             },
@@ -115,17 +121,22 @@ impl EventHub {
         (self.hub, self.ready)
     }
 
-    /// Begins to follow API Manager, until `shutdown`. What these gateways take is reported, where that is wanted.
+    /// Begins to follow API Manager, until `shutdown`. What these gateways take is reported, where that is wanted. To a global
+    /// adapter, where there is one, this one is known by `identity`.
     ///
     /// # Errors
     /// When certificates cannot be read.
     pub fn follow(
         self,
         gateways: Arc<dyn Gateways>,
+        identity: &Identity,
         shutdown: CancellationToken,
     ) -> Result<(tokio::task::JoinHandle<()>, watch::Receiver<bool>), EventHubError> {
         let Self { mut hub, client, ready } = self;
         let news: mpsc::Receiver<News> = broker::follow(&hub.settings.broker, &TOPICS, shutdown.clone())?;
+        if let Some(global) = &hub.settings.global_adapter {
+            hub.share = Some(Share::told_by(global_adapter::follow(global, identity, shutdown.clone())?));
+        }
         if hub.settings.report_revisions {
             hub.acknowledger = Some(Acknowledger::start(client, gateways, shutdown.clone()));
         }

@@ -1,12 +1,14 @@
 //! Pulls: questions to API Manager, and answers read as facts or as deployments. Must never take a failure for an empty answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::artifact::{self, ArchiveError, Item};
@@ -47,6 +49,27 @@ impl PullError {
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Rest(error) if error.status() == Some(StatusCode::NOT_FOUND))
+    }
+}
+
+/// Of which APIs the deployments are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All that there are.
+    All,
+    /// Those of these UUIDs.
+    These(Arc<BTreeSet<String>>),
+    /// That of this UUID.
+    One(String),
+}
+
+impl Which {
+    fn includes(&self, uuid: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(uuids) => uuids.contains(uuid),
+            Self::One(one) => one == uuid,
+        }
     }
 }
 
@@ -92,18 +115,12 @@ impl Puller {
         .await?
     }
 
-    /// What is deployed of one API, or of all.
+    /// What is deployed of these APIs.
     ///
     /// # Errors
     /// When it cannot be had.
-    pub async fn deployments(&self, api: Option<&str>, judge: Judge) -> Result<Vec<Judged>, PullError> {
-        let labels = STANDARD.encode(self.environments.join("|"));
-        let query: Vec<(&str, &str)> = api
-            .map(|api| ("apiId", api))
-            .into_iter()
-            .chain([("gatewayLabel", labels.as_str()), ("type", "Envoy")])
-            .collect();
-        let body = match self.client.get("runtime-artifacts", &query, MAX_ARTIFACTS).await {
+    pub async fn deployments(&self, which: Which, judge: Judge) -> Result<Vec<Judged>, PullError> {
+        let body = match self.archive(&which).await {
             Ok(Some(body)) => body,
             Ok(None) => return Ok(Vec::new()),
             Err(RestError::Status { status: StatusCode::NOT_FOUND, reason }) if reason.contains(NOTHING) => {
@@ -113,9 +130,27 @@ impl Puller {
         };
         let environments = self.environments.clone();
         let items = spawn_blocking(move || artifact::read(&body, &environments)).await??;
-        // Asked for one, only that one was answered for.
-        let wanted = |item: &Item| api.is_none_or(|api| item.artifact.uuid == api);
+        // Only what was asked for was answered for.
+        let wanted = |item: &Item| which.includes(&item.artifact.uuid);
         judge_all(&judge, items.into_iter().filter(wanted).collect()).await
+    }
+
+    async fn archive(&self, which: &Which) -> Result<Option<Bytes>, RestError> {
+        let labels = STANDARD.encode(self.environments.join("|"));
+        let common = [("gatewayLabel", labels.as_str()), ("type", "Envoy")];
+        match which {
+            Which::All => self.client.get("runtime-artifacts", &common, MAX_ARTIFACTS).await,
+            Which::One(uuid) => {
+                let query: Vec<(&str, &str)> = [("apiId", uuid.as_str())].into_iter().chain(common).collect();
+                self.client.get("runtime-artifacts", &query, MAX_ARTIFACTS).await
+            }
+            // What a question about nothing means, nobody says.
+            Which::These(uuids) if uuids.is_empty() => Ok(None),
+            Which::These(uuids) => {
+                let question = json!({"uuids": uuids.as_ref()});
+                self.client.ask("retrieve-api-artifacts", &common, &question, MAX_ARTIFACTS).await
+            }
+        }
     }
 }
 

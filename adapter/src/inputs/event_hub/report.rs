@@ -2,6 +2,7 @@
 
 use super::fact::Resource;
 use super::hub::{ARTIFACTS, Hub};
+use super::share::GLOBAL_ADAPTER;
 use crate::model::ControlPlaneState;
 
 impl Hub {
@@ -15,6 +16,9 @@ impl Hub {
             if let Some(list) = report.sources.get_mut(resource.name()) {
                 list.count = self.mirror.count(resource);
             }
+        }
+        if let Some(share) = &self.share {
+            report.sources.insert(GLOBAL_ADAPTER.to_owned(), share.report.clone());
         }
         report.sources.insert(ARTIFACTS.to_owned(), self.artifacts.report.clone());
         if report != self.report {
@@ -30,6 +34,9 @@ impl Hub {
     fn state(&self) -> ControlPlaneState {
         if !*self.ready.borrow() {
             return ControlPlaneState::Connecting;
+        }
+        if self.share.as_ref().is_some_and(|share| !share.is_current()) {
+            return ControlPlaneState::Stale;
         }
         let Some(since) = self.subscribed else { return ControlPlaneState::Stale };
         let all = self.sources.values().chain([&self.artifacts]);

@@ -22,6 +22,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const WHOLE: u32 = 20;
 /// Characters of an answer that says what is wrong.
 const MAX_REASON: usize = 300;
+/// Asks for the things of all owners, not only those of the user's tenant.
+const EVERYBODYS: (&str, &str) = ("organizationId", "ALL");
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,8 @@ pub struct RestClient {
     base: Url,
     username: String,
     password: Secret,
+    /// Whether things of all owners are asked for.
+    everybodys: bool,
 }
 
 impl RestClient {
@@ -84,7 +88,8 @@ impl RestClient {
             .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let (username, password) = (settings.username.clone(), settings.password.clone());
-        Ok(Self { http, base: settings.url.clone(), username, password })
+        let everybodys = settings.global_adapter.is_some();
+        Ok(Self { http, base: settings.url.clone(), username, password, everybodys })
     }
 
     /// The body of a successful answer; `None` when it says that there is nothing.
@@ -92,11 +97,25 @@ impl RestClient {
     /// # Errors
     /// Any [`RestError`].
     pub async fn get(&self, path: &str, query: &[(&str, &str)], limit: usize) -> Result<Option<Bytes>, RestError> {
-        let mut url = self.address(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let response = self.checked(self.http.get(url)).await?;
+        self.answer(self.http.get(self.address(path, query)), limit).await
+    }
+
+    /// The same where the question does not fit into a query.
+    ///
+    /// # Errors
+    /// Any [`RestError`].
+    pub async fn ask(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        question: &Value,
+        limit: usize,
+    ) -> Result<Option<Bytes>, RestError> {
+        self.answer(json(self.http.post(self.address(path, query)), question), limit).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, limit: usize) -> Result<Option<Bytes>, RestError> {
+        let response = self.checked(request).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
@@ -108,15 +127,17 @@ impl RestClient {
     /// # Errors
     /// Any [`RestError`].
     pub async fn tell(&self, method: Method, path: &str, what: &Value) -> Result<(), RestError> {
-        let request = self.http.request(method, self.address(path));
-        let request = request.header(http::header::CONTENT_TYPE, "application/json").body(what.to_string());
-        self.checked(request).await.map(drop)
+        self.checked(json(self.http.request(method, self.address(path, &[])), what)).await.map(drop)
     }
 
-    fn address(&self, path: &str) -> Url {
+    fn address(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["internal", "data", "v1"]).extend(path.split('/'));
+        }
+        let everybodys = self.everybodys.then_some(EVERYBODYS);
+        if !query.is_empty() || self.everybodys {
+            url.query_pairs_mut().extend_pairs(query).extend_pairs(everybodys);
         }
         url
     }
@@ -134,6 +155,10 @@ impl RestClient {
         let plain = reason.chars().filter(|character| !character.is_control()).take(MAX_REASON);
         Err(RestError::Status { status, reason: plain.collect() })
     }
+}
+
+fn json(request: reqwest::RequestBuilder, what: &Value) -> reqwest::RequestBuilder {
+    request.header(http::header::CONTENT_TYPE, "application/json").body(what.to_string())
 }
 
 async fn body(mut response: reqwest::Response, limit: usize) -> Result<Bytes, RestError> {

@@ -56,6 +56,21 @@ async fn questions_name_who_asks_and_answers_are_bounded() {
 }
 
 #[tokio::test]
+async fn where_apis_are_shared_every_question_is_about_all_owners() {
+    let (url, folder) = (manager().await, std::path::Path::new("unused"));
+    let global_adapter = Some(super::super::testing::global_adapter());
+    let client = RestClient::new(&EventHubSettings { global_adapter, ..settings(&url, folder) }).unwrap();
+    for (query, expected) in
+        [(&[][..], "organizationId=ALL"), (&[("gatewayLabel", "a")][..], "gatewayLabel=a&organizationId=ALL")]
+    {
+        for body in [client.get("who", query, 100).await, client.ask("who", query, &json!({"uuids": []}), 100).await] {
+            assert_eq!(body.unwrap().unwrap(), format!("Basic YWRtaW46aHVzaA== {expected}"));
+        }
+    }
+    client.tell(Method::POST, "who", &json!({})).await.unwrap();
+}
+
+#[tokio::test]
 async fn everything_but_success_is_an_error() {
     let url = manager().await;
     let client = client_of(&url);

@@ -7,6 +7,7 @@ use tollgate_model::Secret;
 use url::Url;
 
 use crate::broker::BrokerSettings;
+use crate::inputs::global_adapter::GlobalAdapterSettings;
 use crate::tls::Trust;
 
 /// Where API Manager is, and what of it concerns this adapter.
@@ -40,6 +41,8 @@ pub struct EventHubSettings {
     pub report_revisions: bool,
     /// Where it publishes.
     pub broker: BrokerSettings,
+    /// Who says which APIs are served, where several adapters share them. Owners (organizations) do not matter then.
+    pub global_adapter: Option<GlobalAdapterSettings>,
     /// File of the last good state.
     pub store: PathBuf,
 }

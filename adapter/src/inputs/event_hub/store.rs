@@ -34,15 +34,19 @@ pub struct Owner {
     location: String,
     tenant: String,
     environments: Vec<String>,
+    /// What the adapter is called by the global adapter that gives it a part of the APIs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<String>,
 }
 
 impl Owner {
-    /// The state of that tenant and those environments at that API Manager.
+    /// The state of that tenant and those environments at that API Manager; where APIs are shared, of that share.
     #[must_use]
-    pub fn new(location: &str, tenant: &str, environments: &[String]) -> Self {
+    pub fn new(location: &str, tenant: &str, environments: &[String], share: Option<&str>) -> Self {
         let mut environments = environments.to_vec();
         environments.sort();
-        Self { format: FORMAT, location: location.to_owned(), tenant: tenant.to_owned(), environments }
+        let (location, tenant, share) = (location.to_owned(), tenant.to_owned(), share.map(str::to_owned));
+        Self { format: FORMAT, location, tenant, environments, share }
     }
 }
 
@@ -247,7 +251,7 @@ mod tests {
     use crate::model::KeyManager;
 
     fn owner(location: &str) -> Owner {
-        Owner::new(location, "carbon.super", &["Default".to_owned()])
+        Owner::new(location, "carbon.super", &["Default".to_owned()], None)
     }
 
     #[test]
@@ -276,7 +280,15 @@ mod tests {
         store.write(&[Write::NoArtifact("api/".to_owned())]).unwrap();
         assert_eq!(store.archive("api/").unwrap(), None);
         drop(store);
-        let state = Store::open(&path, &owner("https://b/")).unwrap().read().unwrap();
-        assert!(state.facts.is_empty() && state.complete.is_empty());
+        let share = Owner { share: Some("west".to_owned()), ..owner("https://a/") };
+        let kept: Owner = serde_json::from_slice(&json(&share).unwrap()).unwrap();
+        assert_eq!(kept, share);
+        for other in [owner("https://b/"), share] {
+            let store = Store::open(&path, &owner("https://a/")).unwrap();
+            store.write(&writes).unwrap();
+            drop(store);
+            let state = Store::open(&path, &other).unwrap().read().unwrap();
+            assert!(state.facts.is_empty() && state.complete.is_empty(), "{other:?}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::settings::EventHubSettings;
 use crate::broker::BrokerSettings;
+use crate::inputs::global_adapter::GlobalAdapterSettings;
 use crate::inputs::project::{ProjectFiles, directory};
 use crate::tls::Trust;
 
@@ -70,6 +71,12 @@ pub fn artifacts(apis: &[Api]) -> Vec<u8> {
     zip(&files)
 }
 
+/// One that is never called.
+pub fn global_adapter() -> GlobalAdapterSettings {
+    let (url, label) = ("https://127.0.0.1:1/".parse().unwrap(), "west".to_owned());
+    GlobalAdapterSettings { url, certificate_name: None, label, retry: Duration::from_millis(100) }
+}
+
 /// Of an API Manager at that address, whose broker cannot be reached.
 pub fn settings(url: &str, folder: &Path) -> EventHubSettings {
     EventHubSettings {
@@ -87,6 +94,7 @@ pub fn settings(url: &str, folder: &Path) -> EventHubSettings {
         reconcile: Duration::from_secs(300),
         report_revisions: false,
         broker: BrokerSettings { endpoints: vec!["amqp://127.0.0.1:1".parse().unwrap()], trust: Trust::System },
+        global_adapter: None,
         store: folder.join("control-plane.redb"),
     }
 }

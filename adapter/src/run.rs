@@ -21,6 +21,7 @@ use crate::explain::pass::{self, PassKeyError};
 use crate::inputs::apictl::{Authenticator, KeyError, RestApi};
 use crate::inputs::catalog::{Catalog, DeployError, Store, StoreError};
 use crate::inputs::consul::{Consul, ConsulError};
+use crate::inputs::decisions::DecisionListener;
 use crate::inputs::event_hub::{EventHub, EventHubError};
 use crate::inputs::folder::{Folder, FolderError};
 use crate::inputs::git::{Git, GitError};
@@ -174,7 +175,7 @@ async fn start(config: Config, logs: Option<LogReload>, shutdown: CancellationTo
             tracing::info!(served, "stored deployments read");
         }
     }
-    let sources = Sources::open(&config, &catalog, &world, &refusals).await?;
+    let sources = Sources::open(&config, &catalog, &world, &refusals, &shutdown).await?;
     // Bound before anything is served, so that a busy port stops the adapter before gateways rely on it.
     let rest = match &config.rest {
         Some(rest) => Some(bind_rest(rest, &config, &development, Arc::clone(&catalog), Arc::clone(&status)).await?),
@@ -212,6 +213,7 @@ struct Sources {
     subscriptions: Option<SubscriptionsFile>,
     revocation: Option<Revocation>,
     consul: Option<Consul>,
+    decisions: Option<DecisionListener>,
     world: WorldWriter,
 }
 
@@ -221,9 +223,18 @@ impl Sources {
         catalog: &Arc<Catalog>,
         world: &WorldWriter,
         refusals: &Arc<dyn Refusals>,
+        shutdown: &CancellationToken,
     ) -> Result<Self, RunError> {
         let world = world.clone();
-        let mut sources = Self { folder: None, git: None, subscriptions: None, revocation: None, consul: None, world };
+        let mut sources = Self {
+            folder: None,
+            git: None,
+            subscriptions: None,
+            revocation: None,
+            consul: None,
+            decisions: None,
+            world,
+        };
         // Before the APIs: one that is served must know its subscribers.
         if let Some(path) = &config.subscriptions {
             let file = SubscriptionsFile::open(path.clone(), sources.world.clone(), Arc::clone(refusals)).await;
@@ -240,6 +251,11 @@ impl Sources {
         if let Some(git) = &config.git {
             sources.git = Some(Git::open(git.clone(), Arc::clone(catalog), Arc::clone(refusals)).await?);
         }
+        if let Some(throttling) = &config.throttling {
+            let (manager, world) = (throttling.manager, sources.world.clone());
+            let listener = DecisionListener::open(&throttling.broker, manager, world, shutdown.clone())?;
+            sources.decisions = Some(listener);
+        }
         // After the projects, which say what to ask for.
         if let Some(settings) = &config.consul {
             let consul = Consul::open(settings, sources.world.clone(), Arc::clone(refusals)).await?;
@@ -254,8 +270,16 @@ impl Sources {
         let subscriptions = self.subscriptions.map(|file| tokio::spawn(file.run(shutdown.clone())));
         let revocation = self.revocation.map(|revocation| tokio::spawn(revocation.run(shutdown.clone())));
         let consul = self.consul.map(|consul| tokio::spawn(consul.run(shutdown.clone())));
+        let decisions = self.decisions.map(|decisions| tokio::spawn(decisions.run(shutdown.clone())));
         let purge = tokio::spawn(revocation::purge_expired(self.world, shutdown));
-        folder.into_iter().chain(git).chain(subscriptions).chain(revocation).chain(consul).chain([purge])
+        folder
+            .into_iter()
+            .chain(git)
+            .chain(subscriptions)
+            .chain(revocation)
+            .chain(consul)
+            .chain(decisions)
+            .chain([purge])
     }
 }
 
@@ -336,6 +360,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
         key_cache: config.state.join("keys"),
         quota: config.quota.clone(),
         quota_store: config.state.join("quota.redb"),
+        traffic_manager: config.throttling.as_ref().map(|throttling| throttling.publisher.clone()),
         test_keys: config.test_keys.as_ref().map(|keys| test_keys(keys, development)),
         backend_jwt: config.jwt_generator.as_ref().map(|generator| backend_jwt(generator, development)),
     }

@@ -54,6 +54,7 @@ mod system;
 mod token_services;
 mod tour;
 mod tracing;
+mod traffic_manager;
 mod transport;
 mod traps;
 mod upstreams;

@@ -11,6 +11,7 @@ pub mod adapter;
 pub mod apim;
 pub mod backend;
 pub mod consul;
+pub mod data_bridge;
 pub mod envoy;
 pub mod etcd;
 mod eventually;

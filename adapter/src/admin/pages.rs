@@ -177,6 +177,8 @@ fn counters(counters: &Counters) -> [(&'static str, &'static str, u64); 10] {
             "Events that were dropped because too many waited to be written.",
             read(&counters.analytics_events_dropped),
         ),
+        ("uses_published_total", "Uses that a Traffic Manager was told of.", read(&counters.uses_published)),
+        ("uses_dropped_total", "Uses that no Traffic Manager was told of.", read(&counters.uses_dropped)),
     ]
 }
 

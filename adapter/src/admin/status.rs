@@ -55,6 +55,10 @@ pub struct Counters {
     pub analytics_events: AtomicU64,
     /// Events that were dropped because too many waited to be written.
     pub analytics_events_dropped: AtomicU64,
+    /// Uses that receivers of a Traffic Manager took, counted for each group.
+    pub uses_published: AtomicU64,
+    /// Uses that are lost, because a queue was full or no receiver took them.
+    pub uses_dropped: AtomicU64,
 }
 
 impl Counters {

@@ -41,6 +41,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Settings {
         soap_faults: super::adapter::soap_faults(reader),
         gateways: reader.number("tollgate.quota.gateways", 1..=10_000).unwrap_or(defaults.gateways),
         limit_headers: reader.flag("tollgate.quota.headers").unwrap_or(defaults.limit_headers),
+        traffic_manager: None,
         backend_jwt: None,
         aliases: aliases(reader),
         explain: None,

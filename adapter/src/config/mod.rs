@@ -20,6 +20,7 @@ mod reader;
 mod revocation;
 mod router;
 mod source_control;
+mod throttling;
 mod token_services;
 
 use std::io::Read as _;
@@ -35,6 +36,7 @@ pub use jwt_generator::JwtGeneratorConfig;
 pub use logs::{LineFormat, LogConfig, LogFile, locate as locate_logs};
 pub use metrics::MetricsConfig;
 pub use reader::{Effective, Environment, Reader, Source};
+pub use throttling::ThrottlingConfig;
 
 use crate::inputs::consul::ConsulSettings;
 use crate::inputs::event_hub::EventHubSettings;
@@ -53,6 +55,8 @@ pub struct Config {
     pub keystore: Option<KeyPairPaths>,
     /// Authorities of gateways' certificates; the development one when none is configured.
     pub truststore: Option<PathBuf>,
+    /// The Traffic Manager that counts, if there is one.
+    pub throttling: Option<ThrottlingConfig>,
     /// Folder below which `apis` holds projects to deploy at the start.
     pub artifacts: Option<PathBuf>,
     /// The Git repository that projects come from.
@@ -120,10 +124,14 @@ impl Config {
         let managed = control_plane::enabled(reader);
         let jwt_generator = jwt_generator::read(reader);
         let backend_jwt = jwt_generator.as_ref().map(JwtGeneratorConfig::header);
+        let truststore = reader.path("adapter.truststore.location");
+        let throttling = throttling::read(reader, truststore.as_deref());
+        let traffic_manager = throttling.as_ref().map(|throttling| throttling.manager);
         Self {
             rest: adapter::rest(reader),
             keystore: adapter::key_pair(reader, "adapter.keystore.certPath", "adapter.keystore.keyPath"),
-            truststore: reader.path("adapter.truststore.location"),
+            truststore,
+            throttling,
             artifacts: reader.path("adapter.artifactsDirectory").filter(|_| !managed),
             subscriptions: reader.path("adapter.subscriptionsFile"),
             revocation: revocation::read(reader),
@@ -139,7 +147,7 @@ impl Config {
             gateway: router::read(reader, &settings),
             jwt_generator,
             gateway_keystore: adapter::key_pair(reader, "router.keystore.certPath", "router.keystore.keyPath"),
-            settings: Settings { backend_jwt, ..settings },
+            settings: Settings { backend_jwt, traffic_manager, ..settings },
             token_services: token_services::read(reader, test_keys.as_ref()),
             quota: quota::read(reader),
             test_keys,

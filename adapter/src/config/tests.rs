@@ -115,7 +115,11 @@ fn what_cannot_be_enforced_is_refused() {
     for (text, part) in [
         ("[controlPlane]\nenabled = true", "no password for API Manager"),
         ("[globalAdapter]\nenabled = true", "controlPlane is off"),
-        ("[enforcer.throttling]\nenableGlobalEventPublishing = true", "throttling"),
+        (
+            "[enforcer.throttling]\nenableGlobalEventPublishing = true\n\
+             jmsConnectionProviderURL = \"amqp://a:b@c/d?brokerlist='tcp://e:1'\"",
+            "the Traffic Manager asks for a password",
+        ),
         ("[[enforcer.filters]]\nclassName = 'x'", "custom filters"),
         ("[[tollgate.virtualHosts]]\nhost = 'a b'\naliases = ['c']", "no virtual host"),
         ("[[tollgate.virtualHosts]]\nhost = 'a'", "no further names"),

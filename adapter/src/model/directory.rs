@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tollgate_enforce::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledPolicy, CompiledTier, Counter, Directory, Found, Quotas, Revocations,
-    Standing, Stock, Throttle, Timestamp, Unreadable,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledPolicy, CompiledTier, Counter, Directory, Found, Quotas,
+    Revocations, Standing, Stock, Throttle, Timestamp, Unreadable,
 };
 use tollgate_model::{
-    Application, Credential, Cutoff, CutoffKind, Settings, Subscription, Tier, TierKind, TokenHash, keys,
+    Application, Credential, Cutoff, CutoffKind, Decisions, Settings, Subscription, Tier, TierKind, TokenHash, keys,
 };
 
 use super::{Deployment, DeploymentKey, Key, Sharded, World};
@@ -90,6 +90,12 @@ impl tollgate_enforce::Subscribers for WorldDirectory<'_> {
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
         let tier = self.tier(kind, name)?;
         tier.map(|tier| CompiledTier::try_from(Tier::clone(&tier)).map(Rc::new)).transpose().map_err(|_| Unreadable)
+    }
+
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+        let decisions = found(&self.world.subscribers.decisions, key.as_bytes())?;
+        let compile = |decisions: Rc<Decisions>| CompiledDecisions::try_from(Decisions::clone(&decisions)).map(Rc::new);
+        decisions.map(compile).transpose().map_err(|_| Unreadable)
     }
 }
 

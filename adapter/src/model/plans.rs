@@ -5,29 +5,38 @@ use tollgate_model::{Limit, QuotaUnit, Tier, TierKind, TimeUnit, Window, keys};
 
 use super::Key;
 
-/// Kind, name, and requests a minute.
-const SHIPPED: [(TierKind, &str, u64); 10] = [
-    (TierKind::Subscription, "Gold", 5_000),
-    (TierKind::Subscription, "Silver", 2_000),
-    (TierKind::Subscription, "Bronze", 1_000),
-    (TierKind::Subscription, "Unauthenticated", 500),
-    (TierKind::Application, "50PerMin", 50),
-    (TierKind::Application, "20PerMin", 20),
-    (TierKind::Application, "10PerMin", 10),
-    (TierKind::Api, "50KPerMin", 50_000),
-    (TierKind::Api, "20KPerMin", 20_000),
-    (TierKind::Api, "10KPerMin", 10_000),
+/// Kind, name, and how many requests in what time.
+const SHIPPED: [(TierKind, &str, u64, TimeUnit); 13] = [
+    (TierKind::Subscription, "Gold", 5_000, TimeUnit::Minute),
+    (TierKind::Subscription, "Silver", 2_000, TimeUnit::Minute),
+    (TierKind::Subscription, "Bronze", 1_000, TimeUnit::Minute),
+    (TierKind::Subscription, "Unauthenticated", 500, TimeUnit::Minute),
+    (TierKind::Subscription, "AsyncGold", 50_000, TimeUnit::Day),
+    (TierKind::Subscription, "AsyncSilver", 25_000, TimeUnit::Day),
+    (TierKind::Subscription, "AsyncBronze", 5_000, TimeUnit::Day),
+    (TierKind::Application, "50PerMin", 50, TimeUnit::Minute),
+    (TierKind::Application, "20PerMin", 20, TimeUnit::Minute),
+    (TierKind::Application, "10PerMin", 10, TimeUnit::Minute),
+    (TierKind::Api, "50KPerMin", 50_000, TimeUnit::Minute),
+    (TierKind::Api, "20KPerMin", 20_000, TimeUnit::Minute),
+    (TierKind::Api, "10KPerMin", 10_000, TimeUnit::Minute),
 ];
 
-/// All of them, by their keys, and the one that bounds nothing for each kind.
+/// What of them bounds nothing.
+const UNBOUNDED: [(TierKind, &str); 4] = [
+    (TierKind::Subscription, Tier::UNLIMITED),
+    (TierKind::Subscription, "AsyncUnlimited"),
+    (TierKind::Application, Tier::UNLIMITED),
+    (TierKind::Api, Tier::UNLIMITED),
+];
+
+/// All of them, by their keys.
 pub fn shipped() -> impl Iterator<Item = (Key, Tier)> {
-    let window = Window { count: 1, unit: TimeUnit::Minute };
-    let bounded = SHIPPED.into_iter().map(move |(kind, name, amount)| {
-        let limits = vec![Limit { amount, unit: QuotaUnit::Requests, window }];
+    let bounded = SHIPPED.into_iter().map(|(kind, name, amount, unit)| {
+        let limits = vec![Limit { amount, unit: QuotaUnit::Requests, window: Window { count: 1, unit } }];
         (Key::from(keys::tier(kind, name)), Tier { limits, ..Tier::named(name) })
     });
-    let kinds = [TierKind::Subscription, TierKind::Application, TierKind::Api];
-    bounded.chain(kinds.into_iter().map(|kind| (Key::from(keys::tier(kind, Tier::UNLIMITED)), Tier::unlimited())))
+    bounded.chain(UNBOUNDED.into_iter().map(|(kind, name)| (Key::from(keys::tier(kind, name)), Tier::named(name))))
 }
 
 #[cfg(test)]
@@ -37,6 +46,6 @@ mod tests {
     #[test]
     fn every_plan_has_a_place_of_its_own() {
         let names: std::collections::BTreeSet<Key> = shipped().map(|(key, _)| key).collect();
-        assert_eq!(names.len(), SHIPPED.len() + 3);
+        assert_eq!(names.len(), SHIPPED.len() + UNBOUNDED.len());
     }
 }

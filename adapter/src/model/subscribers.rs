@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use tollgate_model::{
-    Application, Credential, CustomPolicy, Cutoff, DenyCondition, Subscription, Table, Tier, TokenHash, keys,
+    Application, Credential, CustomPolicy, Cutoff, Decisions, DenyCondition, Subscription, Table, Tier, TokenHash, keys,
 };
 
 use super::{Sharded, plans};
@@ -66,6 +66,8 @@ pub struct Subscribers {
     pub subscriptions: Sharded<Key, Arc<Subscription>>,
     /// By [`keys::cutoff`].
     pub cutoffs: Sharded<Key, Arc<Cutoff>>,
+    /// What a Traffic Manager has decided, by throttle key.
+    pub decisions: Sharded<Key, Arc<Decisions>>,
     /// By the hash of their ids.
     pub revoked: Sharded<TokenHash, Revoked>,
 }
@@ -80,6 +82,7 @@ impl Default for Subscribers {
             credentials: Sharded::new(Table::Credential),
             subscriptions: Sharded::new(Table::Subscription),
             cutoffs: Sharded::new(Table::Cutoff),
+            decisions: Sharded::new(Table::Decision),
             revoked: Sharded::new(Table::Revoked),
         }
     }

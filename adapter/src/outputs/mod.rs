@@ -15,6 +15,7 @@ mod public;
 mod publish;
 pub mod quota;
 pub mod settings;
+pub mod traffic_manager;
 pub mod xds;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use self::public::PublicContext;
 use self::publish::Publisher;
 use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
 use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings, TestKeys, WireLog};
+use self::traffic_manager::PublisherSettings;
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
 use crate::admin::Status;
 use crate::delivery::{ModuleError, Modules};
@@ -167,7 +169,7 @@ pub async fn spawn(
         minter: minter.clone(),
         shutdown: shutdown.clone(),
     };
-    let public_context = PublicContext { test_keys, minter: minter.clone(), status };
+    let public_context = PublicContext { test_keys, minter: minter.clone(), status: Arc::clone(&status) };
 
     tasks.spawn(publisher.run(shutdown.clone()));
     if let Some(minter) = minter {
@@ -177,8 +179,9 @@ pub async fn spawn(
     tasks.spawn(key_managers.run(shutdown.clone()));
     let service = Beside { service: xds::service(xds_context), beside: events.clone() };
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), service, shutdown.clone()));
-    let quota_routes = quota::routes(QuotaContext { owner });
-    let service = warp::service(feed::routes(feed_context).or(quota_routes).unify());
+    let uses = publish_uses(settings.traffic_manager.as_ref(), &status, &tasks, &shutdown)?;
+    let counting = quota::routes(QuotaContext { owner }).or(traffic_manager::routes(uses)).unify();
+    let service = warp::service(feed::routes(feed_context).or(counting).unify());
     if let Some(listener) = mesh_listener {
         let service = Beside { service: service.clone(), beside: events };
         tasks.spawn(tls::serve_plain(listener, service, shutdown.clone()));
@@ -219,6 +222,19 @@ fn issuers_of(
         key_cache: &settings.key_cache,
     };
     Issuers::new(&issuer_settings, writer, status)
+}
+
+/// Begins to publish uses, if a Traffic Manager counts them.
+fn publish_uses(
+    settings: Option<&PublisherSettings>,
+    status: &Arc<Status>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<Option<traffic_manager::Publisher>, OutputError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let (publisher, running) = traffic_manager::Publisher::start(settings, status, shutdown)?;
+    running.into_iter().for_each(|task| drop(tasks.spawn(task)));
+    Ok(Some(publisher))
 }
 
 /// The address with the port the system chose, should it have been 0.

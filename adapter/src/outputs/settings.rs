@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
 use super::quota::RedisSettings;
+use super::traffic_manager::PublisherSettings;
 pub use analytics::Analytics;
 pub use downstream::{AccessLog, Codec, Compressible, Compression, DownstreamTls, Gzip, LogFormat, Strategy, WireLog};
 pub use tracing::{Tracing, TracingProtocol};
@@ -49,6 +50,8 @@ pub struct OutputSettings {
     pub quota: QuotaSettings,
     /// File of the embedded owner.
     pub quota_store: PathBuf,
+    /// Where uses are published, if a Traffic Manager counts them.
+    pub traffic_manager: Option<PublisherSettings>,
 }
 
 /// Who owns the counters of rate limits.

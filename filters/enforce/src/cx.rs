@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_model::contract::{BackendJwt, BackendJwtRequest};
-use tollgate_model::{Callbacks, JwkSet, QuotaAsk};
+use tollgate_model::{Callbacks, JwkSet, QuotaAsk, Usage};
 
 use crate::decide::Halt;
 use crate::rejection::Rejection;
@@ -229,6 +229,8 @@ pub struct Answers {
     charges: RefCell<Charges>,
     /// What the client is told of its limits.
     told: RefCell<Vec<(&'static str, String)>>,
+    /// What a Traffic Manager is to be told.
+    uses: RefCell<Vec<Usage>>,
 }
 
 /// How far the counting of a request is.
@@ -259,7 +261,12 @@ impl Answers {
     #[cfg(test)]
     pub(crate) fn again(&self) -> Self {
         let charges = if self.is_counted() { Charges::Settled } else { Charges::Open };
-        Self { given: self.given.clone(), charges: RefCell::new(charges), told: self.told.clone() }
+        Self {
+            given: self.given.clone(),
+            charges: RefCell::new(charges),
+            told: self.told.clone(),
+            uses: RefCell::default(),
+        }
     }
 
     /// Whether the request was counted already.
@@ -285,6 +292,16 @@ impl Answers {
             Charges::Due(counters) => counters.iter().map(|counter| counter.key.clone()).collect(),
             Charges::Open | Charges::Settled => Vec::new(),
         }
+    }
+
+    /// A Traffic Manager is to be told of these uses.
+    pub(crate) fn report(&self, uses: Vec<Usage>) {
+        self.uses.replace(uses);
+    }
+
+    /// What a Traffic Manager is to be told now; nothing the next time.
+    pub fn take_uses(&self) -> Vec<Usage> {
+        self.uses.take()
     }
 
     /// The client is to be told this of its limits, whatever becomes of the request.

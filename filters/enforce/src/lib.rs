@@ -51,7 +51,7 @@ pub use evidence::{Evidence, MAX_EVIDENCE, NotEvidence, Query, Reached};
 pub use explain::explain;
 pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
-pub use limit::{CompiledPolicy, CompiledTier, Throttle, check_pattern};
+pub use limit::{CompiledDecisions, CompiledPolicy, CompiledTier, Throttle, check_pattern};
 pub use quota::{Counter, CounterId, Quotas, Standing, Stock};
 pub use stages::verdict::Verdicts;
 pub use subscribers::{Found, Revocations, Subscribers};

@@ -27,6 +27,16 @@ pub(crate) fn without<'q>(query: &'q [u8], names: &[&[u8]]) -> Cow<'q, [u8]> {
     Cow::Owned([b"?".as_slice(), &kept.join(b"&".as_slice())].concat())
 }
 
+/// All parameters, decoded. Bytes that are no UTF-8 are replaced.
+pub(crate) fn decoded(query: &[u8]) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(&form_decoded(bytes)).into_owned();
+    let halves = |pair: &[u8]| {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        (text(halves.next().unwrap_or_default()), text(halves.next().unwrap_or_default()))
+    };
+    pairs(query).filter(|pair| !pair.is_empty()).map(halves).collect()
+}
+
 fn pairs(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.strip_prefix(b"?").into_iter().flat_map(|query| query.split(|byte| *byte == b'&'))
 }

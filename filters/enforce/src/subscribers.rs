@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tollgate_model::{Application, Credential, Cutoff, CutoffKind, Subscription, Tier, TierKind};
 
-use crate::{CompiledTier, Unreadable};
+use crate::{CompiledDecisions, CompiledTier, Unreadable};
 
 /// What came of a look-up: the entry, none, or one that this release cannot read and that therefore counts against the caller.
 pub type Found<T> = Result<Option<Rc<T>>, Unreadable>;
@@ -36,6 +36,11 @@ pub trait Subscribers {
     /// # Errors
     /// [`Unreadable`] when there is one that cannot be read.
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier>;
+    /// What a Traffic Manager has decided about a throttle key.
+    ///
+    /// # Errors
+    /// [`Unreadable`] when it cannot be read.
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions>;
 }
 
 /// What is not accepted any more although it was signed.

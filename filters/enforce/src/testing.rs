@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tollgate_model::{
-    Algorithm, Api, ApiKind, Application, Backend, Credential, Cutoff, CutoffKind, Interceptors, Issuer, Jwk, JwkSet,
-    LifeCycle, Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
+    Algorithm, Api, ApiKind, Application, Backend, Credential, Cutoff, CutoffKind, Decisions, Interceptors, Issuer,
+    Jwk, JwkSet, LifeCycle, Operation, Resource, Security, Settings, Subscription, Tier, TierKind,
 };
 
 use crate::token::{
@@ -13,8 +13,8 @@ use crate::token::{
     VerifiedToken,
 };
 use crate::{
-    CompiledApi, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas, Revocations, Standing,
-    Stock, Subscribers, Throttle, Timestamp, Unreadable, Verdicts,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Connection, Counter, Directory, Found, Quotas,
+    Revocations, Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable, Verdicts,
 };
 
 pub(crate) fn issuer() -> Issuer {
@@ -156,6 +156,8 @@ pub(crate) struct TestSubscribers {
     pub(crate) tiers: HashMap<(TierKind, String), Tier>,
     pub(crate) revoked: Vec<String>,
     pub(crate) cutoffs: HashMap<(CutoffKind, String), Cutoff>,
+    /// By throttle key.
+    pub(crate) decisions: HashMap<String, Decisions>,
     /// Whatever is there cannot be read.
     pub(crate) unreadable: bool,
 }
@@ -186,6 +188,12 @@ impl Subscribers for TestDirectory {
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
         let tier = self.tier(kind, name)?;
         tier.map(|tier| CompiledTier::try_from(Tier::clone(&tier)).map(Rc::new)).transpose().map_err(|_| Unreadable)
+    }
+
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+        let decisions = self.subscribers.found(self.subscribers.decisions.get(key))?;
+        let compile = |decisions: Rc<Decisions>| CompiledDecisions::try_from(Decisions::clone(&decisions)).map(Rc::new);
+        decisions.map(compile).transpose().map_err(|_| Unreadable)
     }
 }
 

@@ -23,6 +23,7 @@ mod request;
 mod role;
 mod signature;
 mod snapshot;
+mod usage;
 mod worker;
 
 pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};

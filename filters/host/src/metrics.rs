@@ -25,6 +25,8 @@ pub(crate) const UNREADABLE: &str = "tollgate_unreadable_total";
 pub(crate) const QUESTIONS: &str = "tollgate_questions_total";
 /// Gauge: 1 while the owner of the quotas cannot be reached.
 pub(crate) const QUOTA_DEGRADED: &str = "tollgate_quota_degraded";
+/// Counter: uses that the Traffic Manager is not told of.
+pub(crate) const USES_LOST: &str = "tollgate_uses_lost_total";
 /// Counter: signatures checked in the module, because Envoy's function is missing or does not know the algorithm.
 pub(crate) const PORTABLE_SIGNATURES: &str = "tollgate_portable_signatures_total";
 

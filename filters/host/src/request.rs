@@ -298,6 +298,7 @@ impl RequestFlow {
         for counter in self.answers.settle() {
             directory.quotas.take(&counter);
         }
+        self.worker.usage.add(self.answers.take_uses());
         Some(decision)
     }
 

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::quota::{self, Pending};
 use crate::reach::Reach;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
+use crate::usage::UsageLog;
 use crate::{Abi, CallId, Level, Role, Status};
 
 /// How often a VM looks at shared data. With the leader's tick it bounds how long a change takes to reach every worker.
@@ -53,6 +54,7 @@ pub struct Worker {
     feed: RefCell<Feed>,
     reach: RefCell<Reach>,
     pending: Pending,
+    pub(crate) usage: UsageLog,
 }
 
 /// Refuses to be a plugin of another module. Envoy takes modules that it fetches by itself for each other unless their VMs are
@@ -104,6 +106,7 @@ impl Worker {
             node: Cell::default(),
             pending: Pending::default(),
             passes: RefreshGate::default(),
+            usage: UsageLog::new(Rc::clone(&metrics)),
             metrics,
             config,
             role,
@@ -130,11 +133,13 @@ impl Worker {
             self.poll();
         }
         self.pending.on_tick(&self.directory.quotas, &self.caller(), self.abi.as_ref());
+        self.usage.on_tick(&self.caller());
     }
 
-    /// The answer to a poll, or to a question about quota.
+    /// The answer to a poll, to a question about quota, or to a report of uses.
     pub fn on_response(&self, call: CallId, response: Response) {
         self.pending.answered(&self.directory.quotas, &self.abi, call, response);
+        self.usage.answered(self.abi.as_ref(), call, response);
         let mut feed = self.feed.borrow_mut();
         // The answer is used even if the lead was lost meanwhile: what an adapter says is true whoever asked.
         if feed.awaits(call) && feed.answered(response, self.abi.now()) {

@@ -16,6 +16,9 @@ pub const KEYS_PATH: &str = "/v1/keys";
 /// cannot be reached.
 pub const QUOTA_PATH: &str = "/v1/quota";
 
+/// `POST` with a [`crate::UsageReport`]: answers 200 when it will be published, or 404 when nobody counts uses.
+pub const USAGE_PATH: &str = "/v1/usage";
+
 /// `POST` with a [`BackendJwtRequest`]: answers a [`BackendJwt`], or a status that says why there is none. The adapter judges
 /// the credential anew and writes the claims itself, so that a gateway cannot have anything signed that no issuer said.
 pub const BACKEND_JWT_PATH: &str = "/v1/backend-jwt";

@@ -12,6 +12,7 @@
 mod api;
 mod callbacks;
 pub mod contract;
+mod decision;
 mod graphql;
 mod interceptor;
 mod issuer;
@@ -32,6 +33,7 @@ pub use api::{
     Secret,
 };
 pub use callbacks::Callbacks;
+pub use decision::{DecidedGroup, Decisions, MAX_USES, TrafficManager, Usage, UsageReport};
 pub use graphql::{GraphQl, GraphQlArgument, GraphQlField, GraphQlKind, GraphQlOperation, GraphQlType};
 pub use interceptor::{Include, Interceptor, Interceptors, NamedEndpoint};
 pub use issuer::{Algorithm, Issuer};
@@ -52,4 +54,4 @@ pub use throttle::{Condition, ConditionGroup, ConditionKind, CustomPolicy, DenyC
 
 /// The release of the shared types. A filter refuses every entry whose [`wire::Entry::needs`] is greater: the entry uses
 /// something this filter would have to ignore, and ignoring a rule means failing open.
-pub const SCHEMA: u16 = 2;
+pub const SCHEMA: u16 = 3;

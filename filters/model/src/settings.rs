@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::TrafficManager;
+
 /// Global configuration of the filters: the only entry of the `settings` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +36,9 @@ pub struct Settings {
     /// Whether clients are told how their limits stand (`tollgate.quota.headers`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limit_headers: bool,
+    /// Whether a Traffic Manager counts, instead of the owner of the quotas, and what it is told (`enforcer.throttling`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_manager: Option<TrafficManager>,
     /// How backends are told who calls (`enforcer.jwtGenerator`); they are not when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_jwt: Option<BackendJwtHeader>,
@@ -54,7 +59,12 @@ impl Settings {
     /// which backends look for a token of the gateway.
     #[must_use]
     pub const fn needs(&self) -> u16 {
-        if self.backend_jwt.is_some() { 2 } else { 1 }
+        match (self.traffic_manager, &self.backend_jwt) {
+            // An older filter would count for itself, and tell nobody.
+            (Some(_), _) => 3,
+            (None, Some(_)) => 2,
+            (None, None) => 1,
+        }
     }
 }
 
@@ -136,6 +146,7 @@ impl Default for Settings {
             direct_clients: false,
             gateways: one(),
             limit_headers: false,
+            traffic_manager: None,
             backend_jwt: None,
             aliases: BTreeMap::new(),
             explain: None,

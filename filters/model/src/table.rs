@@ -32,11 +32,13 @@ pub enum Table {
     Revoked = 10,
     /// Key = [`crate::keys::deny`]: [`crate::DenyCondition`]; or [`crate::keys::custom`]: [`crate::CustomPolicy`].
     Throttle = 11,
+    /// Key = a throttle key: [`crate::Decisions`] of a Traffic Manager.
+    Decision = 12,
 }
 
 impl Table {
     /// By wire id, which is also the order in which a change is stored.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Settings,
         Self::Issuer,
         Self::Api,
@@ -49,6 +51,7 @@ impl Table {
         Self::Cutoff,
         Self::Revoked,
         Self::Throttle,
+        Self::Decision,
     ];
 
     /// The table of that wire id.
@@ -79,6 +82,7 @@ impl Table {
             Self::Cutoff => "cutoff",
             Self::Revoked => "revoked",
             Self::Throttle => "throttle",
+            Self::Decision => "decision",
         }
     }
 
@@ -94,7 +98,8 @@ impl Table {
             | Self::Credential
             | Self::Subscription
             | Self::Cutoff
-            | Self::Revoked => true,
+            | Self::Revoked
+            | Self::Decision => true,
         }
     }
 
@@ -104,7 +109,7 @@ impl Table {
     pub const fn shards(self) -> u16 {
         match self {
             Self::Settings | Self::Issuer | Self::VirtualHost | Self::Throttle => 1,
-            Self::Api => 512,
+            Self::Api | Self::Decision => 512,
             Self::Route => 128,
             Self::Tier => 16,
             Self::Cutoff => 64,
@@ -134,7 +139,7 @@ pub struct Slot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128 + 16 + 4096 + 4096 + 8192 + 64 + 4096 + 1;
+    pub const COUNT: usize = 1 + 1 + 512 + 1 + 128 + 16 + 4096 + 4096 + 8192 + 64 + 4096 + 1 + 512;
 
     /// Every slot, in the order of [`Table::ALL`].
     pub fn all() -> impl Iterator<Item = Self> {

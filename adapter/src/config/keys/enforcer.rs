@@ -1,8 +1,7 @@
 //! `[enforcer]`.
 
-use super::{Absent, Key, Section, Status, behind, fixed, idle, off, read, unset};
+use super::{Absent, Key, Section, Status, behind, fixed, idle, read, unset};
 
-const THROTTLING: &str = "enforcer.throttling.enableGlobalEventPublishing";
 const THREADS: &str = "the enforcer runs on Envoy's own threads";
 const CACHE: &str = "the filters bound their caches by themselves, and check expiry and revocation at every use";
 const ADMIN: &str = "the enforcer has no admin API of its own: use `adapter status`";
@@ -83,19 +82,24 @@ const KEYS: &[Key] = &[
     read("enforcer.security.tokenService[].certificateBoundTokens", "false", "whether a token with `cnf` / `x5t#S256` (RFC 8705) is good only on a connection that has shown that certificate").added(),
     unset("enforcer.security.tokenService[].claimMapping[].remoteClaim", "required", "a claim of its tokens"),
     unset("enforcer.security.tokenService[].claimMapping[].localClaim", "required", "what the claim is called here; `iss`, `exp`, `nbf`, `iat`, `jti`, `aud` and `cnf` cannot be named"),
-    off("enforcer.throttling.enableGlobalEventPublishing", "throttling by a Traffic Manager", "switch it off"),
-    behind("enforcer.throttling.enableHeaderConditions", THROTTLING),
-    behind("enforcer.throttling.enableQueryParamConditions", THROTTLING),
-    behind("enforcer.throttling.enableJwtClaimConditions", THROTTLING),
-    behind("enforcer.throttling.jmsConnectionInitialContextFactory", THROTTLING),
-    behind("enforcer.throttling.jmsConnectionProviderURL", THROTTLING).secret(),
-    behind("enforcer.throttling.publisher.username", THROTTLING),
-    behind("enforcer.throttling.publisher.password", THROTTLING).secret(),
-    behind("enforcer.throttling.publisher.URLGroup[].receiverURLs", THROTTLING),
-    behind("enforcer.throttling.publisher.URLGroup[].authURLs", THROTTLING),
-    behind("enforcer.throttling.publisher.URLGroup[].type", THROTTLING),
-    behind("enforcer.throttling.publisher.pool.*", THROTTLING),
-    behind("enforcer.throttling.publisher.agent.*", THROTTLING),
+    read("enforcer.throttling.enableGlobalEventPublishing", "false", "whether a Traffic Manager of API Manager counts instead of the gateway; see [limits](limits.md). Nothing of this section is read if not"),
+    read("enforcer.throttling.enableHeaderConditions", "false", "whether it is told the headers of requests, and its conditions on them count"),
+    read("enforcer.throttling.enableQueryParamConditions", "false", "the same for query parameters"),
+    read("enforcer.throttling.enableJwtClaimConditions", "false", "the same for claims of tokens"),
+    idle("enforcer.throttling.jmsConnectionInitialContextFactory", "\"org.wso2.andes.jndi.PropertiesFileInitialContextFactory\"", "Java classes cannot run here"),
+    read("enforcer.throttling.jmsConnectionProviderURL", "\"amqp://admin:$env{tm_admin_pwd}@carbon/carbon?brokerlist='tcp://apim:5672'\"", "broker whose topic `throttleData` says who is throttled; several in the list, separated by `;`, stand in for each other").secret(),
+    read("enforcer.throttling.publisher.username", "\"admin\"", "who publishes uses to it"),
+    read("enforcer.throttling.publisher.password", "\"$env{tm_admin_pwd}\"", "the password").secret(),
+    unset("enforcer.throttling.publisher.URLGroup[].receiverURLs", "[\"tcp://apim:9611\"]", "receivers that stand in for each other; every group gets every use"),
+    unset("enforcer.throttling.publisher.URLGroup[].authURLs", "a port 100 higher", "where to sign in for each of them, `ssl://host:port`"),
+    unset("enforcer.throttling.publisher.URLGroup[].type", "`loadbalance`", "`loadbalance` or `failover`: how one is chosen"),
+    idle("enforcer.throttling.publisher.pool.*", "", THREADS),
+    read("enforcer.throttling.publisher.agent.queueSize", "32768", "uses that may wait for each group; more are lost and counted"),
+    read("enforcer.throttling.publisher.agent.batchSize", "200", "uses that are sent at a time"),
+    read("enforcer.throttling.publisher.agent.reconnectionInterval", "30", "seconds that a receiver is left alone which has failed"),
+    read("enforcer.throttling.publisher.agent.socketTimeoutMS", "30000", "milliseconds that one may take to answer"),
+    idle("enforcer.throttling.publisher.agent.sslEnabledProtocols", "\"TLSv1.2\"", "TLS 1.2 and 1.3 are spoken"),
+    idle("enforcer.throttling.publisher.agent.*", "", THREADS),
     idle("enforcer.metrics.enabled", "false", "the filters' metrics are always among Envoy's own"),
     Key { absent: Absent::Value("\"azure\""), ..idle("enforcer.metrics.type", "", "the filters' metrics are always among Envoy's own") },
 ];

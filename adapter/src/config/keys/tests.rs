@@ -11,7 +11,8 @@ use crate::config::{Config, Environment, LogConfig, Reader};
 
 /// Configurations that have all keys read, between them.
 const EVERYTHING: [&str; 4] = [
-    "[controlPlane]\nenabled = true\n[globalAdapter]\nenabled = true\n",
+    "[controlPlane]\nenabled = true\n[globalAdapter]\nenabled = true\n\
+     [enforcer.throttling]\nenableGlobalEventPublishing = true\n[[enforcer.throttling.publisher.URLGroup]]\ntype = 'failover'\n",
     "[adapter.sourceControl]\nenabled = true\n[adapter.sourceControl.repository]\nURL = 'https://git.example/a.git'\n\
      [adapter.consul]\nenabled = true\n\
      [[enforcer.security.tokenService]]\nname = 'a'\n[[enforcer.security.tokenService.claimMapping]]\nlocalClaim = 'a'\n\

@@ -146,7 +146,7 @@ fn an_edit_replaces_the_file_and_not_what_others_revoked() {
     let mut subscribers = subscribers(WHOLE);
     subscribers.revoke(RevokedBy::Etcd, "of another source", 7);
     read("s.yaml", b"applications: [{name: Batch, uuid: b}]").unwrap().apply(&mut subscribers);
-    assert_eq!((subscribers.applications.len(), subscribers.credentials.len(), subscribers.tiers.len()), (1, 0, 13));
+    assert_eq!((subscribers.applications.len(), subscribers.credentials.len(), subscribers.tiers.len()), (1, 0, 17));
     assert_eq!((subscribers.subscriptions.len(), subscribers.cutoffs.len(), subscribers.revoked.len()), (0, 0, 1));
 }
 

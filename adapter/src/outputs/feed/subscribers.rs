@@ -34,6 +34,7 @@ impl SharedTables {
         entries(&fresh.credentials, &held.credentials, &mut changed);
         entries(&fresh.subscriptions, &held.subscriptions, &mut changed);
         entries(&fresh.cutoffs, &held.cutoffs, &mut changed);
+        entries(&fresh.decisions, &held.decisions, &mut changed);
         for (slot, records) in fresh.revoked.changed(&held.revoked) {
             let records = records.iter().map(|(hash, revoked)| (*hash, revoked.expires()));
             changed.extend(sealed(slot, RevokedShard::encode(slot, records)));

@@ -557,6 +557,7 @@ mod policies;
 mod skew;
 mod stricter;
 mod subscriptions;
+mod traffic_manager;
 mod usage;
 mod verdicts;
 mod workloads;

@@ -8,7 +8,8 @@ use tollgate_model::{Application, Credential, Cutoff, CutoffKind, Settings, Subs
 use super::{Evidence, Hash, credential};
 use crate::token::{SignatureVerifier, TokenCache, Usage};
 use crate::{
-    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle, Unreadable,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers,
+    Throttle, Unreadable,
 };
 
 /// Remembers which credentials were good.
@@ -62,6 +63,10 @@ macro_rules! delegate {
 
             fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
                 self.inner.advanced(kind, name)
+            }
+
+            fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+                self.inner.decisions(key)
             }
         }
 

@@ -10,8 +10,8 @@ use crate::decide::Halt;
 use crate::stages::authenticate::Attempt;
 use crate::token::{Jws, SignatureVerifier, TokenCache, Verdict, VerificationKey};
 use crate::{
-    CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Standing, Stock,
-    Subscribers, Throttle, Timestamp, Unreadable,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations,
+    Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable,
 };
 
 /// A directory that remembers what it was asked.
@@ -106,6 +106,11 @@ impl Subscribers for Recorder<'_> {
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
         let found = self.directory.advanced(kind, name);
         self.found(format!("{} plan {name}", kind.name()), found, |_| "known".to_owned())
+    }
+
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+        let decisions = self.directory.decisions(key);
+        self.found(format!("decisions about {key}"), decisions, |_| "known".to_owned())
     }
 }
 

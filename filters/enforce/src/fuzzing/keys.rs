@@ -11,8 +11,8 @@ use tollgate_model::{
 
 use crate::token::{PortableVerifier, SignatureVerifier, TokenCache};
 use crate::{
-    Answers, CompiledApi, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas, Revocations, Shown,
-    Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable, identify,
+    Answers, CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Counter, Directory, Found, Quotas,
+    Revocations, Shown, Standing, Stock, Subscribers, Throttle, Timestamp, Unreadable, identify,
 };
 
 /// The one key there is.
@@ -82,6 +82,10 @@ impl Subscribers for OneKey {
     }
 
     fn advanced(&self, _: TierKind, _: &str) -> Found<CompiledTier> {
+        Ok(None)
+    }
+
+    fn decisions(&self, _: &str) -> Found<CompiledDecisions> {
         Ok(None)
     }
 }

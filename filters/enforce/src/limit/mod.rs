@@ -3,10 +3,12 @@
 
 pub(crate) mod charge;
 pub(crate) mod conditions;
+mod decided;
 pub(crate) mod fields;
 mod plan;
 pub(crate) mod template;
 
 pub use conditions::check_pattern;
+pub use decided::CompiledDecisions;
 pub(crate) use plan::burst;
 pub use plan::{CompiledPolicy, CompiledTier, Throttle};

@@ -8,7 +8,7 @@ mod query;
 mod rewrite;
 
 pub(crate) use headers::{edit_request, edit_response};
-pub(crate) use opa::{Caller, consult};
+pub(crate) use opa::{Caller, consult, transport_headers};
 pub(crate) use query::edit as edit_query;
 pub(crate) use rewrite::Rewrite;
 

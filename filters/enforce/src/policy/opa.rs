@@ -141,7 +141,7 @@ fn input<'q>(cx: &Cx, admitted: &'q Admitted, caller: &Caller, policy: &OpaPolic
 
 /// Headers of the request but pseudo headers and those that may hold credentials for the gateway, whether or not the
 /// operation asks for them.
-fn transport_headers(cx: &Cx, admitted: &Admitted) -> Map<String, Value> {
+pub(crate) fn transport_headers(cx: &Cx, admitted: &Admitted) -> Map<String, Value> {
     let settings = &admitted.settings;
     let (internal_key, certificate) = (&settings.internal_key_header, &settings.client_certificate.header);
     let mut protected = vec![authorization_header(admitted), internal_key, certificate, "apikey", CLUSTER_HEADER];

@@ -3,6 +3,7 @@
 //! All levels are looked at before anything is taken, so a refused request costs nobody anything. What is taken is taken
 //! once, however often the request is decided.
 
+mod manager;
 mod request;
 
 use std::rc::Rc;
@@ -41,14 +42,22 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Res
     if !cx.answers.is_counted() {
         let request = Request::new(cx, admitted, permit);
         deny(cx, &request)?;
+        let manager = admitted.settings.traffic_manager;
+        if manager.is_some() {
+            manager::refuse(cx, &request)?;
+        }
         let charges = permit.charges(|| {
             request.overlook();
-            let charges = charges(cx, &request)?;
+            // A Traffic Manager counts all but bursts.
+            let charges = if manager.is_some() { bursts(&request) } else { charges(cx, &request)? };
             let bytes = charges.iter().any(|charge| charge.counter.limit.unit == QuotaUnit::Bytes);
             Ok((charges, !bytes && !request.was_looked_into()))
         })?;
-        if !charges.is_empty() {
+        if !charges.is_empty() || manager.is_some() {
             cx.answers.count(in_stock(cx, &charges)?);
+        }
+        if let Some(manager) = manager {
+            cx.answers.report(manager::uses(cx, &request, manager));
         }
     }
     Ok(Grant { permit })
@@ -86,10 +95,7 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
         let plan = |level, key, tier: &Tier, charges: &mut Vec<Charge>| {
             throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
         };
-        if let Some(burst) = crate::limit::burst(&subscribed.tier) {
-            let key = format!("{key}|burst");
-            throttled(Level::Subscription, &key, None, &[burst], &subscribed.tier, true).charges(cost, &mut charges);
-        }
+        charges.extend(bursts(request));
         plan(Level::Subscription, &key, &subscribed.tier, &mut charges);
         plan(Level::Application, &request.application_key(), &subscribed.application_tier, &mut charges);
     }
@@ -97,6 +103,20 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
         custom(policy, request, cost, &mut charges);
     }
     Ok(charges)
+}
+
+/// Burst control of the subscription.
+fn bursts(request: &Request) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    if let Some(subscribed) = request.subscribed()
+        && let Some(burst) = crate::limit::burst(&subscribed.tier)
+    {
+        let key = format!("{}|burst", request.subscription_key());
+        let limits = [burst];
+        let level = throttled(Level::Subscription, &key, None, &limits, &subscribed.tier, true);
+        level.charges(request.cost(), &mut charges);
+    }
+    charges
 }
 
 /// The limits of the API as a whole, or else those of its operations, of which GraphQL requests have several.

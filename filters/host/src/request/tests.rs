@@ -195,3 +195,4 @@ fn without_envoys_function_signatures_are_checked_here() {
 mod chain;
 mod interceptors;
 mod limits;
+mod uses;

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use hashbrown::{HashMap, HashSet};
 use tollgate_enforce::token::{SignatureVerifier, TokenCache};
 use tollgate_enforce::{
-    CompiledApi, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers, Throttle,
-    Unreadable, Verdicts,
+    CompiledApi, CompiledDecisions, CompiledIssuer, CompiledTier, Directory, Found, Quotas, Revocations, Subscribers,
+    Throttle, Unreadable, Verdicts,
 };
 use tollgate_model::contract::PluginConfig;
 use tollgate_model::wire::{Index, checksum};
@@ -59,6 +59,7 @@ pub(crate) struct SnapshotDirectory {
     pub(super) credentials: Lazy<Credential>,
     pub(super) subscriptions: Lazy<Subscription>,
     pub(super) cutoffs: Lazy<Cutoff>,
+    pub(super) decisions: Lazy<CompiledDecisions>,
     /// Whether there are any cut-offs at all.
     pub(super) has_cutoffs: Cell<bool>,
     judged: Judged,
@@ -96,6 +97,7 @@ impl SnapshotDirectory {
             credentials: Lazy::new(Table::Credential),
             subscriptions: Lazy::new(Table::Subscription),
             cutoffs: Lazy::new(Table::Cutoff),
+            decisions: Lazy::new(Table::Decision),
             has_cutoffs: Cell::default(),
             judged: Judged::default(),
             throttle: RefCell::default(),
@@ -188,6 +190,10 @@ impl Subscribers for SnapshotDirectory {
 
     fn advanced(&self, kind: TierKind, name: &str) -> Found<CompiledTier> {
         self.advanced.get(self, &keys::tier(kind, name))
+    }
+
+    fn decisions(&self, key: &str) -> Found<CompiledDecisions> {
+        self.decisions.get(self, key.as_bytes())
     }
 }
 

@@ -58,9 +58,13 @@ pub(super) fn problems(shard: &Shard) -> Vec<Problem> {
         Table::Throttle if tollgate_model::keys::is_deny(entry.key) => read::<DenyCondition>(table, entry).err(),
         Table::Throttle => read::<CompiledPolicy>(table, entry).err(),
         // There may be hundreds of thousands; the one who reads one finds out about the rest.
-        Table::Tier | Table::Application | Table::Credential | Table::Subscription | Table::Cutoff | Table::Revoked => {
-            understood(table, entry).err()
-        }
+        Table::Tier
+        | Table::Application
+        | Table::Credential
+        | Table::Subscription
+        | Table::Cutoff
+        | Table::Revoked
+        | Table::Decision => understood(table, entry).err(),
     };
     shard.entries.iter().filter_map(judge).collect()
 }

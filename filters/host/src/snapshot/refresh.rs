@@ -37,7 +37,8 @@ impl SnapshotDirectory {
 
     /// Forgets what was read of slots that changed. They are in ascending order.
     fn forget(&self, changed: &[Slot]) {
-        if !changed.is_empty() {
+        // Decisions are looked up for every request, and come and go by the second.
+        if changed.iter().any(|slot| slot.table != Table::Decision) {
             self.verdicts.clear();
         }
         if changed.iter().any(|slot| slot.table == Table::Api) {
@@ -49,6 +50,7 @@ impl SnapshotDirectory {
         self.credentials.forget(changed);
         self.subscriptions.forget(changed);
         self.cutoffs.forget(changed);
+        self.decisions.forget(changed);
     }
 
     fn take_over(&self, slot: Slot) {
@@ -81,7 +83,8 @@ impl SnapshotDirectory {
             | Table::Credential
             | Table::Subscription
             | Table::Cutoff
-            | Table::Revoked => {}
+            | Table::Revoked
+            | Table::Decision => {}
         }
     }
 

@@ -12,23 +12,23 @@ use super::*;
 use crate::testing::issuer;
 use crate::{CompiledIssuer, CompiledPolicy, Stock, Throttle};
 
-const PATH: &str = "GET /pets/1.0/pet/5";
-const GOOD: &str = "-> /v2/pet/5 -authorization +cluster=prod";
-const API: &str = "api|/pets/1.0:1.0";
-const RESOURCE: &str = "resource|/pets/1.0/1.0/pet/{id}:GET";
-const SUBSCRIPTION: &str = "subscription|7:/pets/1.0:1.0";
-const APPLICATION: &str = "application|7:alice@carbon.super";
+pub(super) const PATH: &str = "GET /pets/1.0/pet/5";
+pub(super) const GOOD: &str = "-> /v2/pet/5 -authorization +cluster=prod";
+pub(super) const API: &str = "api|/pets/1.0:1.0";
+pub(super) const RESOURCE: &str = "resource|/pets/1.0/1.0/pet/{id}:GET";
+pub(super) const SUBSCRIPTION: &str = "subscription|7:/pets/1.0:1.0";
+pub(super) const APPLICATION: &str = "application|7:alice@carbon.super";
 
 fn limit(amount: u64) -> Limit {
     Limit { amount, unit: QuotaUnit::Requests, window: Window { count: 1, unit: TimeUnit::Minute } }
 }
 
-fn tier(name: &str) -> Tier {
+pub(super) fn tier(name: &str) -> Tier {
     Tier { limits: vec![limit(10)], ..Tier::named(name) }
 }
 
 /// Every level is limited, and there is quota everywhere.
-fn directory() -> TestDirectory {
+pub(super) fn directory() -> TestDirectory {
     let mut api = api();
     api.tier = Some("A".to_owned());
     let mut directory = TestDirectory::new(api);
@@ -61,7 +61,7 @@ fn call(directory: &TestDirectory) -> String {
     outcome(directory, PATH, &[("authorization", &bearer), ("x-plan", "beta")])
 }
 
-fn throttled(code: &str) -> String {
+pub(super) fn throttled(code: &str) -> String {
     format!("429 {code}: You have exceeded your quota")
 }
 

@@ -13,8 +13,9 @@ use crate::connection::client_address;
 use crate::limit::charge::Cost;
 use crate::limit::conditions::Traits;
 use crate::limit::template::Values;
+use crate::stages::mediate::query_without_keys;
 use crate::token::KeyType;
-use crate::{CompiledPolicy, Cx, Header, query};
+use crate::{CompiledPolicy, Cx, Header, policy, query};
 
 /// Tenant of names that carry none.
 const SUPER_TENANT: &str = "carbon.super";
@@ -90,7 +91,7 @@ impl<'r, 'c> Request<'r, 'c> {
     }
 
     /// The application's number where the portal gave it one, else its UUID.
-    fn application(&self) -> Cow<'_, str> {
+    pub(super) fn application(&self) -> Cow<'_, str> {
         match self.subscribed().map(|subscribed| subscribed.application.as_ref()) {
             Some(application) if application.id > 0 => Cow::Owned(application.id.to_string()),
             Some(application) => Cow::Borrowed(&application.uuid),
@@ -120,7 +121,8 @@ impl<'r, 'c> Request<'r, 'c> {
         }
     }
 
-    fn application_tenant(&self) -> &str {
+    /// Tenant of the application.
+    pub(super) fn application_tenant(&self) -> &str {
         let tenant = self.subscribed().map(|subscribed| subscribed.application.tenant.as_str());
         tenant.filter(|tenant| !tenant.is_empty()).unwrap_or(SUPER_TENANT)
     }
@@ -154,6 +156,26 @@ impl<'r, 'c> Request<'r, 'c> {
     fn first_resource_key(&self) -> String {
         let first = self.operations().next();
         first.map(|(template, operation)| self.resource_key(template, &operation.method)).unwrap_or_default()
+    }
+
+    /// Headers that hold no credentials.
+    pub(super) fn visible_headers(&self, cx: &Cx) -> Vec<(String, String)> {
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        policy::transport_headers(cx, self.admitted).into_iter().map(|(name, value)| (name, text(value))).collect()
+    }
+
+    /// Query parameters that hold no credentials, decoded.
+    pub(super) fn visible_query(&self) -> Vec<(String, String)> {
+        query::decoded(&query_without_keys(self.admitted))
+    }
+
+    /// Claims of the token, as texts.
+    pub(super) fn claims(&self) -> Vec<(String, String)> {
+        let claims = self.payload().and_then(Value::as_object).into_iter().flatten();
+        claims.filter_map(|(name, _)| Some((name.clone(), self.claim(name)?.into_owned()))).collect()
     }
 
     fn payload(&self) -> Option<&Value> {

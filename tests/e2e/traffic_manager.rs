@@ -1,0 +1,263 @@
+//! A Traffic Manager that counts: uses go out over the data bridge, decisions come in over AMQP, and hold at every level.
+
+use anyhow::ensure;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate_tests::data_bridge::DataBridge;
+use tollgate_tests::http::Answer;
+use tollgate_tests::token::Claims;
+use tollgate_tests::{Gateway, Settings, Topics, eventually};
+
+use crate::apis::pets;
+use crate::subscriptions::{ISSUER, PATH, token, token_service};
+
+const STREAM: &str = "org.wso2.throttle.request.stream:1.0.0";
+/// 2100.
+const FOR_EVER: u64 = 4_102_444_800_000;
+
+const PLANS: &str = "
+tiers:
+  - {name: Ten, kind: subscription, limits: [{requests: 1, per: year}]}
+  - {name: Lenient, kind: subscription, stopOnQuotaReach: false}
+applications:
+  - {name: web, id: 7, tier: 10PerMin, keys: [{keyManager: Portal, consumerKey: web}], subscriptions: [{api: Pets, version: 1.0.0, tier: Ten}]}
+  - {name: lenient, id: 8, keys: [{keyManager: Portal, consumerKey: lenient}], subscriptions: [{api: Pets, version: 1.0.0, tier: Lenient}]}
+customPolicies:
+  - {name: per user, key: \"$userId:$apiContext\", limits: [{requests: 1, per: year}]}
+";
+
+/// A gateway whose uses are counted elsewhere.
+struct World {
+    gateway: Gateway,
+    bridges: Vec<DataBridge>,
+    channel: Channel,
+    _connection: Connection,
+    _topics: Topics,
+    _folder: TempDir,
+}
+
+impl World {
+    /// Every group has as many receivers as it says.
+    async fn start(groups: &[(&str, usize)]) -> Self {
+        let topics = Topics::shared().await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let trusted = folder.path().join("trusted");
+        std::fs::create_dir(&trusted).unwrap();
+        let (mut bridges, mut text) = (Vec::new(), String::new());
+        for (number, (kind, count)) in groups.iter().enumerate() {
+            let mut urls = (Vec::new(), Vec::new());
+            for member in 0..*count {
+                let bridge = DataBridge::start("admin", "s3cret").await.unwrap();
+                std::fs::write(trusted.join(format!("{number}-{member}.pem")), bridge.authority()).unwrap();
+                urls.0.push(bridge.receiver_url());
+                urls.1.push(bridge.auth_url());
+                bridges.push(bridge);
+            }
+            text.push_str(&format!(
+                "[[enforcer.throttling.publisher.URLGroup]]\nreceiverURLs = {:?}\nauthURLs = {:?}\ntype = '{kind}'\n",
+                urls.0, urls.1
+            ));
+        }
+        let file = folder.path().join("subscriptions.yaml");
+        std::fs::write(&file, PLANS).unwrap();
+        let adapter = format!("subscriptionsFile = '{}'", file.display());
+        let extra = token_service(&folder, true);
+        let mut gateway = Gateway::with(Settings { adapter, extra, ..Settings::default() }).await.unwrap();
+        // Gateways show certificates of the adapter's own authority.
+        std::fs::copy(gateway.adapter.state().join("certificates/ca.pem"), trusted.join("gateways.pem")).unwrap();
+        let (place, virtual_host) = topics.url().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (credentials, broker) = place.trim_start_matches("amqp://").split_once('@').unwrap();
+        let throttling = format!(
+            "\n[adapter.truststore]\nlocation = '{}'\n[enforcer.throttling]\nenableGlobalEventPublishing = true\n\
+             enableHeaderConditions = true\n\
+             jmsConnectionProviderURL = \"amqp://{credentials}@carbon/{virtual_host}?brokerlist='tcp://{broker}'\"\n\
+             [enforcer.throttling.publisher]\nusername = 'admin'\npassword = 's3cret'\n{text}\
+             [enforcer.throttling.publisher.agent]\nreconnectionInterval = 1\nsocketTimeoutMS = 2000\n",
+            trusted.display()
+        );
+        gateway.reconfigure_adapter(|config| config.extra.push_str(&throttling)).await.unwrap();
+        gateway.deploy(&pets(&gateway.backend), "/pets/1.0.0/health").await.unwrap();
+        let connection = Connection::connect(&topics.url(), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        Self { gateway, bridges, channel, _connection: connection, _topics: topics, _folder: folder }
+    }
+
+    async fn say(&self, data: Value) {
+        let body = json!({"event": {"payloadData": data}}).to_string();
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let sent =
+            self.channel.basic_publish("amq.topic".into(), "throttleData".into(), options, body.as_bytes(), properties);
+        sent.await.unwrap().await.unwrap();
+    }
+
+    /// Says it until it counts, for the adapter may only just have begun to listen.
+    async fn decide(&self, key: &str, conditions: Option<Value>, caller: &str, headers: &[(&str, &str)], code: &str) {
+        let mut data = json!({"throttleKey": key, "isThrottled": "true", "expiryTimeStamp": FOR_EVER});
+        if let Some(conditions) = conditions {
+            data["evaluatedConditions"] = STANDARD.encode(conditions.to_string()).into();
+        }
+        eventually("the decision counts", async || {
+            self.say(data.clone()).await;
+            let answer = self.call(caller, headers).await?;
+            ensure!(answer.body.contains(&format!(r#""code":"{code}""#)), "{key}: {} {}", answer.status, answer.body);
+            ensure!(answer.status == 429 && answer.header("retry-after") == Some("Fri, 01 Jan 2100 00:00:00 GMT"));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn take_back(&self, key: &str, caller: &str) {
+        eventually("the decision is taken back", async || {
+            self.say(json!({"throttleKey": key, "isThrottled": "false", "expiryTimeStamp": FOR_EVER})).await;
+            let answer = self.call(caller, &[]).await?;
+            ensure!(answer.status == 200, "{key}: {} {}", answer.status, answer.body);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn call(&self, caller: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let claims = Claims::of(ISSUER).with("azp", caller).with("sub", "alice").without("keytype");
+        let request = self.gateway.request(Method::GET, PATH).bearer_auth(token(claims));
+        Answer::of(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    }
+
+    async fn pass(&self, caller: &str, headers: &[(&str, &str)], times: usize) {
+        for _ in 0..times {
+            let answer = self.call(caller, headers).await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uses_are_published_in_the_terms_of_the_stream() {
+    let world = World::start(&[("", 1)]).await;
+    let bridge = &world.bridges[0];
+    // Far above what the plans allow: nobody counts here.
+    world.pass("web", &[("x-plan", "gold"), ("apikey", "secret")], 12).await;
+    eventually("all are published", async || {
+        ensure!(bridge.events().len() >= 12, "{:?}", bridge.problems());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let events = bridge.events();
+    assert_eq!((events.len(), bridge.problems()), (12, vec![]));
+    let ids: std::collections::BTreeSet<&String> = events.iter().map(|event| &event.attributes[0]).collect();
+    assert_eq!(ids.len(), 12, "every message has an id of its own");
+    let event = &events[0];
+    assert!(event.stream == STREAM && event.timestamp > 1_700_000_000_000);
+    let expected = [
+        "7:alice@carbon.super",
+        "10PerMin",
+        "/pets/1.0.0:1.0.0",
+        "Unlimited",
+        "7:/pets/1.0.0:1.0.0",
+        "Ten",
+        "/pets/1.0.0/1.0.0/pet/{petId}:GET",
+        "Unlimited",
+        "alice@carbon.super",
+        "/pets/1.0.0",
+        "1.0.0",
+        "carbon.super",
+        "carbon.super",
+        "7",
+        "Pets",
+    ];
+    assert_eq!(event.attributes[1..16], expected);
+    let properties: Value = serde_json::from_str(&event.attributes[16]).unwrap();
+    assert_eq!((&properties["ip"], &properties["ipv6"]), (&json!(2_130_706_433), &json!(0)));
+    assert_eq!(properties["x-plan"], "gold");
+    assert!(properties.get("authorization").is_none() && properties.get("apikey").is_none(), "{properties}");
+    // The session has ended, which nobody notices.
+    bridge.end_sessions();
+    world.pass("web", &[], 3).await;
+    eventually("somebody signs in again", async || {
+        ensure!(bridge.events().len() == 15 && bridge.signed_in() == 2, "{}", bridge.signed_in());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_hold_at_every_level_until_they_are_taken_back() {
+    let world = World::start(&[("", 1)]).await;
+    world.pass("web", &[], 1).await;
+    for (key, code) in [
+        ("7:/pets/1.0.0:1.0.0", "900804"),
+        ("7:alice@carbon.super", "900803"),
+        ("alice@carbon.super:/pets/1.0.0", "900806"),
+    ] {
+        world.decide(key, None, "web", &[], code).await;
+        world.take_back(key, "web").await;
+    }
+    // Its plan only counts.
+    world.decide("8:alice@carbon.super", None, "lenient", &[], "900803").await;
+    world.take_back("8:alice@carbon.super", "lenient").await;
+    world.say(json!({"throttleKey": "8:/pets/1.0.0:1.0.0", "isThrottled": true, "expiryTimeStamp": FOR_EVER})).await;
+    world.decide("7:/pets/1.0.0:1.0.0", None, "web", &[], "900804").await;
+    world.pass("lenient", &[], 2).await;
+    // Who is throttled is no use.
+    let before = world.bridges[0].events().len();
+    assert_eq!(world.call("web", &[]).await.unwrap().status, 429);
+    world.pass("lenient", &[], 1).await;
+    eventually("the use is published", async || {
+        ensure!(world.bridges[0].events().len() > before);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(world.bridges[0].events()[before..].iter().all(|event| event.attributes[1].starts_with("8:")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_stand_in_for_each_other_and_groups_get_everything() {
+    let world = World::start(&[("failover", 2), ("loadbalance", 2)]).await;
+    let [first, second, third, fourth] = world.bridges.as_slice() else { panic!("four receivers") };
+    let total = |bridges: &[&DataBridge]| bridges.iter().map(|bridge| bridge.events().len()).sum::<usize>();
+    let reach = async |count: usize| {
+        eventually("every group has it", async || {
+            let found = (total(&[first, second]), total(&[third, fourth]));
+            ensure!(found == (count, count), "{found:?} of {count}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    world.pass("web", &[], 1).await;
+    reach(1).await;
+    assert_eq!(second.events().len(), 0, "the second one only stands in");
+    first.set_broken(true);
+    for sent in 2..=8 {
+        world.pass("web", &[], 1).await;
+        reach(sent).await;
+    }
+    assert!(second.events().len() == 7 && !third.events().is_empty() && !fourth.events().is_empty());
+    first.set_broken(false);
+    eventually("the first one is used again", async || {
+        world.pass("web", &[], 1).await;
+        ensure!(first.events().len() > 1);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    // Nobody answers: uses wait, and requests do not.
+    for bridge in &world.bridges {
+        bridge.set_broken(true);
+    }
+    let before = total(&[first, second]);
+    world.pass("web", &[], 20).await;
+    for bridge in &world.bridges {
+        bridge.set_broken(false);
+    }
+    reach(before + 20).await;
+}

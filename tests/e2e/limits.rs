@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use tempfile::TempDir;
 use tollgate_tests::token::Claims;
 use tollgate_tests::{ApiProject, Gateway, RedisServer, Settings, eventually};
@@ -31,11 +32,21 @@ fn of(consumer_key: &str) -> String {
 }
 
 async fn gateway(folder: &TempDir, text: &str, extra: &str, project: impl Fn(&Gateway) -> ApiProject) -> Gateway {
+    let settings = Settings { extra: extra.to_owned(), ..Settings::default() };
+    gateway_with(folder, text, settings, project).await
+}
+
+async fn gateway_with(
+    folder: &TempDir,
+    text: &str,
+    settings: Settings,
+    project: impl Fn(&Gateway) -> ApiProject,
+) -> Gateway {
     let file = folder.path().join("subscriptions.yaml");
     std::fs::write(&file, text).unwrap();
     let adapter = format!("subscriptionsFile = '{}'", file.display());
-    let extra = format!("{}{extra}", token_service(folder, true));
-    let gateway = Gateway::with(Settings { adapter, extra, ..Settings::default() }).await.unwrap();
+    let extra = format!("{}{}", token_service(folder, true), settings.extra);
+    let gateway = Gateway::with(Settings { adapter, extra, ..settings }).await.unwrap();
     let project = project(&gateway);
     gateway.deploy(&project, "/pets/1.0.0/health").await.unwrap();
     gateway
@@ -94,6 +105,26 @@ async fn exactly_the_limit_passes_at_every_level() {
         refused.body,
         r#"{"error_message":"Message throttled out","code":"900804","error_description":"You have exceeded your quota"}"#
     );
+}
+
+#[tokio::test]
+async fn a_dear_operation_counts_as_several_requests() {
+    let folder = TempDir::new().unwrap();
+    let text = format!("{PLANS}{}", application("seven", "Unlimited", "Seven"));
+    let project = |gateway: &Gateway| {
+        let project = ApiProject::new("Pets", "1.0.0", "/pets").production(&gateway.backend.url());
+        let dear = project.secured_with("GET", "/dear", json!({"x-tollgate-cost": 3}));
+        dear.secured("GET", "/cheap").unsecured("GET", "/health")
+    };
+    // One worker, since another might hold the last of such a small quota.
+    let gateway = gateway_with(&folder, &text, Settings { workers: 1, ..Settings::default() }, project).await;
+    let mut outcomes = Vec::new();
+    for path in ["dear", "dear", "dear", "cheap", "cheap"] {
+        let answer = gateway.get(&format!("/pets/1.0.0/{path}"), Some(&of("seven"))).await.unwrap();
+        outcomes.push((path, answer.status.as_u16()));
+    }
+    // Two and a third of them fit into seven.
+    assert_eq!(outcomes, [("dear", 200), ("dear", 200), ("dear", 429), ("cheap", 200), ("cheap", 429)]);
 }
 
 #[tokio::test]

@@ -173,6 +173,7 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
         method: GET.to_owned(),
         security,
         tier,
+        cost: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

@@ -166,6 +166,7 @@ impl<'d, 'v> Resources<'d, 'v> {
                     method: key.to_ascii_uppercase(),
                     security,
                     tier: throttling::of(&member, problems),
+                    cost: throttling::cost(&member, problems),
                     mock,
                     interceptors: Interceptors::default(),
                     policies: None,

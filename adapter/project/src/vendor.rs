@@ -2,6 +2,7 @@
 //! they are used; here every other one is warned of, so that none is ignored in silence.
 
 use super::document::Node;
+use super::throttling;
 use super::unsupported::{did_you_mean, ignore};
 use crate::model::Problems;
 
@@ -46,6 +47,7 @@ const EXTENSIONS: &[(&str, &[Level], Treatment)] = &[
     ("x-amzn-resource-name", &[Operation], Read),
     ("x-wso2-throttling-tier", &[Api, Operation], Read),
     ("x-throttling-tier", &[Api, Operation], Read),
+    (throttling::COST, &[Operation], Read),
     ("x-wso2-cors", API, Read),
     ("x-wso2-pass-request-payload-to-enforcer", API, Warned("the enforcer asks for bodies where it needs them")),
     ("x-mediation-script", EVERYWHERE, Warned("scripts are not run, as with Choreo Connect")),
@@ -144,6 +146,8 @@ mod tests {
             ("x-amzn-resource-name", json!("arn:"), Operation, None),
             ("x-wso2-throttling-tier", json!("10PerMin"), Api, None),
             ("x-throttling-tier", json!("10PerMin"), Operation, None),
+            ("x-tollgate-cost", json!(3), Operation, None),
+            ("x-tollgate-cost", json!(3), Api, Some((Warning, "this level"))),
             ("x-wso2-cors", json!({}), Api, None),
             ("x-wso2-cors", json!({}), Operation, Some((Warning, "this level"))),
             ("x-mediation-script", json!("x"), Operation, Some((Warning, "not applied"))),

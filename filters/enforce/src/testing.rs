@@ -93,6 +93,7 @@ pub(crate) fn operation(method: &str, security: Security) -> Operation {
         method: method.to_owned(),
         security,
         tier: None,
+        cost: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

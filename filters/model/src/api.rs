@@ -1,6 +1,7 @@
 //! An API as the filters see it: where it is found, what it exposes, and where its backends are.
 
 use std::fmt;
+use std::num::NonZero;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,8 @@ impl Api {
     #[must_use]
     pub fn needs(&self) -> u16 {
         match self.kind {
+            // Dear requests would count as one.
+            _ if self.operations().any(|operation| operation.cost.is_some()) => 3,
             // Requests would reach the backend unchanged, and unseen by who is to see them.
             _ if self.operations().any(|operation| !operation.interceptors.is_empty()) => 2,
             // Callers without a certificate would get in.
@@ -246,6 +249,9 @@ pub struct Operation {
     /// Name of the plan ([`crate::TierKind::Api`]) that limits it for all callers together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
+    /// How many requests one of its requests counts as; one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<NonZero<u32>>,
     /// Where the answer comes from, when it does not come from a backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mock: Option<Mock>,

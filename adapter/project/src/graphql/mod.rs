@@ -69,6 +69,7 @@ pub fn read(
         method: "POST".to_owned(),
         security: metadata.security.with_scopes(Vec::new()),
         tier: None,
+        cost: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

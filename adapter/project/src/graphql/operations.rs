@@ -97,6 +97,7 @@ pub fn expose(announced: &[Announced], named: NamedSchemes, graphql: &mut GraphQ
             method: verb.to_owned(),
             security,
             tier: one.tier.clone(),
+            cost: None,
             mock: None,
             interceptors: Interceptors::default(),
             policies: None,

@@ -131,6 +131,7 @@ mod tests {
             method: (*method).to_owned(),
             security: Security::Unsecured,
             tier: None,
+            cost: None,
             mock: None,
             interceptors: Interceptors::default(),
             policies: None,

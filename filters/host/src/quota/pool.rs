@@ -51,8 +51,9 @@ struct Chunk {
     left: u64,
     /// End of the window.
     ends: u64,
-    /// Nothing is there before.
+    /// Nothing is there before, for a request that takes `refused` or more.
     refused_until: u64,
+    refused: u64,
     /// When it was last drawn or used.
     touched: u64,
     /// What others may still get, as far as is known.
@@ -252,6 +253,7 @@ impl QuotaPool {
                 window: found.window,
                 left: amount,
                 ends: found.ends,
+                refused: counter.cost,
                 refused_until: if amount == 0 { found.refused_until.min(now.saturating_add(RECHECK_MS)) } else { 0 },
                 touched: now,
                 spare: found.left.saturating_add(found.spare),
@@ -328,7 +330,7 @@ impl Quotas for QuotaPool {
             if chunk.left >= counter.cost {
                 return Stock::Enough;
             }
-            if now < chunk.refused_until {
+            if now < chunk.refused_until && counter.cost >= chunk.refused {
                 return exhausted(chunk.ends);
             }
         }

@@ -216,6 +216,18 @@ fn warm_counters_cost_no_host_call() {
 }
 
 #[test]
+fn what_is_too_little_for_a_dear_request_is_there_for_a_cheap_one() {
+    let (process, cheap) = (Process::new(1), counter(7));
+    let dear = Counter { cost: 3, ..cheap.clone() };
+    let mut owner = Owner::new(7, false);
+    let mut passes = |counter: &Counter| process.request(0, counter, &mut owner, START);
+    assert_eq!(
+        [passes(&dear), passes(&dear), passes(&dear), passes(&cheap), passes(&cheap)],
+        [true, true, false, true, false]
+    );
+}
+
+#[test]
 fn idle_leases_go_back_to_the_owner() {
     let (process, other, counter) = (Process::new(1), Process::new(1), counter(16));
     let mut owner = Owner::new(16, false);

@@ -44,6 +44,7 @@ fn api() -> Api {
         method: method.to_owned(),
         security,
         tier: None,
+        cost: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,
@@ -158,6 +159,9 @@ fn policies_are_for_filters_that_know_them() {
 #[test]
 fn a_filter_that_does_not_know_certificates_must_not_serve_who_asks_for_them() {
     assert_eq!((api().needs(), api_with_credentials().needs()), (1, 2));
+    let mut dear = api();
+    dear.resources[0].operations[0].cost = std::num::NonZero::new(2);
+    assert_eq!(dear.needs(), 3, "an older filter would count it as one");
 }
 
 fn issuer() -> Issuer {
@@ -202,6 +206,7 @@ fn api_with_a_schema() -> Api {
         method: "QUERY".to_owned(),
         security,
         tier: None,
+        cost: None,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

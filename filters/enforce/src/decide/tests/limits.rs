@@ -1,5 +1,6 @@
 //! Limits: levels in their order, keys of the original, conditions, and what happens without the owner of the quotas.
 
+use std::num::NonZero;
 use std::rc::Rc;
 
 use tollgate_model::{
@@ -94,6 +95,20 @@ fn operations_count_where_the_api_has_no_plan() {
     let mut with_plan = of_operation();
     with_plan.api.tier = Some("Unlimited".to_owned());
     assert_eq!(call(&with_plan), GOOD);
+}
+
+#[test]
+fn a_dear_operation_counts_as_so_many_requests_at_every_level() {
+    let costs = |cost: Option<u32>| {
+        let mut directory = directory();
+        directory.api.resources[0].operations[0].cost = cost.and_then(NonZero::new);
+        let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
+        let (request, answers) = (request(PATH, &[("authorization", &bearer)]), Answers::default());
+        assert_eq!(describe(decide_with(&directory, &request, &answers)), GOOD);
+        answers.settle().iter().map(|counter| counter.cost).collect::<Vec<_>>()
+    };
+    assert_eq!(costs(None), [1, 1, 1]);
+    assert_eq!(costs(Some(3)), [3, 3, 3]);
 }
 
 #[test]

@@ -60,13 +60,14 @@ impl<'r, 'c> Request<'r, 'c> {
         self.permit.subscribed.as_ref()
     }
 
-    /// One request; as many bytes as it announces.
+    /// As many requests as the dearest of its operations says, which is one unless it says something; as many bytes as it announces.
     pub(super) fn cost(&self) -> Cost {
         let bytes = match self.cx.request.get("content-length") {
             Header::One(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
             Header::Absent | Header::Many => None,
         };
-        Cost { requests: 1, bytes: bytes.unwrap_or(0) }
+        let costs = self.operations().filter_map(|(_, operation)| operation.cost);
+        Cost { requests: costs.max().map_or(1, |cost| u64::from(cost.get())), bytes: bytes.unwrap_or(0) }
     }
 
     /// `<base path>:<version>`.

@@ -169,11 +169,12 @@ fn channel(template: String, node: &Node<'_>, frame: Frame<'_>, open: bool, prob
         frame.security.security(scopes.into_iter().map(str::to_owned).collect())
     };
     let tier = operations.iter().find_map(|operation| throttling::of(operation, problems));
+    let cost = operations.iter().find_map(|operation| throttling::cost(operation, problems));
     let operations = vec![Operation {
         method: GET.to_owned(),
         security,
         tier,
-        cost: None,
+        cost,
         mock: None,
         interceptors: Interceptors::default(),
         policies: None,

@@ -160,7 +160,7 @@ fn metrics(status: &Status, report: &Report) -> String {
 }
 
 /// What has happened so often: name, meaning and number.
-fn counters(counters: &Counters) -> [(&'static str, &'static str, u64); 10] {
+fn counters(counters: &Counters) -> [(&'static str, &'static str, u64); 12] {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("xds_responses_total", "Responses sent to gateways.", read(&counters.xds_responses)),

@@ -468,6 +468,24 @@ fn others() -> Vec<Row> {
             At(TIER, json!("Gold")),
         ),
         (
+            "x-tollgate-cost",
+            Http,
+            vec![("/definition/paths/~1pet~1{id}/get/x-tollgate-cost", json!(3))],
+            At("/api/resources/0/operations/0/cost", json!(3)),
+        ),
+        (
+            "x-tollgate-cost",
+            WebSocket,
+            vec![("/definition/channels/~1room~1{name}/publish", json!({"x-tollgate-cost": 3}))],
+            At("/api/resources/0/operations/0/cost", json!(3)),
+        ),
+        (
+            "x-tollgate-cost",
+            Http,
+            vec![("/definition/paths/~1pet~1{id}/get/x-tollgate-cost", json!(0))],
+            Refused("a number from 1"),
+        ),
+        (
             "x-wso2-http2-backend-enabled",
             Http,
             vec![("/definition/x-wso2-http2-backend-enabled", json!(true))],

@@ -30,6 +30,8 @@ const ALL_ON: &str = "
     [[enforcer.security.tokenService.claimMapping]]\nlocalClaim = 'a'\nremoteClaim = 'b'
     [analytics]\nenabled = true\ntype = 'ELK'
     [analytics.adapter.customProperties]\nenabled = true\nrequestHeaders = ['x-a']
+    [enforcer.throttling]\nenableGlobalEventPublishing = true
+    [[enforcer.throttling.publisher.URLGroup]]\nreceiverURLs = ['tcp://a:1']
     [tollgate.accessLogs]\nenable = true
     [tollgate.revocation.etcd]\nendpoints = ['http://etcd.example:2379']\nusername = 'a'\npassword = 'b'
     [tollgate.quota]\nowner = 'redis'
@@ -76,8 +78,8 @@ fn traced() -> Vec<Vec<(&'static str, &'static str)>> {
 }
 
 fn environment() -> Environment {
-    let set = ["adapter_admin_pwd", "enforcer_admin_pwd", "cp_admin_pwd"].map(|name| (name.to_owned(), "p".to_owned()));
-    set.into()
+    let set = ["adapter_admin_pwd", "enforcer_admin_pwd", "cp_admin_pwd", "tm_admin_pwd"];
+    set.map(|name| (name.to_owned(), "p".to_owned())).into()
 }
 
 /// The configuration, and whether it is without errors.
@@ -103,7 +105,7 @@ fn candidates(kind: &Kind) -> Vec<String> {
 }
 
 /// One of them fits any key that is a text.
-const TEXTS: [&str; 29] = [
+const TEXTS: [&str; 32] = [
     "zipkin",
     r#"{"keys":[]}"#,
     "other",
@@ -133,6 +135,9 @@ const TEXTS: [&str; 29] = [
     "otlp",
     "http",
     "amqp://a:b@other.example:5672",
+    "tcp://other.example:9611",
+    "ssl://other.example:9711",
+    "failover",
 ];
 
 /// Keys of which nothing comes, as docs/configuration.md says: they have one value, or none that matters.
@@ -258,6 +263,7 @@ const ORIGINAL: &str = "
     enforcer.throttling: enableGlobalEventPublishing enableHeaderConditions enableQueryParamConditions enableJwtClaimConditions
     enforcer.throttling: jmsConnectionInitialContextFactory jmsConnectionProviderURL
     enforcer.throttling.publisher: username password pool.* agent.*
+    enforcer.throttling.publisher.agent: queueSize batchSize reconnectionInterval socketTimeoutMS sslEnabledProtocols
     enforcer.throttling.publisher.URLGroup[]: receiverURLs authURLs type
     enforcer.metrics: enabled type
     controlPlane: enabled serviceURL username password environmentLabels retryInterval skipSSLVerification sendRevisionUpdate syncApisOnStartUp

@@ -13,10 +13,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tollgate_model::{DecidedGroup, Decisions, TrafficManager};
 
-use self::message::{About, Decision};
 use crate::broker::{self, BrokerSettings, Message, News};
 use crate::model::{Key, Subscribers, WorldWriter};
 use crate::tls::TlsError;
+
+pub use self::message::{About, BadMessage, Decision, read};
 
 /// The topic.
 const TOPIC: &str = "throttleData";
@@ -90,7 +91,7 @@ impl DecisionListener {
     }
 
     fn read(&self, message: &Message) -> Option<Decision> {
-        match message::read(&message.body, self.manager) {
+        match read(&message.body, self.manager) {
             Ok(None) => None,
             Ok(Some((decision, None))) => Some(decision),
             Ok(Some((decision, Some(problem)))) => {

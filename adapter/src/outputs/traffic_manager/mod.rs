@@ -6,7 +6,7 @@
 mod group;
 mod receiver;
 mod routes;
-mod wire;
+pub mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub use self::routes::routes;
 const MAX_REPEATS: u32 = 10_000;
 
 /// How Traffic Managers are reached (`enforcer.throttling.publisher`).
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct PublisherSettings {
     /// Who publishes.
     pub credentials: Credentials,
@@ -47,12 +47,6 @@ pub struct PublisherSettings {
     pub socket_timeout: Duration,
     /// Further authorities to believe.
     pub truststore: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for PublisherSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PublisherSettings").field("groups", &self.groups).finish_non_exhaustive()
-    }
 }
 
 /// Receivers that stand in for each other.

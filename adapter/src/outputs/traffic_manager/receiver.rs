@@ -44,7 +44,7 @@ impl std::fmt::Display for Address {
 }
 
 /// Who publishes.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Credentials {
     /// Name.
     pub user: String,

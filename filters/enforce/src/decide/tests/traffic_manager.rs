@@ -93,7 +93,7 @@ fn groups_of_conditions_are_looked_at_for_apis() {
     let group = DecidedGroup { number: 1, until: LATER, conditions: gold };
     let decisions =
         |groups: &[DecidedGroup], rest: Option<DecidedGroup>| Decisions { until: None, groups: groups.to_vec(), rest };
-    assert_eq!(call(&decided(KEY_OF_API, decisions(&[group.clone()], None))).0, throttled("900800"));
+    assert_eq!(call(&decided(KEY_OF_API, decisions(std::slice::from_ref(&group), None))).0, throttled("900800"));
     assert_eq!(call(&decided(KEY_OF_API, decisions(&[], Some(group)))).1.len(), 1, "gold is not the rest");
 }
 

@@ -71,10 +71,13 @@ mod tests {
             (Level::Subscription, "900804"),
             (Level::Custom, "900806"),
         ] {
-            let reply = Rejection::Throttled(level, Timestamp(1_800_000_000_001)).reply();
-            assert_eq!((reply.status, Rejection::Throttled(level, Timestamp(0)).entry().code), (429, code));
-            let retry = reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str());
-            assert_eq!(retry, Some("Fri, 15 Jan 2027 08:00:01 GMT"));
+            assert_eq!(Rejection::Throttled(level, Timestamp(0)).entry().code, code);
+            // An end that looks a little late is that of the second before it.
+            for (until, date) in [(100, "Fri, 15 Jan 2027 08:00:00 GMT"), (101, "Fri, 15 Jan 2027 08:00:01 GMT")] {
+                let reply = Rejection::Throttled(level, Timestamp(1_800_000_000_000 + until)).reply();
+                let retry = reply.headers.iter().find(|(name, _)| *name == "retry-after");
+                assert_eq!((reply.status, retry.map(|(_, value)| value.as_str())), (429, Some(date)));
+            }
         }
         assert_eq!(Rejection::Throttled(Level::Api, Timestamp(u64::MAX)).reply().status, 429);
     }

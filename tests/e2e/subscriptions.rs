@@ -199,3 +199,30 @@ async fn a_token_taken_out_of_the_file_is_good_again() {
     std::fs::write(&file, text("")).unwrap();
     eventually("the token is good again", async || is(200).await).await.unwrap();
 }
+
+/// All that was issued before a moment, by who was given it, by whom, or for which client.
+#[tokio::test]
+async fn what_was_issued_before_a_cut_off_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let text = |cutoffs: &str| {
+        format!("applications:\n{}cutoffs: [{cutoffs}]\n", application("web", "UNBLOCKED", "PRODUCTION"))
+    };
+    let (gateway, file) = gateway(&folder, &text("")).await;
+    let issued = |at: u64| token(Claims::of(ISSUER).with("azp", "web").with("sub", "bob").with("iat", at));
+    let (old, new) = (issued(1_700_000_000), issued(1_700_000_002));
+    let undated = token(Claims::of(ISSUER).with("azp", "web").with("sub", "bob").without("iat"));
+    let answers = async |expected: [u16; 3]| {
+        for (token, expected) in [&old, &new, &undated].into_iter().zip(expected) {
+            let status = gateway.get(PATH, Some(token)).await?.status.as_u16();
+            ensure!(status == expected, "{status} is not {expected}");
+        }
+        Ok(())
+    };
+    answers([200; 3]).await.unwrap();
+    for of in ["user: bob", "consumerKey: web", &format!("issuer: '{ISSUER}'")] {
+        std::fs::write(&file, text(&format!("{{{of}, before: 1700000001}}"))).unwrap();
+        eventually(of, async || answers([401, 200, 401]).await).await.unwrap();
+        std::fs::write(&file, text("")).unwrap();
+        eventually("all are good again", async || answers([200; 3]).await).await.unwrap();
+    }
+}

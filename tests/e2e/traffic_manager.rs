@@ -271,3 +271,51 @@ async fn receivers_stand_in_for_each_other_and_groups_get_everything() {
     }
     reach(passed + 20).await;
 }
+
+/// Uses that no receiver takes are counted and given up; those that one may take when it is back are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_receiver_rejects_is_given_up_and_nothing_else() {
+    let world = World::start(&[("failover", 2)]).await;
+    let [first, second] = world.bridges.as_slice() else { panic!("two receivers") };
+    first.set_rejecting(true);
+    second.set_broken(true);
+    world.pass("web", &[], 3).await;
+    // Longer than the pause after a failure, so that the one that rejects has been asked more than once.
+    eventually("it has been asked again", async || {
+        ensure!(first.signed_in() > 2, "{}", first.signed_in());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    second.set_broken(false);
+    eventually("the second one gets them", async || {
+        ensure!(of_applications(second).len() == 3);
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    second.set_rejecting(true);
+    let dropped = async || -> anyhow::Result<u64> {
+        let metrics = world.gateway.adapter.metrics().await?;
+        let line = metrics.lines().find(|line| line.contains("uses_dropped_total") && !line.starts_with('#'));
+        Ok(line.and_then(|line| line.rsplit(' ').next()).and_then(|count| count.parse().ok()).unwrap_or(0))
+    };
+    let before = dropped().await.unwrap();
+    world.pass("web", &[], 2).await;
+    eventually("what nobody takes is counted", async || {
+        let dropped = dropped().await?;
+        ensure!(dropped >= before + 2, "{dropped}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    second.set_rejecting(false);
+    world.pass("web", &[], 1).await;
+    eventually("the next one is taken", async || {
+        ensure!(of_applications(second).len() == 4);
+        Ok(())
+    })
+    .await
+    .unwrap();
+}

@@ -228,6 +228,15 @@ impl Adapter {
         Ok(Answer::of(self.rest(Method::GET, "/apis?limit=1000")).await?.json())
     }
 
+    /// The figures of `/metrics` of the admin interface, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        Ok(Answer::of(self.client.get(url)).await?.body)
+    }
+
     /// What `/status` of the admin interface shows.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ struct Shared {
     problems: Mutex<Vec<String>>,
     /// Connections are closed without an answer.
     broken: AtomicBool,
+    /// Nothing that is published is taken.
+    rejecting: AtomicBool,
 }
 
 impl Shared {
@@ -118,6 +120,11 @@ impl DataBridge {
     /// Forgets all sessions: whoever publishes is told so.
     pub fn end_sessions(&self) {
         Shared::locked(&self.shared.sessions).clear();
+    }
+
+    /// From now on nothing that is published is taken; or everything is again.
+    pub fn set_rejecting(&self, rejecting: bool) {
+        self.shared.rejecting.store(rejecting, Ordering::Relaxed);
     }
 
     /// From now on nobody is answered; or everybody is again.
@@ -226,6 +233,9 @@ fn publish(fields: &mut Fields<'_>, shared: &Shared) -> Result<Vec<u8>> {
     }
     if !Shared::locked(&shared.sessions).contains(&session) {
         return Ok(error("SessionTimeoutException", "no such session"));
+    }
+    if shared.rejecting.load(Ordering::Relaxed) {
+        return Ok(error("UndefinedEventTypeException", "no such stream"));
     }
     Shared::locked(&shared.batches).push(events.len());
     Shared::locked(&shared.events).extend(events);

@@ -163,8 +163,8 @@ pub trait Abi {
     fn set_tick(&self, period: Duration) -> Result<(), Status>;
     /// Defines a metric; `None` when the host has none.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
-    /// Adds one to a counter.
-    fn increment(&self, metric: MetricId);
+    /// Adds to a counter.
+    fn add(&self, metric: MetricId, by: u32);
     /// Sets a gauge.
     fn record(&self, metric: MetricId, value: u64);
 }

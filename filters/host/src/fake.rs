@@ -258,10 +258,10 @@ impl Abi for FakeEnvoy {
         Some(MetricId(u32::try_from(self.metrics.borrow().len()).unwrap()))
     }
 
-    fn increment(&self, metric: MetricId) {
+    fn add(&self, metric: MetricId, by: u32) {
         self.count("increment");
         let name = self.metrics.borrow()[metric.0 as usize - 1].clone();
-        *self.counters.borrow_mut().entry(name).or_default() += 1;
+        *self.counters.borrow_mut().entry(name).or_default() += u64::from(by);
     }
 
     fn record(&self, _: MetricId, _: u64) {

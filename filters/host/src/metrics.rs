@@ -36,8 +36,12 @@ impl Metrics {
     }
 
     pub(crate) fn increment(&self, name: &'static str) {
+        self.add(name, 1);
+    }
+
+    pub(crate) fn add(&self, name: &'static str, by: u32) {
         if let Some(id) = self.id(MetricKind::Counter, name) {
-            self.abi.increment(id);
+            self.abi.add(id, by);
         }
     }
 

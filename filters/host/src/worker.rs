@@ -133,7 +133,7 @@ impl Worker {
             self.poll();
         }
         self.pending.on_tick(&self.directory.quotas, &self.caller(), self.abi.as_ref());
-        self.usage.on_tick(&self.caller());
+        self.usage.on_tick(&self.caller(), now);
     }
 
     /// The answer to a poll, to a question about quota, or to a report of uses.

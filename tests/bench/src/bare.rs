@@ -274,7 +274,7 @@ impl Abi for Bare {
         Some(MetricId(0))
     }
 
-    fn increment(&self, _: MetricId) {
+    fn add(&self, _: MetricId, _: u32) {
         self.count("increment");
     }
 

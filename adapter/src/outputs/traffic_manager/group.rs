@@ -104,10 +104,10 @@ impl Sender {
     }
 
     /// Tries one receiver after the other, and waits while none works. Says whether one took it: what all of them reject would be
-    /// rejected for ever.
+    /// rejected for ever. One that is away has not rejected anything.
     async fn deliver(&mut self, batch: &[Event]) -> bool {
-        let mut rejected = 0_usize;
         loop {
+            let mut rejected = 0_usize;
             for at in self.order() {
                 let Some(member) = self.members.get_mut(at) else { continue };
                 match member.receiver.publish(batch).await {
@@ -128,6 +128,7 @@ impl Sender {
             if rejected >= self.members.len() {
                 return false;
             }
+            // Where none rejected, all are down; where some did, another may come back that takes it.
             let next = self.members.iter().filter_map(|member| member.down_until).min();
             sleep_until(next.unwrap_or_else(Instant::now)).await;
         }

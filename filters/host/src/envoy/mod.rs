@@ -127,8 +127,8 @@ impl Abi for Envoy {
         raw::define_metric(kind, name).ok().map(MetricId)
     }
 
-    fn increment(&self, metric: MetricId) {
-        raw::increment(metric.0);
+    fn add(&self, metric: MetricId, by: u32) {
+        raw::add(metric.0, by);
     }
 
     fn record(&self, metric: MetricId, value: u64) {

@@ -257,9 +257,9 @@ pub(super) fn define_metric(kind: u32, name: &str) -> Result<u32, Status> {
     Ok(id)
 }
 
-pub(super) fn increment(id: u32) {
+pub(super) fn add(id: u32, by: u32) {
     // SAFETY: no pointers. A count that is lost is lost.
-    let _ = unsafe { proxy_increment_metric(id, 1) };
+    let _ = unsafe { proxy_increment_metric(id, by.into()) };
 }
 
 pub(super) fn record(id: u32, value: u64) {

@@ -49,13 +49,29 @@ fn uses_are_reported_together_and_none_is_lost_on_the_way() {
     assert_eq!(reports(&envoy, &worker), [], "it is under way");
     pass(&envoy, &worker, 1);
     answer(&envoy, &worker, first[0].0, None);
+    assert_eq!(reports(&envoy, &worker), [], "a pause after a failure");
+    envoy.now.set(envoy.now.get() + 1_000);
     let second = reports(&envoy, &worker);
     assert_eq!(second.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [4], "nobody heard of three");
     answer(&envoy, &worker, second[0].0, Some(503));
+    envoy.now.set(envoy.now.get() + 1_000);
     let third = reports(&envoy, &worker);
     assert_eq!(third.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [4], "nor of four");
     answer(&envoy, &worker, third[0].0, Some(200));
     assert_eq!(reports(&envoy, &worker), []);
+}
+
+#[test]
+fn what_is_refused_for_what_it_is_is_lost_and_counted() {
+    let (envoy, worker) = counted_elsewhere();
+    for (refusals, status) in [400, 404, 413].into_iter().enumerate() {
+        pass(&envoy, &worker, 2);
+        let reports_sent = reports(&envoy, &worker);
+        answer(&envoy, &worker, reports_sent[0].0, Some(status));
+        envoy.now.set(envoy.now.get() + 1_000);
+        assert_eq!(reports(&envoy, &worker), [], "{status} would come again");
+        assert_eq!(envoy.counters.borrow()["tollgate_uses_lost_total"], 2 * (refusals as u64 + 1));
+    }
 }
 
 #[test]

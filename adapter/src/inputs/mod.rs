@@ -12,6 +12,7 @@ pub mod event_hub;
 pub mod folder;
 pub mod git;
 pub mod global_adapter;
+mod pauses;
 pub mod revocation;
 pub mod subscriptions;
 

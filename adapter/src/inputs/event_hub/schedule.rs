@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use tokio::time::Instant;
 
 use super::mirror::Moment;
+use crate::inputs::pauses::growing;
 use crate::model::ListReport;
 
 /// First pause after a failure.
@@ -14,17 +15,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Between two pulls of a list lies a part of the time that the former took, so that a large one does not keep API Manager busy.
 const REST: u32 = 2;
 const MAX_REST: Duration = Duration::from_secs(5);
-
-/// Pauses that grow to `longest`, with jitter.
-#[must_use]
-pub fn pauses(longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE.min(longest))
-        .with_max_delay(longest)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
 
 /// One list.
 #[derive(Debug)]
@@ -51,7 +41,7 @@ impl Source {
             not_before: None,
             running: None,
             longest_pause,
-            pauses: pauses(longest_pause),
+            pauses: growing(FIRST_PAUSE, longest_pause),
             pulled: None,
             report: ListReport::default(),
         }
@@ -88,7 +78,7 @@ impl Source {
     pub fn succeeded(&mut self, now: Instant, began: Moment, seconds: u64) {
         let took = self.running.take().map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
         self.not_before = now.checked_add(took.checked_div(REST).unwrap_or_default().min(MAX_REST));
-        self.pauses = pauses(self.longest_pause);
+        self.pauses = growing(FIRST_PAUSE, self.longest_pause);
         self.pulled = Some(began);
         self.report.last_success = Some(seconds);
         self.report.lag_ms = u64::try_from(took.as_millis()).ok();

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use futures_util::stream;
 use http::uri::PathAndQuery;
@@ -26,6 +25,7 @@ use url::Url;
 use self::connect::{ConnectError, Connector};
 use self::list::Conversation;
 pub use self::list::{Listed, different};
+use crate::inputs::pauses::growing;
 use crate::tls::TlsError;
 
 /// The method that is called.
@@ -127,12 +127,12 @@ pub fn follow(
 
 async fn follow_for_ever(connector: &Connector, settings: &GlobalAdapterSettings, told: &watch::Sender<Told>) {
     let mut conversation = Conversation::new(settings.label.clone());
-    let mut pauses = pauses(settings.retry);
+    let mut pauses = growing(FIRST_PAUSE, settings.retry);
     loop {
         let began = Instant::now();
         let Err(error) = stream(connector, &mut conversation, told).await;
         if told.borrow().connected && began.elapsed() >= GOOD_STREAM {
-            pauses = self::pauses(settings.retry);
+            pauses = growing(FIRST_PAUSE, settings.retry);
         }
         tracing::warn!(at = %settings.url, %error, "the global adapter cannot be listened to; its last list stays");
         told.send_modify(|told| {
@@ -142,15 +142,6 @@ async fn follow_for_ever(connector: &Connector, settings: &GlobalAdapterSettings
         // Jitter comes on top of the pause; what users wrote is the longest that they wait.
         sleep(pauses.next().unwrap_or(settings.retry).min(settings.retry)).await;
     }
-}
-
-fn pauses(longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE.min(longest))
-        .with_max_delay(longest)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// One stream, until it breaks off.

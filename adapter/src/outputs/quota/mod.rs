@@ -20,6 +20,7 @@ use tollgate_model::{QuotaAsk, QuotaGrant};
 
 pub use self::clock::Clock;
 pub use self::embedded::Embedded;
+pub use self::ledger::{Ledger, LedgerError};
 pub use self::redis::{Redis, RedisSettings, Topology};
 pub use self::routes::{QuotaContext, routes};
 pub use self::store::StoreError;
@@ -46,7 +47,7 @@ pub enum OwnerError {
     Unreachable(String),
     /// A counter cannot be kept.
     #[error("a counter cannot be kept: {0}")]
-    Ledger(#[from] ledger::LedgerError),
+    Ledger(#[from] LedgerError),
     /// What is leased cannot be made durable.
     #[error("leases cannot be stored: {0}")]
     Store(String),

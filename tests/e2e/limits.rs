@@ -20,14 +20,14 @@ tiers:
 applications:
 ";
 
-fn application(name: &str, tier: &str, plan: &str) -> String {
+pub fn application(name: &str, tier: &str, plan: &str) -> String {
     format!(
         "  - name: {name}\n    tier: {tier}\n    keys: [{{keyManager: Portal, consumerKey: {name}}}]\n    \
          subscriptions: [{{api: Pets, version: 1.0.0, tier: {plan}}}]\n"
     )
 }
 
-fn of(consumer_key: &str) -> String {
+pub fn of(consumer_key: &str) -> String {
     token(Claims::of(ISSUER).with("azp", consumer_key).without("keytype"))
 }
 
@@ -36,7 +36,7 @@ async fn gateway(folder: &TempDir, text: &str, extra: &str, project: impl Fn(&Ga
     gateway_with(folder, text, settings, project).await
 }
 
-async fn gateway_with(
+pub async fn gateway_with(
     folder: &TempDir,
     text: &str,
     settings: Settings,

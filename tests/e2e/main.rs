@@ -16,6 +16,7 @@ mod analytics;
 mod apis;
 mod attacks;
 mod backend_jwt;
+mod bandwidth;
 mod changes;
 mod codes;
 mod configuration;

@@ -149,6 +149,8 @@ pub trait Abi {
     fn foreign(&self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status>;
     /// A property, as text; `None` when there is none.
     fn property(&self, path: &[&str]) -> Option<String>;
+    /// A property that is a number; `None` when there is none.
+    fn number(&self, path: &[&str]) -> Option<u64>;
     /// Sets filter state `wasm.<name>` of the current request.
     ///
     /// # Errors

@@ -43,6 +43,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) response: RefCell<Pairs>,
     /// What is held of the bodies, by [`Side`].
     pub(crate) bodies: RefCell<[Option<Vec<u8>>; 2]>,
+    /// Properties that are numbers, by path.
+    pub(crate) numbers: RefCell<HashMap<String, u64>>,
     /// No cluster: every call-out is refused.
     pub(crate) unreachable: Cell<bool>,
     /// Edits of headers fail, as they do outside the request phase.
@@ -233,6 +235,11 @@ impl Abi for FakeEnvoy {
             ["plugin_root_id"] => Some(self.root_id.borrow().clone()),
             path => Some(path.last()?.to_string()),
         }
+    }
+
+    fn number(&self, path: &[&str]) -> Option<u64> {
+        self.count("number");
+        self.numbers.borrow().get(&path.join(".")).copied()
     }
 
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {

@@ -4,6 +4,7 @@
 
 mod body;
 mod carry;
+mod metered;
 mod outgoing;
 
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use tollgate_enforce::{
 use tollgate_model::contract::EVIDENCE_STATE;
 
 use self::body::Incoming;
+use self::metered::Metered;
 use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
@@ -54,6 +56,7 @@ pub struct RequestFlow {
     /// What to change of the response.
     response: Vec<HeaderEdit>,
     outgoing: Outgoing,
+    metered: Option<Metered>,
     /// Whether its decisions go to the log with their reasons; not known before the first.
     explained: Option<bool>,
 }
@@ -91,6 +94,7 @@ impl RequestFlow {
             left: None,
             response: Vec::new(),
             outgoing: Outgoing::default(),
+            metered: None,
             explained: None,
         }
     }
@@ -297,6 +301,7 @@ impl RequestFlow {
         // Looking and taking happen in one go, so nobody else on this worker can have taken it in between.
         for counter in self.answers.settle() {
             directory.quotas.take(&counter);
+            Metered::note(&mut self.metered, &self.worker, counter);
         }
         self.worker.usage.add(self.answers.take_uses());
         Some(decision)

@@ -257,6 +257,11 @@ impl Abi for Bare {
         Some("127.0.0.1:1".to_owned())
     }
 
+    fn number(&self, _: &[&str]) -> Option<u64> {
+        self.count("number");
+        Some(0)
+    }
+
     fn set_state(&self, _: &str, _: &[u8]) -> Result<(), Status> {
         self.written("set_state")
     }

@@ -107,6 +107,12 @@ impl Abi for Envoy {
         String::from_utf8(raw::property(path.join("\0").as_bytes()).ok()?).ok()
     }
 
+    fn number(&self, path: &[&str]) -> Option<u64> {
+        // Of eight bytes, in the order of WebAssembly.
+        let bytes = raw::property(path.join("\0").as_bytes()).ok()?;
+        i64::from_le_bytes(<[u8; 8]>::try_from(bytes).ok()?).try_into().ok()
+    }
+
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Status> {
         raw::set_property(name.as_bytes(), value)
     }

@@ -4,13 +4,13 @@
 use super::shared_key;
 use crate::{Abi, Status};
 
-/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 22 MB.
+/// Buckets of a process. With [`ENTRIES`] this bounds the counters in use at a time, and memory to some 24 MB.
 pub(super) const BUCKETS: u128 = 16_384;
 /// Counters that share a bucket.
 pub(super) const ENTRIES: usize = 8;
 /// Bytes of an entry: an id and so many numbers.
 const ENTRY: usize = 16 + NUMBERS * 8;
-const NUMBERS: usize = 19;
+const NUMBERS: usize = 21;
 /// How often a write is tried when other workers write to the same bucket.
 const TRIES: usize = 16;
 
@@ -44,6 +44,10 @@ pub(super) struct Entry {
     pub(super) ahead_of: u64,
     /// What the owner had left for others when it last said so.
     pub(super) spare: u64,
+    /// What was used of the window beyond what is held, because it was known only afterwards. While there is some, nothing is left.
+    pub(super) owed: u64,
+    /// What was used while no window was known: part of the next one that is.
+    pub(super) owed_next: u64,
     /// What was leased of the next window.
     pub(super) next: Next,
 }
@@ -83,12 +87,14 @@ impl Entry {
             ahead_of,
             spare,
             over,
+            owed,
+            owed_next,
             next,
             ..
         } = *self;
         let Next { left: next_left, starts, ends: next_ends, over: next_over, spare: next_spare, .. } = next;
         let now = [left, ends, leased, own, asked, asking_until, refused_until, want, drawn, ahead_of, spare, over];
-        for number in now.into_iter().chain([next_left, starts, next_ends, next_over, next_spare]) {
+        for number in now.into_iter().chain([owed, owed_next, next_left, starts, next_ends, next_over, next_spare]) {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
@@ -115,6 +121,8 @@ impl Entry {
             ahead_of,
             spare,
             over,
+            owed,
+            owed_next,
             next @ ..,
         ] = numbers.map(u64::from_le_bytes);
         let [next_left, starts, next_ends, next_over, next_spare] = next;
@@ -142,6 +150,8 @@ impl Entry {
             ahead_of,
             spare,
             over,
+            owed,
+            owed_next,
             next,
         })
     }
@@ -258,6 +268,8 @@ mod tests {
             ahead_of: 12,
             spare: 17,
             over: 19,
+            owed: 21,
+            owed_next: 22,
             next: Next { window: -13, left: 14, starts: 15, ends: 16, spare: 18, over: 20 },
         };
         let mut bytes = Vec::new();

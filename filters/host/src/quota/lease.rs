@@ -16,6 +16,9 @@ const LEASE_MS: u64 = 1_000;
 /// After so long it is worth asking an owner again that had nothing left: others may have given something back.
 const REFUSED_MS: u64 = 1_000;
 
+/// A question about more quota is asked again when its answer has not come by then.
+const ASKING_MS: u64 = 1_000;
+
 /// Goes on with the next window, once it has begun and if some of it was leased ahead.
 pub(super) const fn turn(entry: &mut Entry, now: u64) {
     let Next { window, left, starts, ends, over, spare } = entry.next;
@@ -38,8 +41,31 @@ pub(super) const fn turn(entry: &mut Entry, now: u64) {
         refused_until: 0,
         drawn: now,
         spare,
+        owed: entry.owed_next,
+        owed_next: 0,
         ..*entry
     };
+    settle(entry);
+}
+
+/// Covers what is owed with what is left.
+pub(super) const fn settle(entry: &mut Entry) {
+    let paid = if entry.owed < entry.left { entry.owed } else { entry.left };
+    entry.left = entry.left.saturating_sub(paid);
+    entry.owed = entry.owed.saturating_sub(paid);
+}
+
+/// Takes so much that is used already, whether it is there or not. A lease is to last for some more of the same size.
+pub(super) fn spend(entry: Option<Entry>, id: u128, limit: u64, amount: u64, now: u64) -> Entry {
+    let mut entry = Entry { id, drawn: now, ..entry.unwrap_or_default() };
+    entry.want = entry.want.max(amount.saturating_mul(FIRST_WANT)).clamp(1, limit.max(1));
+    if entry.is_current(now) {
+        entry.owed = entry.owed.saturating_add(amount);
+        settle(&mut entry);
+    } else {
+        entry.owed_next = entry.owed_next.saturating_add(amount);
+    }
+    entry
 }
 
 /// Adds a grant to what the process has of that window.
@@ -65,21 +91,24 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
         _ if entry.window == grant.window => entry,
         _ => Entry::default(),
     };
+    let owed = same.owed.saturating_add(entry.owed_next);
     // What it took by itself comes off what it gets now, so that a lost answer never adds to the limit. An owner that has
     // forgotten what is out cannot give a process more than the limit either.
-    let owed = same.own.min(grant.granted);
+    let own = same.own.min(grant.granted);
     let room = ask.limit.amount.saturating_sub(same.leased);
-    let granted = grant.granted.saturating_sub(owed).min(room);
+    let granted = grant.granted.saturating_sub(own).min(room);
     let too_small = current.is_some_and(|entry| sent.saturating_sub(entry.asked) < LEASE_MS);
-    let want = if too_small { ask.want.saturating_mul(2) } else { ask.want };
-    Entry {
+    // What is owed was wanted only once.
+    let usual = if owed > 0 { entry.want } else { ask.want };
+    let want = if too_small { usual.saturating_mul(2) } else { usual };
+    let mut merged = Entry {
         id,
         window: grant.window,
         left: same.left.saturating_add(granted),
         ends: if same.ends <= now { ends } else { same.ends.min(ends) },
         over: now.saturating_add(grant.ends_in_ms),
         leased: same.leased.saturating_add(granted),
-        own: same.own.saturating_sub(owed),
+        own: same.own.saturating_sub(own),
         asked: sent,
         asking_until: 0,
         refused_until: if grant.granted == 0 {
@@ -91,8 +120,12 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
         drawn: now,
         ahead_of: entry.ahead_of,
         spare: grant.left,
+        owed,
+        owed_next: 0,
         next: if entry.next.window == grant.window { Next::default() } else { entry.next },
-    }
+    };
+    settle(&mut merged);
+    merged
 }
 
 /// Keeps what was leased of the next window until it begins: so long after the answer, as it must not be used too early.
@@ -123,7 +156,8 @@ pub(super) fn own_window(id: u128, counter: &Counter, before: Option<Entry>, wal
     }
     let window = i64::try_from(number).unwrap_or(i64::MAX).saturating_neg().saturating_sub(1);
     let want = first_want(counter);
-    let new = Entry { id, window, ends, over: ends, asked: now, want, drawn: now, ..Entry::default() };
+    let owed = before.map_or(0, |before| before.owed_next);
+    let new = Entry { id, window, ends, over: ends, asked: now, want, drawn: now, owed, ..Entry::default() };
     match before {
         // Numbers of own windows fall. A clock that was set back must not open one again.
         Some(before) if before.window < 0 && before.window <= window => {
@@ -137,6 +171,20 @@ pub(super) fn own_window(id: u128, counter: &Counter, before: Option<Entry>, wal
 /// what the owner said, nor has the time of day passed an edge since, after which another window `begun`.
 const fn goes_on(before: &Entry, begun: u64, now: u64) -> bool {
     before.window >= 0 && before.asked <= now && now < before.over && begun < before.ends
+}
+
+/// Whether it is time to ask for more. Then nobody else asks while that question is under way.
+pub(super) const fn runs_low(entry: &mut Entry, now: u64) -> bool {
+    let low = entry.left < entry.want / 2 && now >= entry.refused_until && now >= entry.asking_until;
+    if low {
+        entry.asking_until = now.saturating_add(ASKING_MS);
+    }
+    low
+}
+
+/// How much to ask for: a lease, and what is owed already.
+pub(super) const fn wanted(entry: &Entry) -> u64 {
+    entry.want.saturating_add(entry.owed).saturating_add(entry.owed_next)
 }
 
 /// How much a worker draws: less as less is left, so that the last of it is not scattered over the workers.

@@ -7,9 +7,13 @@
 //!
 //! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one.
 //!
-//! Must never let more through than was leased, nor let a lease outlive its window.
+//! Bytes are known only when they have passed. They are taken from what all workers share, and what they exceed it by is owed:
+//! nothing passes until it is covered ([`bytes`]).
+//!
+//! Must never let more through than was leased, but for what was owed, nor let a lease outlive its window.
 
 mod bucket;
+mod bytes;
 mod calls;
 mod lease;
 mod pool;
@@ -21,5 +25,5 @@ pub(crate) use pool::QuotaPool;
 
 /// Name of a bucket in shared data. Its layout is part of the name.
 fn shared_key(number: u128) -> String {
-    format!("tollgate/quota.3/{number}")
+    format!("tollgate/quota.4/{number}")
 }

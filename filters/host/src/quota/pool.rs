@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use tollgate_enforce::{Counter, Quotas, Standing, Stock, Timestamp};
-use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, Unused};
+use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, QuotaUnit, Unused};
 
 use super::bucket;
 use super::lease::{self, FIRST_WANT};
@@ -28,12 +28,9 @@ const RECHECK_MS: u64 = 250;
 const LOST_MS: u64 = 1_000;
 /// So long before a window ends, traffic that goes on gets some of the next one.
 const AHEAD_MS: u64 = 400;
-/// A question about more quota is asked again when its answer has not come by then.
-const ASKING_MS: u64 = 1_000;
-
 /// The worker's quota.
 pub(crate) struct QuotaPool {
-    abi: Rc<dyn Abi>,
+    pub(super) abi: Rc<dyn Abi>,
     metrics: Rc<Metrics>,
     /// Processes that share a limit when each must count for itself.
     replicas: Cell<u64>,
@@ -75,7 +72,11 @@ struct Watched {
 
 /// What a draw found.
 enum Drawn {
+    /// Now the worker has this, which may be nothing.
     Chunk(Chunk),
+    /// Enough is there, and stays there for all workers.
+    Shared(Chunk),
+    /// The owner must be asked.
     Nothing { want: u64 },
 }
 
@@ -111,6 +112,9 @@ impl QuotaPool {
 
     /// Takes what [`Quotas::stock`] has just said is there.
     pub(crate) fn take(&self, counter: &Counter) {
+        if counter.limit.unit == QuotaUnit::Bytes {
+            return self.spend(counter, counter.cost);
+        }
         let now = self.now();
         if let Some(chunk) = self.chunks.borrow_mut().get_mut(&counter.id().0) {
             chunk.left = chunk.left.saturating_sub(counter.cost);
@@ -127,12 +131,16 @@ impl QuotaPool {
             return;
         }
         let id = id_of(ask);
-        let merged = bucket::update(self.abi.as_ref(), id, now, |entry| {
-            *entry = Some(lease::merge(*entry, id, ask, grant, sent.0, now));
+        let owed = bucket::update(self.abi.as_ref(), id, now, |entry| {
+            let merged = lease::merge(*entry, id, ask, grant, sent.0, now);
+            *entry = Some(merged);
+            merged.owed > 0
         });
-        if merged.is_some() && !ask.ahead {
-            // What was refused may be there now.
-            self.chunks.borrow_mut().entry(id).and_modify(|chunk| chunk.refused_until = 0);
+        let Some(owed) = owed.filter(|_| !ask.ahead) else { return };
+        // What was refused may be there now.
+        self.chunks.borrow_mut().entry(id).and_modify(|chunk| chunk.refused_until = 0);
+        if owed && grant.granted > 0 {
+            self.watched.borrow_mut().entry(id).and_modify(|watched| watched.wanted = true);
         }
     }
 
@@ -192,7 +200,7 @@ impl QuotaPool {
         let ask = |want, unused| QuotaAsk { key, limit, want, unused, ahead: false };
         if watched.wanted {
             watched.wanted = false;
-            let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(|entry| entry.want));
+            let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(lease::wanted));
             return (want.flatten().map(|want| ask(want, None)), true);
         }
         let mut left = false;
@@ -234,36 +242,39 @@ impl QuotaPool {
         let drawn = bucket::update(self.abi.as_ref(), id, now, |entry| {
             entry.iter_mut().for_each(|entry| lease::turn(entry, now));
             let Some(found) = entry.as_mut().filter(|entry| entry.is_current(now)) else {
-                return Drawn::Nothing { want: lease::first_want(counter) };
+                let owed = entry.map_or(0, |entry| entry.owed_next);
+                return Drawn::Nothing { want: lease::first_want(counter).saturating_add(owed) };
             };
             let amount = lease::chunk_size(found.left, counter.cost);
             if amount == 0 && now >= found.refused_until {
-                return Drawn::Nothing { want: found.want.max(counter.cost) };
+                return Drawn::Nothing { want: lease::wanted(found).max(counter.cost) };
             }
-            if amount > 0 {
-                found.left = found.left.saturating_sub(amount);
-                found.drawn = now;
-                low = found.left < found.want / 2 && now >= found.refused_until && now >= found.asking_until;
-                if low {
-                    // Nobody else asks while this question is under way.
-                    found.asking_until = now.saturating_add(ASKING_MS);
-                }
-            }
-            Drawn::Chunk(Chunk {
+            let drawn = |left, spare| Chunk {
                 window: found.window,
-                left: amount,
+                left,
                 ends: found.ends,
                 refused: counter.cost,
                 refused_until: if amount == 0 { found.refused_until.min(now.saturating_add(RECHECK_MS)) } else { 0 },
                 touched: now,
-                spare: found.left.saturating_add(found.spare),
-            })
+                spare,
+            };
+            if amount > 0 && counter.limit.unit == QuotaUnit::Bytes {
+                return Drawn::Shared(drawn(0, found.left.saturating_add(found.spare)));
+            }
+            let rest = found.left.saturating_sub(amount);
+            let chunk = drawn(amount, rest.saturating_add(found.spare));
+            if amount > 0 {
+                found.left = rest;
+                found.drawn = now;
+                low = lease::runs_low(found, now);
+            }
+            Drawn::Chunk(chunk)
         });
         self.watch(id, counter, low, now);
         drawn.unwrap_or(Drawn::Nothing { want: lease::first_want(counter) })
     }
 
-    fn watch(&self, id: u128, counter: &Counter, wanted: bool, now: u64) {
+    pub(super) fn watch(&self, id: u128, counter: &Counter, wanted: bool, now: u64) {
         let mut watched = self.watched.borrow_mut();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(&id) {
             watched.clear();
@@ -306,6 +317,8 @@ impl QuotaPool {
             current.left = current.left.saturating_add(more);
             current.leased = current.leased.saturating_add(more);
             current.own = current.own.saturating_add(more);
+            current.owed = current.owed.saturating_add(std::mem::take(&mut current.owed_next));
+            lease::settle(&mut current);
             if current.left < counter.cost {
                 current.refused_until = current.ends;
             }
@@ -340,6 +353,10 @@ impl Quotas for QuotaPool {
                 Drawn::Chunk(chunk) => {
                     let chunk = self.keep(id, chunk, now);
                     return if chunk.left >= counter.cost { Stock::Enough } else { exhausted(chunk.ends) };
+                }
+                Drawn::Shared(chunk) => {
+                    self.keep(id, chunk, now);
+                    return Stock::Enough;
                 }
                 Drawn::Nothing { want } if now >= self.lost_until.get() => return Stock::Unknown { want },
                 Drawn::Nothing { .. } if counter.posture == Posture::Local => {

@@ -483,4 +483,5 @@ fn setting_the_clock_of_the_host_opens_no_window_again() {
     assert!(passed <= 20, "{passed}");
 }
 
+mod bytes;
 mod schedules;

@@ -113,3 +113,71 @@ fn four_levels_cost_no_host_call_that_returns_bytes() {
     assert!(dear - dear_without <= REQUESTS / 10, "{dear} calls that return bytes, {dear_without} without limits");
     assert!(cheap - cheap_without <= REQUESTS * 12 / 10, "{cheap} other calls, {cheap_without} without limits");
 }
+
+/// The same world with a plan of bytes for the application.
+fn of_bytes(amount: u64) -> Vec<Row> {
+    let mut rows = limited();
+    let application = keys::tier(TierKind::Application, "Plan");
+    for (_, key, _, value) in rows.iter_mut().filter(|(table, ..)| *table == Table::Tier) {
+        if *key == application {
+            value["limits"] = json!([{"amount": amount, "unit": "bytes", "window": {"count": 1, "unit": "day"}}]);
+        }
+    }
+    rows
+}
+
+#[test]
+fn bytes_that_have_passed_count_when_the_stream_is_over() {
+    let (envoy, worker) = worker_with(&of_bytes(100_000));
+    // However little it announces: 400 bytes up and 60,000 down.
+    for _ in 0..2 {
+        pass(&envoy, &worker);
+    }
+    envoy.numbers.borrow_mut().extend([("request.size".to_owned(), 400), ("response.size".to_owned(), 60_000)]);
+    pass(&envoy, &worker);
+    pass(&envoy, &worker);
+    envoy.numbers.borrow_mut().clear();
+    envoy.begin_request(&[
+        (":method", "GET"),
+        (":path", "/pets/1.0/pet/5"),
+        (":authority", "localhost"),
+        ("authorization", &token()),
+    ]);
+    let mut flow = RequestFlow::new(Rc::clone(&worker));
+    let mut flowing = flow.on_request_headers(true);
+    for _ in 0..4 {
+        let Some(call) = envoy.calls.borrow_mut().pop() else { break };
+        let refused = QuotaAnswer {
+            grants: vec![QuotaGrant {
+                window: 1,
+                granted: 0,
+                left: 0,
+                starts_in_ms: 0,
+                ends_in_ms: 3_600_000,
+                retry_in_ms: 9,
+            }],
+        };
+        let answer = serde_json::to_vec(&refused).unwrap();
+        let body = answer.len();
+        envoy.answer.replace(Some((200, answer)));
+        flow.on_response(call.id, Response { arrived: true, body });
+        flowing = Flow::Stop;
+    }
+    assert_eq!(flowing, Flow::Stop);
+    let replies = envoy.replies.borrow();
+    assert_eq!(replies.last().map(|reply| (reply.status, reply.details)), Some((429, "tollgate_900803")));
+}
+
+/// Whoever is not held to bytes pays nothing for those who are.
+#[test]
+fn only_callers_with_a_limit_of_bytes_pay_for_it() {
+    let looks = |rows: &[Row]| {
+        let (envoy, worker) = worker_with(rows);
+        pass(&envoy, &worker);
+        envoy.host_calls.borrow_mut().clear();
+        pass(&envoy, &worker);
+        let calls = envoy.host_calls.borrow();
+        calls.iter().filter(|call| **call == "number").count()
+    };
+    assert_eq!((looks(&limited()), looks(&of_bytes(1_000))), (0, 2));
+}

@@ -14,10 +14,10 @@ default:
 up *arguments: wasm build
     @toolchain/with-peers up {{ arguments }}
 
-# The same with an API Manager that runs already as control plane, whose password is in $cp_admin_pwd: `just up-with-apim https://apim:9443/ amqp://admin:admin@apim:5672 [environment]`
+# The same with an API Manager that runs already as control plane, whose password is in $cp_admin_pwd: `just up-with-apim https://apim:9443/ amqp://admin:admin@apim:5672 [environment] [--free-ports]`
 [no-exit-message]
-up-with-apim url broker environment='Default': wasm build
-    @toolchain/with-peers up --api-manager '{{ url }}' '{{ broker }}' '{{ environment }}'
+up-with-apim url broker environment='Default' *arguments: wasm build
+    @toolchain/with-peers up --api-manager '{{ url }}' '{{ broker }}' '{{ environment }}' {{ arguments }}
 
 # Starts a gateway on free ports, sends the tour of requests and checks every answer
 [no-exit-message]

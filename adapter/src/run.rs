@@ -31,9 +31,10 @@ use crate::inputs::subscriptions::SubscriptionsFile;
 use crate::logging::LogReload;
 use crate::model::{ControlPlaneReport, Problems, Refusals, SourceReport, World, WorldWriter};
 use crate::outputs::acknowledge::Acknowledgements;
+use crate::outputs::issuers::KeyTrust;
 use crate::outputs::settings::{BackendJwtSettings, GatewayFiles, SigningPair, TestKeys};
 use crate::outputs::{self, OutputError, OutputSettings};
-use crate::tls::{self, TlsError};
+use crate::tls::{self, TlsError, Trust};
 
 /// Why the adapter does not run.
 #[derive(Debug, thiserror::Error)]
@@ -356,7 +357,7 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
         gateway: config.gateway.clone(),
         gateway_files: GatewayFiles { certificate: router_certificate, key: router_key, module: config.module.clone() },
         token_services: config.token_services.clone(),
-        key_fetch_ca: config.truststore.clone(),
+        key_trust: key_trust(config),
         key_cache: config.state.join("keys"),
         quota: config.quota.clone(),
         quota_store: config.state.join("quota.redb"),
@@ -364,6 +365,11 @@ fn output_settings(config: &Config, development: &DevelopmentCertificates) -> Ou
         test_keys: config.test_keys.as_ref().map(|keys| test_keys(keys, development)),
         backend_jwt: config.jwt_generator.as_ref().map(|generator| backend_jwt(generator, development)),
     }
+}
+
+fn key_trust(config: &Config) -> KeyTrust {
+    let believed = config.control_plane.as_ref().filter(|plane| plane.trust == Trust::Anybody);
+    KeyTrust { authorities: config.truststore.clone(), api_manager: believed.map(|plane| plane.url.clone()) }
 }
 
 fn test_keys(config: &TestKeyConfig, development: &DevelopmentCertificates) -> TestKeys {

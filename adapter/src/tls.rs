@@ -3,6 +3,7 @@
 //! Must never fall back to a weaker setting: a file that cannot be used stops the start with an error that names it.
 
 mod accept;
+mod doubt;
 mod trust;
 
 use std::io;
@@ -16,6 +17,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use accept::{serve, serve_plain};
+pub use doubt::advice;
 pub use tollgate_project::pem::encode as pem;
 pub use trust::{Trust, trusting_config};
 

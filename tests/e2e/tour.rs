@@ -1,15 +1,46 @@
 //! What a newcomer runs first: `up` and `demo`, as programs.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-/// A program that is interrupted when the test fails.
-struct Running(Child);
+/// A program that runs until it is interrupted, at the latest when the test ends.
+pub(crate) struct Running {
+    child: Child,
+    /// Kept to the end: a program that cannot print fails.
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// What it prints, until it says how to stop it.
+    pub(crate) fn printed(&mut self) -> Vec<String> {
+        let mut printed = Vec::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            printed.push(line.trim().to_owned());
+            if line.contains("Ctrl-C stops everything") {
+                return printed;
+            }
+        }
+        panic!("it ended: {printed:#?}");
+    }
+
+    /// Stops it as Ctrl-C does.
+    pub(crate) fn interrupt(&mut self) -> ExitStatus {
+        Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        self.child.wait().unwrap()
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
     }
 }
 
@@ -23,18 +54,8 @@ fn the_demonstration_gets_every_expected_answer() {
 
 #[test]
 fn up_serves_what_it_prints_until_it_is_interrupted() {
-    let child = Command::new(env!("CARGO_BIN_EXE_up")).arg("--free-ports").stdout(Stdio::piped()).spawn().unwrap();
-    let mut up = Running(child);
-    // Kept to the end: a program that cannot print fails.
-    let mut lines = BufReader::new(up.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut printed = Vec::new();
-    for line in lines.by_ref() {
-        let last = line.contains("Ctrl-C stops everything");
-        printed.push(line.trim().to_owned());
-        if last {
-            break;
-        }
-    }
+    let mut up = Running::start(Command::new(env!("CARGO_BIN_EXE_up")).arg("--free-ports"));
+    let printed = up.printed();
     let token = printed.iter().find(|line| line.starts_with("TOKEN=")).unwrap();
     let commands: Vec<(&str, &str)> = printed
         .iter()
@@ -47,8 +68,7 @@ fn up_serves_what_it_prints_until_it_is_interrupted() {
         assert_eq!(status_of(token, command), comment[..3], "{command}");
     }
 
-    Command::new("kill").args(["-INT", &up.0.id().to_string()]).status().unwrap();
-    let status = up.0.wait().unwrap();
+    let status = up.interrupt();
     assert!(status.success(), "{status}");
     assert_eq!(status_of("TOKEN=", commands[1].0), "000", "nothing serves any more");
 }

@@ -94,7 +94,7 @@ impl RabbitMq {
     /// Its address without anything behind the port.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://{BROKER_USER}:{BROKER_PASSWORD}@127.0.0.1:{}", self.port())
+        url(self.port())
     }
 
     /// The same of its TLS listener; `None` without one.
@@ -181,8 +181,24 @@ impl Topics {
     /// `amqp://user:password@host:port/name`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}/{}", self.broker.url(), self.name)
+        self.url_over(self.port())
     }
+
+    /// The same over another port of this machine, behind which is the broker.
+    #[must_use]
+    pub fn url_over(&self, port: u16) -> String {
+        format!("{}/{}", url(port), self.name)
+    }
+
+    /// The broker's port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.broker.port()
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("amqp://{BROKER_USER}:{BROKER_PASSWORD}@127.0.0.1:{port}")
 }
 
 fn virtual_host(number: usize) -> String {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::{BrokerEndpoint, Message, News};
+use crate::tls;
 
 /// Where API Manager publishes.
 const EXCHANGE: &str = "amq.topic";
@@ -40,7 +41,7 @@ pub(super) struct Outcome {
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
-    #[error("{0}")]
+    #[error("{}{}", .0, advice(.0))]
     Broker(#[from] lapin::Error),
     #[error("no answer within {} s", SETUP.as_secs())]
     Slow,
@@ -48,6 +49,14 @@ pub(super) enum SessionError {
     Cancelled,
     #[error("nobody listens any more")]
     Unheard,
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &lapin::Error) -> &'static str {
+    match error.kind() {
+        lapin::ErrorKind::IOError(error) => tls::advice(error.as_ref()),
+        _ => "",
+    }
 }
 
 /// Topic and message; no message when the broker has ended the subscription.

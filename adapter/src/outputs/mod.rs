@@ -218,7 +218,7 @@ fn issuers_of(
     let issuer_settings = IssuerSettings {
         services: &settings.token_services,
         test_keys: test_keys.map(|(keys, signer)| (keys.issuer.as_str(), signer.jwk())),
-        key_fetch_ca: settings.key_fetch_ca.as_deref(),
+        key_trust: &settings.key_trust,
         key_cache: &settings.key_cache,
     };
     Issuers::new(&issuer_settings, writer, status)

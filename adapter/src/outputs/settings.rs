@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tollgate_model::{Algorithm, JwkSet};
 
+use super::issuers::KeyTrust;
 use super::quota::RedisSettings;
 use super::traffic_manager::PublisherSettings;
 pub use analytics::Analytics;
@@ -38,8 +39,8 @@ pub struct OutputSettings {
     pub gateway_files: GatewayFiles,
     /// Issuers whose tokens are accepted, besides that of the test keys.
     pub token_services: Vec<TokenService>,
-    /// PEM file or folder with further authorities to trust when keys are fetched over HTTPS; the system's always are.
-    pub key_fetch_ca: Option<PathBuf>,
+    /// Who is believed when keys are fetched over HTTPS.
+    pub key_trust: KeyTrust,
     /// Folder that keeps fetched keys, so that a restart while an issuer is down does not lose them.
     pub key_cache: PathBuf,
     /// The issuer of test keys, if there is one.

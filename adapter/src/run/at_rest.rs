@@ -66,7 +66,7 @@ fn read_issuers(settings: &OutputSettings, writer: &WorldWriter, status: Arc<Sta
     let issuer_settings = IssuerSettings {
         services: &settings.token_services,
         test_keys: issuer.zip(signer.as_ref().map(TokenSigner::jwk)),
-        key_fetch_ca: settings.key_fetch_ca.as_deref(),
+        key_trust: &settings.key_trust,
         key_cache: &settings.key_cache,
     };
     Issuers::new(&issuer_settings, writer.clone(), status)?;

@@ -11,7 +11,9 @@ mod portal;
 mod publisher;
 mod starts;
 mod throttling;
+mod tls;
 mod tokens;
+mod up;
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,11 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub(super) fn new() -> Result<Self> {
+    /// A new authority, with a certificate for `localhost` and 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no random numbers can be had.
+    pub fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new()).context("an authority")?;
         params.distinguished_name.push(DnType::CommonName, "Authority of API Manager");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -138,7 +138,7 @@ impl ApiManager {
     /// When no port is left.
     pub fn stopped(broker: &str) -> Result<Self> {
         let world = World {
-            tenants: BTreeMap::from([(SUPER_TENANT.to_owned(), Tenant::new(SUPER_TENANT))]),
+            tenants: BTreeMap::from([(SUPER_TENANT.to_owned(), Tenant::new(SUPER_TENANT, 0))]),
             ..World::default()
         };
         Ok(Self {
@@ -185,6 +185,12 @@ impl ApiManager {
         format!("https://localhost:{}/", self.port.number())
     }
 
+    /// Where the keys of its resident key manager are: those of [`crate::token::KeyPair::shared`].
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}oauth2/jwks", self.url())
+    }
+
     /// The certificates it is known by.
     #[must_use]
     pub const fn certificates(&self) -> &Certificates {
@@ -193,7 +199,10 @@ impl ApiManager {
 
     /// From now on operations are of that tenant.
     pub fn switch_tenant(&mut self, domain: &str) {
-        self.world().tenants.entry(domain.to_owned()).or_insert_with(|| Tenant::new(domain));
+        let mut world = self.world();
+        let number = world.tenants.len();
+        world.tenants.entry(domain.to_owned()).or_insert_with(|| Tenant::new(domain, number));
+        drop(world);
         domain.clone_into(&mut self.tenant);
     }
 

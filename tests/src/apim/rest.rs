@@ -15,8 +15,11 @@ use super::state::Tenant;
 use super::view::{self, Asked};
 use super::{Acknowledgement, Asking, PASSWORD, Shared, USER, World, artifact};
 use crate::server::Misbehaviour;
+use crate::token::KeyPair;
 
 const BASE: &str = "/internal/data/v1/";
+/// Where anybody finds the keys of the resident key manager.
+const JWKS: &str = "/oauth2/jwks";
 const NONE: &str = "No Api artifacts found for given gateway label";
 
 /// Why a request gets no list: status and words.
@@ -31,6 +34,9 @@ pub(super) fn answer(shared: &Shared, request: &Request<Bytes>) -> Response<Byte
     let mut world = shared.world.lock().unwrap_or_else(PoisonError::into_inner);
     let path = request.uri().path().to_owned();
     world.asked.push(Asking { method: request.method().to_string(), path: path.clone(), query: query(request) });
+    if path == JWKS {
+        return json_of(&json!({"keys": KeyPair::shared().map(KeyPair::jwk).into_iter().collect::<Vec<_>>()}));
+    }
     let fault = world.faults.take(&path);
     match fault {
         Some(Fault::Status(status)) => return failure(status, "it is broken"),

@@ -212,9 +212,12 @@ pub struct Block {
 }
 
 impl Tenant {
-    pub(super) fn new(domain: &str) -> Self {
-        let id = if domain == SUPER_TENANT { -1234 } else { 1 };
-        let mut tenant = Self { domain: domain.to_owned(), id, ..Self::default() };
+    /// The one of that number, from 0 for the super tenant. No number is given twice, whatever it is for.
+    pub(super) fn new(domain: &str, number: usize) -> Self {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        let id = if domain == SUPER_TENANT { -1234 } else { number };
+        let last_id = number.saturating_mul(1_000_000);
+        let mut tenant = Self { domain: domain.to_owned(), id, last_id, ..Self::default() };
         for name in ["Unlimited", "10PerMin"] {
             let policy = Policy { id: tenant.next_id(), stop_on_quota_reach: true, ..Policy::default() };
             tenant.application_policies.insert(name.to_owned(), policy);

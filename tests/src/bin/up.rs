@@ -1,5 +1,5 @@
 //! `just up`: a gateway with a sample API in the foreground, until Ctrl-C. On the well-known ports, or with `--free-ports` on
-//! eight that nobody uses. `just up-with-apim`: the same with the APIs of an API Manager.
+//! eight that nobody uses. `just up-with-apim`: the same with all that an API Manager has.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,8 +62,10 @@ impl Stop {
 
 async fn run() -> Result<()> {
     let mut gateway = match arguments().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--api-manager", url, broker, environment] => with_api_manager(url, broker, environment).await?,
-        other => with_sample(settings(other)?).await?,
+        ["--api-manager", url, broker, environment, ports @ ..] => {
+            with_api_manager(url, broker, environment, settings("up-with-apim", ports)?).await?
+        }
+        ports => with_sample(settings("up", ports)?).await?,
     };
     loop {
         tokio::time::sleep(LOOK_AFTER).await;
@@ -88,7 +90,7 @@ async fn with_sample(settings: Settings) -> Result<Gateway> {
 }
 
 /// The APIs of that API Manager, with the password of `cp_admin_pwd`. Certificates are not looked at: this is for trying it.
-async fn with_api_manager(url: &str, broker: &str, environment: &str) -> Result<Gateway> {
+async fn with_api_manager(url: &str, broker: &str, environment: &str, settings: Settings) -> Result<Gateway> {
     ensure!(
         std::env::var_os("cp_admin_pwd").is_some(),
         "set the environment variable cp_admin_pwd to the password of API Manager's admin"
@@ -97,17 +99,23 @@ async fn with_api_manager(url: &str, broker: &str, environment: &str) -> Result<
         "[controlPlane]\nenabled = true\nserviceURL = {url:?}\nenvironmentLabels = [{environment:?}]\nskipSSLVerification = true\n\
          sendRevisionUpdate = true\n[controlPlane.brokerConnectionParameters]\neventListeningEndpoints = [{broker:?}]\n"
     );
-    let standard = standard("up-with-apim")?;
-    let gateway = Gateway::with(Settings { extra, environment: environment.to_owned(), ..standard }).await?;
+    let gateway = Gateway::with(Settings { extra, environment: environment.to_owned(), ..settings }).await?;
     let ports = &gateway.ports;
     let (http, https, admin) = (ports.http, ports.https, ports.admin);
+    let adapter = locate::adapter()?;
     println!(
         "
   Gateway        http://localhost:{http} and https://localhost:{https}, environment {environment}
-  Status         target/debug/adapter status --address localhost:{admin}, or http://localhost:{admin}/status
+  Status         {} status --address localhost:{admin}
 
-Deploy a revision of an API to {environment} in the publisher portal; it is served within two seconds. Ctrl-C stops everything.
-"
+Deploy a revision of an API to {environment} in the publisher portal, and subscribe an application to it in the developer portal.
+Both take effect within two seconds. With a token of the application:
+
+  curl -i -H \"Authorization: Bearer $TOKEN\" http://localhost:{http}/<context>/<version>/<resource>
+
+Ctrl-C stops everything.
+",
+        adapter.display()
     );
     Ok(gateway)
 }
@@ -121,14 +129,14 @@ fn standard(name: &str) -> Result<Settings> {
     Ok(Settings { ports: Some(ports), folder: Some(folder), unjudged: true, ..Settings::default() })
 }
 
-fn settings(arguments: &[&str]) -> Result<Settings> {
+fn settings(name: &str, arguments: &[&str]) -> Result<Settings> {
     match arguments {
-        [] => standard("up"),
+        [] => standard(name),
         ["--free-ports"] => {
             println!("Starting the adapter and Envoy ...");
             Ok(Settings { unjudged: true, ..Settings::default() })
         }
-        _ => bail!("the only arguments are --free-ports, or --api-manager URL BROKER ENVIRONMENT"),
+        _ => bail!("the only arguments are --free-ports, and before it --api-manager URL BROKER ENVIRONMENT"),
     }
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::admin::Status;
 use crate::certs::DevelopmentCertificates;
 use crate::model::{Deployment, RevokedBy};
-use crate::outputs::issuers::IssuerSettings;
+use crate::outputs::issuers::{IssuerSettings, KeyTrust};
 use crate::outputs::settings::SigningPair;
 use crate::signing::{KeyType, TestToken, TokenSigner};
 
@@ -80,7 +80,7 @@ fn bench(change: impl FnOnce(&mut BackendJwtSettings)) -> Bench {
     let issuer_settings = IssuerSettings {
         services: &[],
         test_keys: Some((ISSUER, signer.jwk())),
-        key_fetch_ca: None,
+        key_trust: &KeyTrust::default(),
         key_cache: folder.path(),
     };
     let issuers = Issuers::new(&issuer_settings, world.clone(), Status::new()).unwrap();

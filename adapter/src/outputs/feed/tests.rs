@@ -256,13 +256,14 @@ mod http {
     use super::*;
     use crate::admin::Status;
     use crate::model::WorldWriter;
-    use crate::outputs::issuers::{IssuerSettings, Issuers};
+    use crate::outputs::issuers::{IssuerSettings, Issuers, KeyTrust};
     use crate::outputs::xds::{Offer, ResourceType, Resources};
 
     fn context(feed: Feed) -> FeedContext {
         let status = Status::new();
         let folder = std::path::Path::new("unused");
-        let settings = IssuerSettings { services: &[], test_keys: None, key_fetch_ca: None, key_cache: folder };
+        let settings =
+            IssuerSettings { services: &[], test_keys: None, key_trust: &KeyTrust::default(), key_cache: folder };
         let issuers = Issuers::new(&settings, WorldWriter::new(World::default()), Arc::clone(&status)).unwrap();
         let none = Arc::new(Resources::new(Vec::new()));
         let offer = Offer { clusters: Arc::clone(&none), extension: none };

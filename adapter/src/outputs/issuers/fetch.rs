@@ -1,14 +1,16 @@
 //! Gets a JWK set over HTTP, within bounds of time and size.
 //!
-//! Must never accept a certificate that does not verify, and never keep what is larger than a key set can be.
+//! Must never accept a certificate that does not verify, unless it is of an API Manager that users want believed without one; and
+//! never keep what is larger than a key set can be.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use tollgate_model::{Jwk, JwkSet};
+use url::{Origin, Url};
 
-use crate::tls::{self, TlsError};
+use crate::tls::{self, TlsError, Trust};
 
 /// Most bytes of an answer.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -40,26 +42,43 @@ pub enum FetchError {
     TooMany,
 }
 
+/// Who is believed about keys.
+#[derive(Debug, Clone, Default)]
+pub struct KeyTrust {
+    /// PEM file, or folder of such, of authorities that are trusted beside those of the system.
+    pub authorities: Option<PathBuf>,
+    /// An API Manager that is believed whatever its certificate says. Whoever takes its place says which key managers there are,
+    /// so nothing more is lost by believing its keys.
+    pub api_manager: Option<Url>,
+}
+
 /// An HTTP client for key sets.
 #[derive(Debug, Clone)]
 pub struct KeyClient {
     http: reqwest::Client,
+    /// For the one who is believed without a certificate.
+    credulous: Option<(Origin, reqwest::Client)>,
 }
 
 impl KeyClient {
-    /// A client that trusts the system's authorities and those in `extra`.
+    /// A client that trusts the system's authorities and those of `trust`.
     ///
     /// # Errors
     /// When the extra authorities cannot be read, or the client cannot be made.
-    pub fn new(extra: Option<&Path>) -> Result<Self, ClientError> {
-        let config = tls::client_config(extra)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(config)
-            .redirect(Policy::limited(MAX_REDIRECTS))
-            .timeout(TIMEOUT)
-            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http })
+    pub fn new(trust: &KeyTrust) -> Result<Self, ClientError> {
+        let http = client(tls::client_config(trust.authorities.as_deref())?, Policy::limited(MAX_REDIRECTS))?;
+        let credulous = trust.api_manager.as_ref().map(|url| {
+            // A redirection would lead to somebody else.
+            let http = client(tls::trusting_config(&Trust::Anybody)?, Policy::none())?;
+            Ok::<_, ClientError>((url.origin(), http))
+        });
+        Ok(Self { http, credulous: credulous.transpose()? })
+    }
+
+    fn for_url(&self, url: &str) -> &reqwest::Client {
+        let origin = Url::parse(url).map(|url| url.origin()).ok();
+        let credulous = self.credulous.as_ref().filter(|(believed, _)| origin.as_ref() == Some(believed));
+        credulous.map_or(&self.http, |(_, http)| http)
     }
 
     /// The keys at that URL.
@@ -67,7 +86,7 @@ impl KeyClient {
     /// # Errors
     /// Any [`FetchError`].
     pub async fn get(&self, url: &str) -> Result<JwkSet, FetchError> {
-        let mut response = self.http.get(url).header("accept", "application/json").send().await?;
+        let mut response = self.for_url(url).get(url).header("accept", "application/json").send().await?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
@@ -80,6 +99,16 @@ impl KeyClient {
         }
         parse(&body)
     }
+}
+
+fn client(tls: rustls::ClientConfig, redirections: Policy) -> Result<reqwest::Client, ClientError> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirections)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+        .build()?;
+    Ok(client)
 }
 
 /// Why there is no client.
@@ -140,6 +169,30 @@ fn chain(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_api_manager_that_is_believed_needs_no_certificate() {
+        let trust =
+            |url: Option<&str>| KeyTrust { api_manager: url.map(|url| url.parse().unwrap()), authorities: None };
+        let client = KeyClient::new(&trust(Some("https://apim:9443/"))).unwrap();
+        let check = |client: &KeyClient, url: &str, believed: bool| {
+            let found = client.credulous.as_ref().is_some_and(|(_, http)| std::ptr::eq(client.for_url(url), http));
+            assert_eq!(found, believed, "{url}");
+        };
+        check(&client, "https://apim:9443/oauth2/jwks", true);
+        check(&client, "https://APIM:9443/t/foo.com/oauth2/jwks", true);
+        for url in [
+            "https://apim/oauth2/jwks",
+            "https://apim:8443/",
+            "http://apim:9443/",
+            "https://apim.evil:9443/",
+            "apim",
+            "",
+        ] {
+            check(&client, url, false);
+        }
+        check(&KeyClient::new(&trust(None)).unwrap(), "https://apim:9443/oauth2/jwks", false);
+    }
 
     #[test]
     fn a_set_is_taken_for_the_keys_that_verify() {

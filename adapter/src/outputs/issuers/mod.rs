@@ -25,6 +25,7 @@ use tollgate_model::{Issuer, Jwk, JwkSet};
 use self::cache::KeyCache;
 use self::entry::{Entry, TEST_KEYS};
 use self::fetch::KeyClient;
+pub use self::fetch::KeyTrust;
 pub use self::fetch::{ClientError, FetchError};
 pub(super) use self::managed::Follower;
 pub use self::source::parse as keys_of_pem;
@@ -72,8 +73,8 @@ pub struct IssuerSettings<'s> {
     pub services: &'s [TokenService],
     /// Issuer and public key of test keys.
     pub test_keys: Option<(&'s str, &'s Jwk)>,
-    /// Further authorities for fetches over HTTPS.
-    pub key_fetch_ca: Option<&'s Path>,
+    /// Who is believed when keys are fetched over HTTPS.
+    pub key_trust: &'s KeyTrust,
     /// Folder of kept keys.
     pub key_cache: &'s Path,
 }
@@ -121,7 +122,7 @@ impl Issuers {
             }
             entries.push(Arc::new(Entry::of_test_keys(issuer, key)));
         }
-        let client = KeyClient::new(settings.key_fetch_ca)?;
+        let client = KeyClient::new(settings.key_trust)?;
         let issuers = Self { entries, managed: Mutex::default(), client, cache, writer, status };
         for entry in &issuers.entries {
             issuers.report(entry, None, None);

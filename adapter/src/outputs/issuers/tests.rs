@@ -67,7 +67,8 @@ struct Adapter {
 fn adapter(services: &[TokenService], cache: &TempDir) -> Adapter {
     let writer = WorldWriter::new(World::default());
     let status = Status::new();
-    let settings = IssuerSettings { services, test_keys: None, key_fetch_ca: None, key_cache: cache.path() };
+    let settings =
+        IssuerSettings { services, test_keys: None, key_trust: &KeyTrust::default(), key_cache: cache.path() };
     let issuers = Issuers::new(&settings, writer.clone(), Arc::clone(&status)).unwrap();
     Adapter { issuers, writer, status }
 }
@@ -183,7 +184,8 @@ fn the_issuer_of_test_keys_is_always_there() {
     let check = |services: &[TokenService], expected: &[(&str, usize)]| {
         let writer = WorldWriter::new(World::default());
         let test_keys = Some((ISSUER, signer.jwk()));
-        let settings = IssuerSettings { services, test_keys, key_fetch_ca: None, key_cache: folder.path() };
+        let settings =
+            IssuerSettings { services, test_keys, key_trust: &KeyTrust::default(), key_cache: folder.path() };
         Issuers::new(&settings, writer.clone(), Status::new()).unwrap();
         let world = writer.current();
         let found: Vec<(&str, usize)> =
@@ -215,7 +217,8 @@ fn services_that_cannot_be_used_are_refused() {
     };
     let good = &files.token_signing.certificate;
     let check = |services: &[TokenService], expected: &str| {
-        let settings = IssuerSettings { services, test_keys: None, key_fetch_ca: None, key_cache: folder.path() };
+        let settings =
+            IssuerSettings { services, test_keys: None, key_trust: &KeyTrust::default(), key_cache: folder.path() };
         let error = Issuers::new(&settings, WorldWriter::new(World::default()), Status::new()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };

@@ -87,7 +87,11 @@ pub fn identify(
         // An opaque key says nothing.
         claims: claims.unwrap_or_else(|| Some(Map::new())).ok_or(Unknown::Refused("900901"))?,
         key_type: subscription::key_type(said, Some(&subscribed)),
-        application: Application::clone(&subscribed.application),
+        // Plans of several owners may be looked up by other names than they have.
+        application: Application {
+            tier: subscribed.application_tier.name.clone(),
+            ..Application::clone(&subscribed.application)
+        },
         tier: subscribed.tier.name.clone(),
     })
 }

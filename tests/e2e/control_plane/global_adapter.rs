@@ -1,11 +1,17 @@
 //! A global adapter, which shares the APIs of API Manager among adapters: one serves its share, whatever becomes of the other.
 
 use anyhow::{Result, ensure};
-use tollgate_tests::apim::{ApiManager, Operation};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tollgate_model::Algorithm;
+use tollgate_tests::apim::{ApiManager, KeyManager, Operation, RESIDENT, certificate_of};
 use tollgate_tests::global_adapter::GlobalAdapter;
+use tollgate_tests::token::{Claims, KeyPair};
 use tollgate_tests::{ApiProject, Gateway, Settings, Topics, eventually};
 
-use super::{GONE, OK, PETS, answers, control_plane, pets};
+use super::throttling::daily;
+use super::{GONE, INVALID, NOT_SUBSCRIBED, OK, PET, PETS, answers, control_plane, pets, resident, token};
 
 const DOGS: &str = "Dogs:1.0.0";
 const CATS: &str = "Cats:1.0.0";
@@ -193,5 +199,89 @@ async fn nothing_is_lost_while_a_global_adapter_is_away() {
     plant.gateway.reconfigure_adapter(|config| config.extra = rename(&config.extra)).await.unwrap();
     plant.is_said("certificate").await;
     plant.answers(DOGS_PATH, OK).await;
+    plant.judge();
+}
+
+const FOO: &str = "foo.com";
+const FOO_PET: &str = "/t/foo.com/pets/1.0.0/pet/5";
+const FOO_ISSUER: &str = "https://apim.test/t/foo.com/oauth2/token";
+
+/// What a tenant has: all of it has the same names as what another one has.
+fn tenant(api: ApiProject, key_manager: Operation, consumer_key: &str, requests_a_day: u64) -> Vec<Operation> {
+    vec![
+        key_manager,
+        Operation::SubscriptionPolicy { name: "Few".to_owned(), policy: daily(requests_a_day) },
+        Operation::publish(api),
+        Operation::deploy(PETS, &["Default"]),
+        Operation::application("web"),
+        Operation::keys("web", consumer_key, RESIDENT),
+        Operation::subscription("web", PETS, "Few", "UNBLOCKED"),
+    ]
+}
+
+#[tokio::test]
+async fn tenants_share_an_adapter_and_none_gets_what_is_of_another() {
+    let mut plant = Shared::launch().await;
+    let backend = plant.gateway.backend.url();
+    plant.apim.all_silently(tenant(pets(&backend, 1), resident(), "web-key", 4000)).unwrap();
+    let ours = plant.entry(PETS);
+    plant.apim.switch_tenant(FOO);
+    let keys = KeyPair::generate("foo").unwrap();
+    let pem = STANDARD.encode(certificate_of(&keys).unwrap());
+    let key_manager = KeyManager::of(FOO_ISSUER, &json!({"certificate_type": "PEM", "certificate_value": pem}));
+    let key_manager = || Operation::key_manager(RESIDENT, key_manager.clone());
+    let api = ApiProject::new("Pets", "1.0.0", "/t/foo.com/pets").production(&backend).secured("GET", "/pet/{petId}");
+    plant.apim.all_silently(tenant(api, key_manager(), "foo-key", 3)).unwrap();
+    let theirs = plant.entry(PETS);
+    plant.global.tell(&[ours, theirs]);
+    plant.listen().await;
+
+    let web = token("web-key", "web");
+    let of_foo = |jti: &str| {
+        let claims = Claims::of(FOO_ISSUER).with("azp", "foo-key").with("jti", jti).without("keytype");
+        keys.sign(Algorithm::RS256, &claims)
+    };
+    let foo = of_foo("foo");
+    let gateway = &plant.gateway;
+    let soon = async |path: &str, token: &str, expected: (u16, &str)| {
+        let answered = async || answers(gateway, path, Some(token), expected).await;
+        eventually(&format!("{path} answers {expected:?}"), answered).await.unwrap();
+    };
+    soon(PET, &web, OK).await;
+    soon(FOO_PET, &foo, (429, "900804")).await;
+    // The plan of the same name is another one here, and so is everything else.
+    for _ in 0..3 {
+        answers(gateway, PET, Some(&web), OK).await.unwrap();
+    }
+    answers(gateway, PET, Some(&foo), NOT_SUBSCRIBED).await.unwrap();
+    answers(gateway, FOO_PET, Some(&web), NOT_SUBSCRIBED).await.unwrap();
+
+    // Messages of both are heard, and each is about its own tenant.
+    plant.apim.perform(Operation::SubscriptionPolicy { name: "Few".to_owned(), policy: daily(4000) }).unwrap();
+    soon(FOO_PET, &foo, OK).await;
+    plant.apim.perform(Operation::revoke("leaked")).unwrap();
+    soon(FOO_PET, &of_foo("leaked"), INVALID).await;
+    let here = json!({"fixedIp": "127.0.0.1", "invert": false});
+    plant.apim.perform(Operation::deny(1_000_001, "IP", here)).unwrap();
+    soon(FOO_PET, &foo, (403, "900805")).await;
+    answers(gateway, PET, Some(&web), OK).await.unwrap();
+    plant.apim.perform(Operation::Allow { id: 1_000_001 }).unwrap();
+    soon(FOO_PET, &foo, OK).await;
+    plant.apim.perform(Operation::DeleteKeyManager { name: RESIDENT.to_owned() }).unwrap();
+    soon(FOO_PET, &foo, (401, "")).await;
+    answers(gateway, PET, Some(&web), OK).await.unwrap();
+    plant.apim.perform(key_manager()).unwrap();
+    soon(FOO_PET, &foo, OK).await;
+
+    // And so it is kept.
+    plant.apim.kill();
+    plant.gateway.adapter.kill().unwrap();
+    plant.gateway.adapter.start_again().await.unwrap();
+    plant.gateway.envoy.restart().unwrap();
+    plant.gateway.wait_ready().await.unwrap();
+    answers(&plant.gateway, FOO_PET, Some(&foo), OK).await.unwrap();
+    answers(&plant.gateway, PET, Some(&web), OK).await.unwrap();
+    answers(&plant.gateway, FOO_PET, Some(&web), NOT_SUBSCRIBED).await.unwrap();
+    plant.apim.listen().await.unwrap();
     plant.judge();
 }

@@ -100,7 +100,7 @@ async fn passing(plant: &Plant, token: &str, count: usize) -> (usize, String) {
     (passed, code)
 }
 
-fn daily(requests: u64) -> Policy {
+pub(super) fn daily(requests: u64) -> Policy {
     Policy { requests: Some((requests, 1440)), stop_on_quota_reach: true, ..Policy::default() }
 }
 

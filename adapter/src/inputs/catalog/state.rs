@@ -81,8 +81,10 @@ impl State {
                 return Err(Collision::BasePath(path.1));
             }
         }
+        // API Manager calls its APIs by their ids, and several owners may have given them the same name.
+        let by_name = !matches!(claim, Claim::Project(Origin::ApiManager(_)));
         let name = name(&key, &deployment.api.name, &deployment.api.version);
-        if self.names.get(&name).is_some_and(|owner| !owner.is_of_same_api(&key)) {
+        if by_name && self.names.get(&name).is_some_and(|owner| !owner.is_of_same_api(&key)) {
             return Err(Collision::Name);
         }
         let taken = |name: &String| self.clusters.get(name).is_some_and(|owner| !owner.is_of_same_api(&key));

@@ -10,7 +10,7 @@ use super::key_managers;
 use super::lists::{self, Numbers};
 use super::mirror::{Change, Stamp};
 use super::object::{Object, ShapeError};
-use super::throttle;
+use super::{owner, throttle};
 
 /// The topics of API Manager that concern gateways.
 pub const TOPICS: [&str; 4] = ["notification", "keymanager", "tokenRevocation", "throttleData"];
@@ -51,7 +51,7 @@ pub enum PoisonError {
     /// Something is missing or wrong.
     #[error("{kind}: {error}")]
     Shape {
-        /// What kind of event it is.
+        /// What kind of event it is, as far as that is a name.
         kind: String,
         /// What is wrong.
         error: ShapeError,
@@ -67,8 +67,9 @@ pub struct Ears {
     pub environments: Vec<String>,
     /// Numbers of applications that are known.
     pub numbers: Numbers,
-    /// Whether somebody else says which APIs there are, so that only the states of their life cycles count.
-    pub deaf_to_apis: bool,
+    /// Whether a global adapter says which APIs there are. Then only the states of their life cycles count, and they may be
+    /// of different owners.
+    pub shared: bool,
 }
 
 impl Ears {
@@ -82,7 +83,9 @@ impl Ears {
         let payload = payload(&value).map_err(wrong)?;
         match topic {
             "notification" => self.notification(payload),
-            "keymanager" if self.is_for_us(payload) => key_manager(payload),
+            "keymanager" if self.is_for_us(payload) => {
+                key_manager(payload).map(|heard| self.told_apart(heard, payload))
+            }
             "tokenRevocation" => revocation(payload).map_err(wrong),
             "throttleData" if self.is_for_us(payload) => throttling(payload).map_err(wrong),
             _ => Ok(Heard::default()),
@@ -97,7 +100,7 @@ impl Ears {
     }
 
     fn notification(&self, payload: Object<'_>) -> Result<Heard, PoisonError> {
-        let shape = |kind: &str, error| PoisonError::Shape { kind: kind.to_owned(), error };
+        let shape = |kind: &str, error| PoisonError::Shape { kind: name_of(kind), error };
         let kind = payload.needed("eventType").map_err(|error| shape("notification", error))?;
         let packed = payload.needed("event").map_err(|error| shape(&kind, error))?;
         let event = unpack(&packed).ok_or(PoisonError::Packed("event"))?;
@@ -109,7 +112,20 @@ impl Ears {
             0 => payload.stamp(),
             stamp => stamp,
         };
-        self.event(&kind, object, stamp).map_err(|error| shape(&kind, error))
+        let heard = self.event(&kind, object, stamp).map_err(|error| shape(&kind, error))?;
+        Ok(self.told_apart(heard, object))
+    }
+
+    fn told_apart(&self, mut heard: Heard, object: Object<'_>) -> Heard {
+        if self.shared {
+            for change in &mut heard.changes {
+                match change {
+                    Change::Put { id, fact, .. } => owner::tell_apart(id, Some(fact), object),
+                    Change::Remove { id, .. } => owner::tell_apart(id, None, object),
+                }
+            }
+        }
+        heard
     }
 
     /// By parts of the kind's name, in the order of the original.
@@ -137,7 +153,7 @@ impl Ears {
                 let id = lists::subscription_id(object, "applicationId", &self.numbers)?;
                 change(gone(id, incarnation))
             }
-            _ if kind.contains("API") && self.deaf_to_apis => Ok(Heard::default()),
+            _ if kind.contains("API") && self.shared => Ok(Heard::default()),
             _ if kind.contains("API") => self.api(kind, object, stamp),
             _ if kind.contains("APPLICATION") => pulls(&[Resource::Applications, Resource::ApplicationKeys]),
             _ if kind.contains("SUBSCRIPTION") => pulls(&[Resource::Subscriptions]),
@@ -187,6 +203,16 @@ fn policy(object: Object<'_>) -> Result<Heard, ShapeError> {
 fn moved(object: Object<'_>, stamp: Stamp) -> Result<Heard, ShapeError> {
     let state = lists::life_cycle(&object.needed("apiStatus")?)?;
     Ok(Heard { moved: Some((object.needed("uuid")?, state, stamp)), ..Heard::default() })
+}
+
+/// A kind of event as it may be shown: kinds are names, and whatever else stands there may be anything.
+fn name_of(kind: &str) -> String {
+    const LONGEST: usize = 64;
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    match kind.len() <= LONGEST && kind.chars().all(is_name) {
+        true => kind.to_owned(),
+        false => "an event of no known kind".to_owned(),
+    }
 }
 
 fn payload(value: &Value) -> Result<Object<'_>, ShapeError> {

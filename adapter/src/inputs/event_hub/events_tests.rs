@@ -9,7 +9,7 @@ use super::*;
 fn ears() -> Ears {
     let environments = vec!["Default".to_owned(), "Asia".to_owned()];
     let numbers = Numbers::from([(7, "app".to_owned())]);
-    Ears { tenant: Some("carbon.super".to_owned()), environments, numbers, deaf_to_apis: false }
+    Ears { tenant: Some("carbon.super".to_owned()), environments, numbers, shared: false }
 }
 
 fn envelope(payload: &Value) -> Vec<u8> {
@@ -164,6 +164,7 @@ fn poison_is_told_from_silence_and_shows_nothing() {
         ("notification", b"hush".to_vec()),
         ("notification", b"{}".to_vec()),
         ("notification", envelope(&json!({"eventType": "APPLICATION_DELETE", "event": "hush"}))),
+        ("notification", envelope(&json!({"eventType": "POLICY hush"}))),
         ("notification", packed("hush")),
         ("notification", packed("[\"hush\"]")),
         ("notification", packed("{\"secret\":\"hush\"}")),

@@ -9,7 +9,7 @@ use tollgate_model::{Application, KeyType, LifeCycle, SubscriptionState, TierKin
 use super::fact::{ApiFact, Fact, Id, Resource};
 use super::mirror::{Snapshot, Stamp};
 use super::object::{Object, ShapeError, elements};
-use super::{key_managers, policies, throttle};
+use super::{key_managers, owner, policies, throttle};
 
 /// Most refused elements of a list that are named.
 const MAX_REFUSED: usize = 100;
@@ -28,11 +28,11 @@ pub struct List {
 /// Numbers of applications in API Manager's database to their UUIDs, for lists that know the numbers only.
 pub type Numbers = HashMap<i64, String>;
 
-/// Reads an answer.
+/// Reads an answer. In one that is about `everybodys` things, those of the same name are told apart by their owners.
 ///
 /// # Errors
 /// When it is not what was asked for at all.
-pub fn read(resource: Resource, answer: &Value, numbers: &Numbers) -> Result<List, ShapeError> {
+pub fn read(resource: Resource, answer: &Value, numbers: &Numbers, everybodys: bool) -> Result<List, ShapeError> {
     let mut refused = Vec::new();
     let facts = match resource {
         Resource::BlockConditions => throttle::block(answer, &mut refused)?,
@@ -40,8 +40,14 @@ pub fn read(resource: Resource, answer: &Value, numbers: &Numbers) -> Result<Lis
         _ => {
             let mut facts = Snapshot::new();
             for element in elements(answer)? {
-                match Object::of(element).and_then(|object| one(resource, object, numbers)) {
-                    Ok((id, fact, stamp)) => drop(facts.insert(id.key, (fact, stamp))),
+                let read = Object::of(element).and_then(|object| Ok((object, one(resource, object, numbers)?)));
+                match read {
+                    Ok((object, (mut id, mut fact, stamp))) => {
+                        if everybodys {
+                            owner::tell_apart(&mut id, Some(&mut fact), object);
+                        }
+                        facts.insert(id.key, (fact, stamp));
+                    }
                     Err(error) => refused.push(format!("{} {}: {error}", resource.name(), named(element))),
                 }
             }
@@ -110,7 +116,7 @@ pub fn application(object: Object<'_>, names: &[&'static str; 5]) -> Result<(Id,
 }
 
 /// The application that something belongs to.
-fn owner(object: Object<'_>, number: &'static str, numbers: &Numbers) -> Result<String, ShapeError> {
+fn application_of(object: Object<'_>, number: &'static str, numbers: &Numbers) -> Result<String, ShapeError> {
     if let Ok(uuid) = object.needed("applicationUUID") {
         return Ok(uuid);
     }
@@ -129,7 +135,7 @@ pub fn credential(object: Object<'_>, numbers: &Numbers) -> Result<(Id, Fact), S
         _ => return Err(ShapeError::Unclear("keyType")),
     };
     let id = credential_id(object)?;
-    Ok((id, Fact::Credential { application: owner(object, "applicationId", numbers)?, key_type }))
+    Ok((id, Fact::Credential { application: application_of(object, "applicationId", numbers)?, key_type }))
 }
 
 /// The id of a client of a key manager.
@@ -162,7 +168,7 @@ pub fn subscription(object: Object<'_>, number: &'static str, numbers: &Numbers)
 /// # Errors
 /// What is missing.
 pub fn subscription_id(object: Object<'_>, number: &'static str, numbers: &Numbers) -> Result<Id, ShapeError> {
-    Ok(Id::subscription(&owner(object, number, numbers)?, &object.needed("apiUUID")?))
+    Ok(Id::subscription(&application_of(object, number, numbers)?, &object.needed("apiUUID")?))
 }
 
 fn api(object: Object<'_>) -> Result<(Id, Fact), ShapeError> {

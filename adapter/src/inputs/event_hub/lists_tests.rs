@@ -8,7 +8,7 @@ use super::*;
 #[track_caller]
 fn list(resource: Resource, element: Value) -> Result<Fact, String> {
     let numbers = Numbers::from([(7, "app".to_owned())]);
-    let good = read(resource, &json!({"list": [element], "count": 1}), &numbers).unwrap();
+    let good = read(resource, &json!({"list": [element], "count": 1}), &numbers, false).unwrap();
     assert_eq!(good.facts.len() + good.refusals, 1);
     match good.facts.into_values().next() {
         Some((fact, _)) => Ok(fact),
@@ -77,10 +77,10 @@ fn what_is_needed_must_be_there() {
 fn an_answer_that_is_no_list_is_an_error() {
     for resource in Resource::ALL {
         for answer in [json!("x"), json!(5), json!(null)] {
-            assert!(read(resource, &answer, &Numbers::new()).is_err(), "{resource:?} {answer}");
+            assert!(read(resource, &answer, &Numbers::new(), false).is_err(), "{resource:?} {answer}");
         }
     }
-    assert!(read(Resource::Applications, &json!({"error": "no"}), &Numbers::new()).is_err());
+    assert!(read(Resource::Applications, &json!({"error": "no"}), &Numbers::new(), false).is_err());
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn any_json_is_a_list_or_an_error(answer in any_json()) {
         for resource in Resource::ALL {
-            if let Ok(list) = read(resource, &answer, &Numbers::new()) {
+            if let Ok(list) = read(resource, &answer, &Numbers::new(), false) {
                 prop_assert!(list.refused.len() <= list.refusals);
             }
         }

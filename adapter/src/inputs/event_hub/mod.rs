@@ -9,6 +9,7 @@
 //! | [`schedule`] | when what is asked |
 //! | [`rest`], [`pull`] | questions and their answers |
 //! | [`events`], [`lists`], [`policies`], [`key_managers`], [`throttle`], [`artifact`] | what messages and answers say |
+//! | [`owner`] | what of several tenants has the same name |
 //! | [`judge`] | projects as deployments |
 //! | [`tables`] | facts as entries of the filters' tables |
 //! | [`store`] | the last good state |
@@ -24,6 +25,8 @@ mod deploy;
 mod disk;
 mod events;
 mod fact;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hear;
 mod hub;
 mod judge;
@@ -32,6 +35,7 @@ mod lists;
 mod mirror;
 mod object;
 mod open;
+mod owner;
 mod policies;
 mod pull;
 mod report;

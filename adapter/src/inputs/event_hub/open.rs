@@ -90,7 +90,7 @@ impl EventHub {
             share: shared.map(|_| Share::default()),
             ears: Ears {
                 tenant: Some(settings.tenant.clone()).filter(|_| shared.is_none()),
-                deaf_to_apis: shared.is_some(),
+                shared: shared.is_some(),
                 environments: settings.environments.clone(),
                 ..Ears::default()
             },

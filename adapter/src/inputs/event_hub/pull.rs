@@ -107,10 +107,11 @@ impl Puller {
 
     async fn one(&self, resource: Resource, query: &[(&str, &str)], numbers: Numbers) -> Result<List, PullError> {
         let body = self.client.get(path(resource), query, MAX_LIST).await?.ok_or(PullError::Empty)?;
+        let everybodys = self.client.asks_for_all();
         // Tens of thousands of elements take a while.
         spawn_blocking(move || {
             let answer: Value = serde_json::from_slice(&body).map_err(RestError::Json)?;
-            Ok(lists::read(resource, &answer, &numbers)?)
+            Ok(lists::read(resource, &answer, &numbers, everybodys)?)
         })
         .await?
     }

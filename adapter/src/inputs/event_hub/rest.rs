@@ -32,7 +32,7 @@ pub enum RestError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// None, or it broke off.
-    #[error("no answer: {}", chain(.0))]
+    #[error("no answer: {}{}", chain(.0), tls::advice(.0))]
     Request(#[from] reqwest::Error),
     /// Another one than success.
     #[error("answered {status}{}{reason}", if .reason.is_empty() { "" } else { ": " })]
@@ -90,6 +90,12 @@ impl RestClient {
         let (username, password) = (settings.username.clone(), settings.password.clone());
         let everybodys = settings.global_adapter.is_some();
         Ok(Self { http, base: settings.url.clone(), username, password, everybodys })
+    }
+
+    /// Whether answers are about the things of all owners.
+    #[must_use]
+    pub const fn asks_for_all(&self) -> bool {
+        self.everybodys
     }
 
     /// The body of a successful answer; `None` when it says that there is nothing.

@@ -236,11 +236,13 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(StoreError::Record)
 }
 
-fn text(id: &Id) -> String {
+/// How a fact is named on the disk.
+pub(super) fn text(id: &Id) -> String {
     format!("{}{SEPARATOR}{}", id.resource.name(), id.key)
 }
 
-fn id(text: &str) -> Option<Id> {
+/// The fact of that name.
+pub(super) fn id(text: &str) -> Option<Id> {
     let (resource, key) = text.split_once(SEPARATOR)?;
     Some(Id::new(Resource::from_name(resource)?, key))
 }

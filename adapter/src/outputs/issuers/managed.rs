@@ -83,6 +83,10 @@ impl Follower {
                 continue;
             }
             let twin = kept.values().find(|managed| managed.manager.issuer == manager.issuer);
+            // That of another tenant, with which it shares all.
+            if twin.is_some_and(|twin| twin.manager == *manager) {
+                continue;
+            }
             if let Some(twin) = twin {
                 self.refuse(manager, &format!("the key manager {} has the same issuer", twin.manager.name));
                 continue;

@@ -26,6 +26,17 @@ const RESOURCES: [&str; 8] = [
     "revokedjwt",
     "block",
 ];
+/// Everything that can go wrong with an answer.
+const FAULTS: [Fault; 8] = [
+    Fault::Status(500),
+    Fault::Status(404),
+    Fault::Status(401),
+    Fault::Half,
+    Fault::Nonsense,
+    Fault::OtherForm,
+    Fault::FileMissing,
+    Fault::Hang,
+];
 const TOKENS: u32 = 2;
 /// How long it may take until the gateway is right: several reconciliations and a broker that starts.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -124,10 +135,7 @@ impl Plant {
         match random.u8(0..40) {
             0..2 => Step::Release,
             2 => Step::Poison,
-            3..6 => {
-                let faults = [Fault::Status(500), Fault::Status(404), Fault::Status(401), Fault::Half, Fault::Nonsense];
-                Step::Fail(random.choice(RESOURCES).unwrap(), random.choice(faults).unwrap(), random.usize(1..4))
-            }
+            3..6 => Step::Fail(random.choice(RESOURCES).unwrap(), random.choice(FAULTS).unwrap(), random.usize(1..4)),
             6..8 => Step::ApiManager,
             8 if *breaks > 0 => {
                 *breaks -= 1;

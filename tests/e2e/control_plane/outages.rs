@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use serde_json::Value;
-use tollgate_tests::apim::{ApiManager, Delivery, Fault, Operation, RESIDENT};
+use tollgate_tests::apim::{ApiManager, Delivery, Fault, Operation, RESIDENT, SUBSCRIBER};
 use tollgate_tests::{Gateway, RabbitMq, Settings, eventually};
 
 use super::{GONE, INVALID, NOT_SUBSCRIBED, OK, PET, PETS, Plant, answers, control_plane, token, usual};
@@ -51,6 +51,15 @@ async fn answers_that_are_none_wipe_nothing_and_are_asked_again() {
     let web = token("web-key", "web");
     let web = Some(web.as_str());
     plant.then(Operation::subscribe("web", PETS), PET, web, OK).await;
+    // Of every list something that keeps somebody out, which no fault may take away.
+    let leaked = token("web-key", "leaked");
+    plant.then(Operation::revoke("leaked"), PET, Some(&leaked), INVALID).await;
+    plant.perform(Operation::application("banned"));
+    plant.perform(Operation::keys("banned", "banned-key", RESIDENT));
+    plant.perform(Operation::subscribe("banned", PETS));
+    let banned = token("banned-key", "banned");
+    let denied = (403, "900805");
+    plant.then(Operation::deny(1, "APPLICATION", format!("{SUBSCRIBER}:banned")), PET, Some(&banned), denied).await;
     let faults = [
         Fault::Status(500),
         Fault::Status(403),
@@ -71,6 +80,8 @@ async fn answers_that_are_none_wipe_nothing_and_are_asked_again() {
         };
         eventually(&format!("the status tells of {fault:?}"), reported).await.unwrap();
         plant.answers(PET, web, OK).await.unwrap();
+        plant.answers(PET, Some(&leaked), INVALID).await.unwrap();
+        plant.answers(PET, Some(&banned), denied).await.unwrap();
         plant.apim.heal();
         let recovered = async || {
             let status = plant.gateway.adapter.status().await?;

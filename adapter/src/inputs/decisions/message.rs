@@ -35,7 +35,7 @@ pub enum About {
     Rest(Vec<Vec<Condition>>),
 }
 
-/// Why a message cannot be used.
+/// Why a message cannot be used. Never shows what it says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadMessage(pub String);
@@ -119,7 +119,8 @@ fn split(key: &str) -> (&str, Option<Group>) {
 
 fn conditions(text: &str, manager: TrafficManager) -> Result<Vec<Vec<Condition>>, BadMessage> {
     let bytes = STANDARD.decode(text).map_err(|error| BadMessage(format!("evaluatedConditions: {error}")))?;
-    let list: Vec<Value> = serde_json::from_slice(&bytes).map_err(|error| BadMessage(error.to_string()))?;
+    let list: Vec<Value> =
+        serde_json::from_slice(&bytes).map_err(|_| BadMessage("evaluatedConditions: no list".to_owned()))?;
     let mut all = Vec::new();
     for element in &list {
         all.extend(alternatives(element, manager)?);
@@ -150,8 +151,8 @@ fn alternatives(element: &Value, manager: TrafficManager) -> Result<Vec<Vec<Cond
         let values = values.ok_or_else(|| BadMessage("a condition has no values".to_owned()))?;
         let mut conditions = Vec::new();
         for (name, pattern) in values {
-            let pattern = pattern.as_str().ok_or_else(|| BadMessage(format!("{name}: no pattern")))?;
-            check_pattern(pattern).map_err(BadMessage)?;
+            let wrong = || BadMessage("a condition has a value that is no pattern".to_owned());
+            let pattern = pattern.as_str().filter(|pattern| check_pattern(pattern).is_ok()).ok_or_else(wrong)?;
             conditions.push(Condition { of: kind(name.clone(), pattern.to_owned()), invert });
         }
         if !invert {
@@ -197,7 +198,7 @@ fn address(part: &Value, member: &str) -> Result<IpAddr, BadMessage> {
         Ok(number) => IpAddr::V4(Ipv4Addr::from(number)),
         Err(_) => IpAddr::V6(Ipv6Addr::from(number)),
     });
-    number.or_else(|| text.parse().ok()).ok_or_else(|| BadMessage(format!("{member}: {text} is no address")))
+    number.or_else(|| text.parse().ok()).ok_or_else(|| BadMessage(format!("{member} is no address")))
 }
 
 #[cfg(test)]
@@ -285,6 +286,24 @@ mod tests {
             json!({}),
         ] {
             assert_eq!(conditions(&broken, ALL), (vec![Vec::new()], true), "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_was_said() {
+        for conditions in [
+            json!([{"header": {"values": {"hush": "hush("}, "invert": false}}]),
+            json!([{"header": {"values": {"hush": 5}}}]),
+            json!([{"ipspecific": {"specificIp": "hush"}}]),
+            json!("hush"),
+        ] {
+            let data = json!({
+                "throttleKey": "/p/1:1_default", "isThrottled": true, "expiryTimeStamp": 5,
+                "evaluatedConditions": encoded(&conditions),
+            });
+            let (_, problem) = read(&message(&data), ALL).unwrap().unwrap();
+            let shown = problem.unwrap().to_string();
+            assert!(!shown.contains("hush"), "{shown}");
         }
     }
 

@@ -11,7 +11,14 @@ use super::mirror::Moment;
 impl Hub {
     pub(super) async fn done(&mut self, done: Done) {
         match done {
-            Done::List(resource, began, Ok(list)) => self.listed(resource, began, list).await,
+            Done::List(resource, began, Ok(list)) => match list.refused.first() {
+                // Something else than what was asked for, whatever it is.
+                Some(first) if list.facts.is_empty() && self.mirror.count(resource) > 0 => {
+                    let error = format!("none of its {} entries can be understood, such as {first}", list.refusals);
+                    self.unlisted(resource, error);
+                }
+                _ => self.listed(resource, began, list).await,
+            },
             Done::List(resource, began, Err(error)) => {
                 // What is known of a list is never given up for such an answer.
                 let nothing_known = self.mirror.count(resource) == 0;
@@ -19,11 +26,7 @@ impl Hub {
                     tracing::debug!(list = resource.name(), "API Manager has no such list; it counts as empty");
                     return self.listed(resource, began, List::default()).await;
                 }
-                self.report.pull_failures = self.report.pull_failures.saturating_add(1);
-                tracing::warn!(list = resource.name(), %error, "API Manager cannot be asked; what is known stays");
-                if let Some(source) = self.sources.get_mut(&resource) {
-                    source.failed(Instant::now(), error.to_string());
-                }
+                self.unlisted(resource, error.to_string());
             }
             Done::All(began, Ok(judged)) => self.answered_all(began, judged).await,
             Done::All(_, Err(error)) => {
@@ -41,9 +44,23 @@ impl Hub {
         }
     }
 
-    async fn listed(&mut self, resource: Resource, began: Moment, list: List) {
+    fn unlisted(&mut self, resource: Resource, error: String) {
+        self.report.pull_failures = self.report.pull_failures.saturating_add(1);
+        tracing::warn!(list = resource.name(), error, "API Manager cannot be asked; what is known stays");
+        if let Some(source) = self.sources.get_mut(&resource) {
+            source.failed(Instant::now(), error);
+        }
+    }
+
+    async fn listed(&mut self, resource: Resource, began: Moment, mut list: List) {
         for refused in &list.refused {
-            tracing::warn!(refused, "an entry of API Manager cannot be understood; it lets nobody in");
+            tracing::warn!(refused, "an entry of API Manager cannot be understood and is left out");
+        }
+        if resource == Resource::BlockConditions && list.refusals > 0 {
+            // What keeps somebody out may be what could not be understood.
+            for (key, fact) in self.mirror.list(resource) {
+                list.facts.entry(key.to_owned()).or_insert_with(|| (fact.clone(), 0));
+            }
         }
         let applied = self.mirror.pull(resource, list.facts, began);
         let changed = applied.changed.len();

@@ -19,6 +19,10 @@ const PROPERTIES: &str = "env_properties.json";
 const MAX_JSON: usize = 64 << 20;
 /// Most files.
 const MAX_FILES: usize = 50_000;
+/// Most bytes of all projects together. They are archives themselves, so packing them makes them no smaller.
+const MAX_PROJECTS: usize = 1 << 30;
+/// Longest name of a project's file.
+const MAX_NAME: usize = 255;
 /// Length of a UUID.
 const UUID: usize = 36;
 
@@ -109,7 +113,7 @@ pub fn read(bytes: &[u8], environments: &[String]) -> Result<Vec<Item>, ArchiveE
     };
     let at = *names.get(DEPLOYMENTS).ok_or(ArchiveError::Shape(DEPLOYMENTS, ShapeError::Missing("the file")))?;
     let listed = json(DEPLOYMENTS, &file(&mut archive, at, MAX_JSON)?)?;
-    let mut items = Vec::new();
+    let (mut items, mut room) = (Vec::new(), MAX_PROJECTS);
     for (name, mut artifact) in deployments(&listed, environments)? {
         let project = match names.get(&name.to_lowercase()) {
             Some(at) => file(&mut archive, *at, MAX_ARCHIVE_BYTES).map(Bytes::from).map_err(|error| error.to_string()),
@@ -117,6 +121,7 @@ pub fn read(bytes: &[u8], environments: &[String]) -> Result<Vec<Item>, ArchiveE
         };
         if let Ok(project) = &project {
             artifact.digest = hex::encode(Sha256::digest(project));
+            room = room.checked_sub(project.len()).ok_or(ArchiveError::TooLarge("all projects together".to_owned()))?;
         }
         let named: BTreeSet<&String> = artifact.environments.keys().collect();
         let own = properties.get(&artifact.uuid).into_iter().flatten();
@@ -132,7 +137,12 @@ fn file(archive: &mut ZipArchive<Cursor<&[u8]>>, at: usize, limit: usize) -> Res
     let mut contents = Vec::new();
     entry.by_ref().take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut contents)?;
     if contents.len() >= limit {
-        return Err(ArchiveError::TooLarge(String::from_utf8_lossy(entry.name_raw()).into_owned()));
+        let name = String::from_utf8_lossy(entry.name_raw())
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(MAX_NAME)
+            .collect();
+        return Err(ArchiveError::TooLarge(name));
     }
     Ok(contents)
 }
@@ -142,17 +152,24 @@ fn json(name: &'static str, bytes: &[u8]) -> Result<Value, ArchiveError> {
 }
 
 /// Files with what is said of them. One that is said twice is deployed in all those places.
-fn deployments(listed: &Value, environments: &[String]) -> Result<Vec<(String, Artifact)>, ArchiveError> {
+fn deployments(listed: &Value, environments: &[String]) -> Result<BTreeMap<String, Artifact>, ArchiveError> {
     let wrong = |error| ArchiveError::Shape(DEPLOYMENTS, error);
     let data = Object::of(listed).map_err(wrong)?.object("data").ok_or(wrong(ShapeError::Missing("data")))?;
     if data.get("deployments").and_then(Value::as_array).is_none() {
         return Err(wrong(ShapeError::Missing("data.deployments")));
     }
-    let mut found: Vec<(String, Artifact)> = Vec::new();
+    let mut found: BTreeMap<String, Artifact> = BTreeMap::new();
     for value in data.list("deployments") {
         let object = Object::of(value).map_err(wrong)?;
         let name = object.needed("apiFile").map_err(wrong)?;
         let (uuid, revision) = identify(&name);
+        if uuid.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(wrong(ShapeError::Unclear("apiFile")));
+        }
+        // Whoever says nothing of places does not say that there are none.
+        if object.get("environments").and_then(Value::as_array).is_none() {
+            return Err(wrong(ShapeError::Missing("environments")));
+        }
         let mut placed = BTreeMap::new();
         for value in object.list("environments") {
             let environment = Object::of(value).map_err(wrong)?;
@@ -164,14 +181,9 @@ fn deployments(listed: &Value, environments: &[String]) -> Result<Vec<(String, A
         if placed.is_empty() {
             continue;
         }
-        match found.iter_mut().find(|(file, _)| *file == name) {
-            Some((_, artifact)) => artifact.environments.extend(placed),
-            None => {
-                let organization = object.text("organizationId").unwrap_or_default();
-                let artifact = Artifact { uuid, revision, organization, environments: placed, ..Artifact::default() };
-                found.push((name, artifact));
-            }
-        }
+        let organization = || object.text("organizationId").unwrap_or_default();
+        let fresh = || Artifact { uuid, revision, organization: organization(), ..Artifact::default() };
+        found.entry(name).or_insert_with(fresh).environments.extend(placed);
     }
     Ok(found)
 }
@@ -192,7 +204,8 @@ type Properties = BTreeMap<String, BTreeMap<String, Endpoints>>;
 
 fn properties(value: &Value) -> Result<Properties, ArchiveError> {
     let wrong = |error| ArchiveError::Shape(PROPERTIES, error);
-    let apis = Object::of(value).map_err(wrong)?.object("apis");
+    let object = Object::of(value).map_err(wrong)?;
+    let apis = object.get("apis").map(Object::of).transpose().map_err(wrong)?;
     let mut properties = Properties::new();
     for (uuid, value) in apis.iter().flat_map(Object::members) {
         for (environment, value) in Object::of(value).map_err(wrong)?.members() {

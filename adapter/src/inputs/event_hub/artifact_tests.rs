@@ -87,7 +87,15 @@ fn a_broken_archive_says_nothing() {
         (zip(&[(DEPLOYMENTS, b"{}")]), "data is missing"),
         (zip(&[(DEPLOYMENTS, b"{\"data\":{}}")]), "data.deployments is missing"),
         (zip(&[(DEPLOYMENTS, &deployments(&json!([{"environments": []}])))]), "apiFile is missing"),
+        (zip(&[(DEPLOYMENTS, &deployments(&json!([{"apiFile": "-1.zip"}])))]), "apiFile cannot be understood"),
+        (zip(&[(DEPLOYMENTS, &deployments(&json!([{"apiFile": "a\n-1.zip"}])))]), "apiFile cannot be understood"),
+        (zip(&[(DEPLOYMENTS, &deployments(&json!([{"apiFile": "a-1.zip"}])))]), "environments is missing"),
+        (
+            zip(&[(DEPLOYMENTS, &deployments(&json!([{"apiFile": "a-1.zip", "environments": {}}])))]),
+            "environments is missing",
+        ),
         (zip(&[(DEPLOYMENTS, &good), (PROPERTIES, b"[]")]), "env_properties.json"),
+        (zip(&[(DEPLOYMENTS, &good), (PROPERTIES, b"{\"apis\": 5}")]), "env_properties.json"),
     ] {
         let error = read(&bytes, &here()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -38,6 +38,13 @@ const GRACE: u64 = 600;
 /// The name of the list of projects, beside those of [`Resource`].
 pub const ARTIFACTS: &str = "artifacts";
 
+/// Something to ask for.
+enum Question {
+    List(Resource),
+    All(Which),
+    One,
+}
+
 /// Something that was asked for.
 pub(super) enum Done {
     List(Resource, Moment, Result<List, PullError>),
@@ -144,36 +151,50 @@ impl Hub {
             self.want_everything(now);
             self.forget_expired();
         }
-        for resource in Resource::ALL {
-            let is_due = self.sources.get(&resource).and_then(Source::due).is_some_and(|due| due <= now);
-            if is_due && self.tasks.len() < self.settings.workers {
-                self.begin_list(resource, now);
-            }
-        }
         if self.apis.waiting() > self.settings.queue {
             self.apis.want_none();
             self.artifacts.want(now);
             self.artifacts.want_again(now.checked_add(LAG).unwrap_or(now));
         }
+        while self.tasks.len() < self.settings.workers {
+            match self.longest_due(now) {
+                Some(Question::List(resource)) => self.begin_list(resource, now),
+                Some(Question::All(which)) => self.begin_all(which, now),
+                Some(Question::One) => self.begin_one(now),
+                None => break,
+            }
+        }
+    }
+
+    /// What has been due for longest, so that questions to which nobody answers hold back no others.
+    fn longest_due(&self, now: Instant) -> Option<Question> {
+        let lists = Resource::ALL.into_iter().filter_map(|resource| {
+            let due = self.sources.get(&resource).and_then(Source::due)?;
+            Some((due, Question::List(resource)))
+        });
         // What is known of APIs beside their projects comes first, so that projects are read once.
         let facts_known = self.sources.get(&Resource::Apis).is_some_and(|source| source.report != <_>::default());
-        let is_due = self.artifacts.due().is_some_and(|due| due <= now) && facts_known;
-        if is_due
-            && self.tasks.len() < self.settings.workers
-            && let Some(which) = self.ours()
-        {
-            self.artifacts.begin(now);
-            let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
-            self.tasks.spawn(async move { Done::All(began, puller.deployments(which, judge).await) });
-        }
-        while now >= self.paused && facts_known && self.tasks.len() < self.settings.workers {
-            let Some(uuid) = self.apis.begin(now) else { break };
-            let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
-            self.tasks.spawn(async move {
-                let outcome = puller.deployments(Which::One(uuid.clone()), judge).await;
-                Done::One(uuid, began, outcome)
-            });
-        }
+        let all =
+            self.artifacts.due().filter(|due| *due <= now).and_then(|due| Some((due, Question::All(self.ours()?))));
+        let one = self.apis.due().map(|due| (due.max(self.paused), Question::One));
+        let projects = all.into_iter().chain(one).filter(|_| facts_known);
+        let due = lists.chain(projects).filter(|(due, _)| *due <= now);
+        due.min_by_key(|(due, _)| *due).map(|(_, question)| question)
+    }
+
+    fn begin_all(&mut self, which: Which, now: Instant) {
+        self.artifacts.begin(now);
+        let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
+        self.tasks.spawn(async move { Done::All(began, puller.deployments(which, judge).await) });
+    }
+
+    fn begin_one(&mut self, now: Instant) {
+        let Some(uuid) = self.apis.begin(now) else { return };
+        let (puller, judge, began) = (self.puller.clone(), self.judge(), self.moment());
+        self.tasks.spawn(async move {
+            let outcome = puller.deployments(Which::One(uuid.clone()), judge).await;
+            Done::One(uuid, began, outcome)
+        });
     }
 
     fn begin_list(&mut self, resource: Resource, now: Instant) {

@@ -29,7 +29,7 @@ const UUID: [&str; 2] = ["00000000-0000-0000-0000-00000000000a", "00000000-0000-
 const REVISION: &str = "00000000-0000-0000-0000-0000000000ff";
 
 /// What a path answers.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Answer {
     Json(Value),
     Bytes(Vec<u8>),
@@ -343,17 +343,33 @@ async fn nothing_bad_takes_anything_away_and_all_of_it_is_made_good() {
         Answer::Bytes(b"{".to_vec()),
         Answer::Bytes(half),
         Answer::Json(json!({"error": "no list"})),
+        Answer::Json(json!([{"error": "of no kind"}])),
+        Answer::Json(json!({"list": [{"error": "of no kind"}], "api": 5})),
     ] {
-        manager.fail(&bad);
         // An optional list that was empty may be one that API Manager does not have.
-        let failing = |plane: &ControlPlaneReport| {
+        let failures = |plane: &ControlPlaneReport| {
             let lists = ["applications", "subscriptions", "apis", "artifacts", "revokedTokens", "blockConditions"];
-            lists.iter().all(|list| plane.stale().contains(list))
+            lists.map(|list| plane.sources.get(list).map_or(0, |list| list.failures))
         };
-        adapter.eventually("failing", |_, plane| failing(plane)).await;
+        let before = failures(&adapter.reports.plane.lock().unwrap());
+        manager.fail(&bad);
+        // One that was asked before may still be answered otherwise.
+        let failing =
+            |plane: &ControlPlaneReport| failures(plane).iter().zip(before).all(|(now, before)| *now > before + 1);
+        adapter.eventually(&format!("{bad:?} is no answer"), |_, plane| failing(plane)).await;
         assert_eq!(counts(&adapter.world.current()), [1; 6]);
         assert_eq!(adapter.reports.plane.lock().unwrap().state, ControlPlaneState::Stale);
     }
+    // A condition that cannot be understood may be the one that is not listed.
+    let fresh = Manager::start().await;
+    fresh.populate();
+    fresh
+        .set("block", Answer::Json(json!({"user": ["eve@t.com"], "ip": [{"type": "IP", "id": 4, "fixedIp": "moon"}]})));
+    *manager.answers.lock().unwrap() = fresh.answers.lock().unwrap().clone();
+    let refused =
+        |plane: &ControlPlaneReport| plane.sources.get("blockConditions").is_some_and(|list| list.refused == 1);
+    adapter.eventually("one condition is refused", |_, plane| refused(plane)).await;
+    assert_eq!(adapter.world.current().throttle.deny.len(), 2, "one is new, and the other one stays");
     // Meanwhile an event was lost.
     let fresh = Manager::start().await;
     fresh.populate();

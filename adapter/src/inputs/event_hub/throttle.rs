@@ -9,16 +9,25 @@ use super::mirror::{Change, Snapshot};
 use super::object::{Object, ShapeError};
 use super::policies::range;
 
+/// What conditions are on, with the members that list them.
+const KINDS: [(&str, &str); 4] =
+    [("API", "api"), ("APPLICATION", "application"), ("USER", "user"), ("SUBSCRIPTION", "subscription")];
+
 /// Reads the answer to `block`: finished keys by their kind, and conditions on addresses.
 ///
 /// # Errors
-/// When it is no object.
+/// When it is something else, which must not be taken for an answer that keeps nobody out.
 pub fn block(answer: &Value, refused: &mut Vec<String>) -> Result<Snapshot, ShapeError> {
     let object = Object::of(answer)?;
+    let members = || KINDS.iter().map(|(_, member)| *member).chain(["ip"]);
+    if members().any(|member| object.get(member).is_some_and(|value| !value.is_array())) {
+        return Err(ShapeError::Expected("a list of each kind"));
+    }
+    if !object.members().any(|(name, _)| members().any(|member| name.eq_ignore_ascii_case(member))) {
+        return Err(ShapeError::Missing("every kind of condition"));
+    }
     let mut snapshot = Snapshot::new();
-    for (kind, member) in
-        [("API", "api"), ("APPLICATION", "application"), ("USER", "user"), ("SUBSCRIPTION", "subscription")]
-    {
+    for (kind, member) in KINDS {
         for value in object.list(member) {
             match value.as_str().map(|key| condition(kind, key)) {
                 Some(Ok((id, fact))) => drop(snapshot.insert(id.key, (fact, 0))),
@@ -166,9 +175,12 @@ mod tests {
             panic!()
         };
         assert!(*invert && tenant.as_deref() == Some("carbon.super"));
-        let empty = json!({"api": null});
-        assert!(block(&empty, &mut refused).unwrap().is_empty());
-        assert!(block(&json!([]), &mut refused).is_err());
+        for empty in [json!({"api": null}), json!({"IP": [], "custom": []})] {
+            assert!(block(&empty, &mut refused).unwrap().is_empty(), "{empty}");
+        }
+        for other in [json!([]), json!({}), json!({"error": "later"}), json!({"api": 5, "ip": []}), json!({"ip": {}})] {
+            assert!(block(&other, &mut refused).is_err(), "{other}");
+        }
     }
 
     #[track_caller]

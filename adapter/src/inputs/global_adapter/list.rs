@@ -102,7 +102,8 @@ impl Conversation {
 /// The list of an answer.
 fn read(answer: &DiscoveryResponse) -> Result<Listed, ListError> {
     if answer.type_url != TYPE_URL {
-        return Err(ListError::Type(answer.type_url.chars().take(MAX_UUID).collect()));
+        let plain = answer.type_url.chars().filter(|character| !character.is_control());
+        return Err(ListError::Type(plain.take(MAX_UUID).collect()));
     }
     if answer.resources.len() > MAX_ENTRIES {
         return Err(ListError::TooMany(answer.resources.len()));

@@ -5,6 +5,8 @@
 //! cannot be reached or says something that cannot be understood.
 
 mod connect;
+#[doc(hidden)]
+pub mod fuzzing;
 mod list;
 
 use std::path::PathBuf;

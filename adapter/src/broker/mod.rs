@@ -59,23 +59,45 @@ pub struct Message {
     pub topic: String,
     /// Its body, as it was published.
     pub body: Vec<u8>,
-    receipt: Option<lapin::Acker>,
+    receipt: Receipt,
+}
+
+/// Who is told that a message may be forgotten.
+#[derive(Debug)]
+enum Receipt {
+    Nobody,
+    Broker(lapin::Acker),
+    #[cfg(test)]
+    Test(std::sync::Arc<std::sync::atomic::AtomicBool>),
 }
 
 impl Message {
     /// One that comes from no broker, for tests.
     #[must_use]
     pub fn unreceipted(topic: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { topic: topic.to_owned(), body: body.into(), receipt: None }
+        Self { topic: topic.to_owned(), body: body.into(), receipt: Receipt::Nobody }
+    }
+
+    /// The same, which says when it was acknowledged.
+    #[cfg(test)]
+    pub fn receipted(topic: &str, body: impl Into<Vec<u8>>) -> (Self, std::sync::Arc<std::sync::atomic::AtomicBool>) {
+        let acknowledged = std::sync::Arc::<std::sync::atomic::AtomicBool>::default();
+        let receipt = Receipt::Test(std::sync::Arc::clone(&acknowledged));
+        (Self { receipt, ..Self::unreceipted(topic, body) }, acknowledged)
     }
 
     /// Tells the broker that it may forget the message. Call it when what the message says is kept.
     pub async fn acknowledge(self) {
-        if let Some(receipt) = self.receipt
-            && let Err(error) = receipt.ack(BasicAckOptions::default()).await
-        {
-            // The connection is gone, and the message with it; whoever listens hears of that.
-            tracing::debug!(%error, topic = self.topic, "a message cannot be acknowledged");
+        match self.receipt {
+            Receipt::Nobody => {}
+            Receipt::Broker(receipt) => {
+                if let Err(error) = receipt.ack(BasicAckOptions::default()).await {
+                    // The connection is gone, and the message with it; whoever listens hears of that.
+                    tracing::debug!(%error, topic = self.topic, "a message cannot be acknowledged");
+                }
+            }
+            #[cfg(test)]
+            Receipt::Test(acknowledged) => acknowledged.store(true, std::sync::atomic::Ordering::Relaxed),
         }
     }
 }

@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::{BrokerEndpoint, Message, News};
+use super::{BrokerEndpoint, Message, News, Receipt};
 use crate::tls;
 
 /// Where API Manager publishes.
@@ -137,7 +137,7 @@ async fn consume(connection: &Connection, topic: &str) -> lapin::Result<Consumer
 async fn pass_on(deliveries: &mut Deliveries, listener: &mpsc::Sender<News>) -> SessionError {
     while let Some((topic, delivery)) = deliveries.next().await {
         let message = match delivery {
-            Some(Ok(delivery)) => Message { topic, body: delivery.data, receipt: Some(delivery.acker) },
+            Some(Ok(delivery)) => Message { topic, body: delivery.data, receipt: Receipt::Broker(delivery.acker) },
             Some(Err(error)) => return error.into(),
             None => return SessionError::Cancelled,
         };

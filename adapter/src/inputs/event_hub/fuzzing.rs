@@ -157,3 +157,54 @@ fn is_fit_to_be_shown(text: &str) {
     assert!(text.len() <= MAX_SHOWN, "{} bytes are shown", text.len());
     assert!(!text.chars().any(char::is_control), "{text:?}");
 }
+
+/// What the fuzz targets begin with, and what is a little different from it, goes through them in every run of the unit tests too.
+#[cfg(test)]
+pub(in crate::inputs) mod seeds {
+    use fastrand::Rng;
+
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds");
+
+    /// Runs a target over its seeds, and so many variations of each.
+    pub fn run(name: &str, variations: u32, target: impl Fn(&[u8])) {
+        let mut random = Rng::with_seed(7);
+        let files: Vec<_> = std::fs::read_dir(format!("{FOLDER}/{name}")).unwrap().map(Result::unwrap).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            let seed = std::fs::read(file.path()).unwrap();
+            target(&seed);
+            (0..variations).for_each(|_| target(&varied(&seed, &mut random)));
+        }
+    }
+
+    fn varied(seed: &[u8], random: &mut Rng) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        for _ in 0..random.u8(1..4) {
+            let at = random.usize(0..=bytes.len());
+            match random.u8(0..4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, random.u8(..)),
+                2 => {
+                    let other = bytes.get(at).copied().unwrap_or(b'0');
+                    let digits = random.choice([b'0', b'"', b'-', b'{', 0, other]).unwrap();
+                    bytes.splice(
+                        at.min(bytes.len().saturating_sub(1))..,
+                        [digits].into_iter().chain(seed.iter().copied().skip(at + 1)),
+                    );
+                }
+                _ => {
+                    let end = random.usize(at..=bytes.len());
+                    bytes.drain(at..end.min(at + 20));
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_api_manager_sends_goes_through_all_targets() {
+        run("event_hub_message", 200, super::message);
+        run("event_hub_list", 200, super::list);
+        run("event_hub_archive", 2_000, super::archive);
+    }
+}

@@ -88,6 +88,8 @@ pub struct Hub {
     pub(super) complete_written: bool,
     pub(super) ready: watch::Sender<bool>,
     pub(super) report: ControlPlaneReport,
+    /// What people were shown last.
+    pub(super) shown: ControlPlaneReport,
 }
 
 impl Hub {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -145,10 +146,13 @@ fn subscription(state: &str, stamp: i64) -> Value {
         "subscriptionState": state, "timeStamp": stamp})
 }
 
-fn event(kind: &str, event: &Value) -> News {
+fn body(kind: &str, event: &Value) -> String {
     let packed = STANDARD.encode(event.to_string());
-    let body = json!({"event": {"payloadData": {"eventType": kind, "event": packed}}});
-    News::Message(Message::unreceipted("notification", body.to_string()))
+    json!({"event": {"payloadData": {"eventType": kind, "event": packed}}}).to_string()
+}
+
+fn event(kind: &str, event: &Value) -> News {
+    News::Message(Message::unreceipted("notification", body(kind, event)))
 }
 
 #[derive(Default)]
@@ -174,6 +178,7 @@ struct Adapter {
     reports: Arc<Reports>,
     news: mpsc::Sender<News>,
     ready: watch::Receiver<bool>,
+    store: Arc<Store>,
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
@@ -193,8 +198,9 @@ impl Adapter {
         let shutdown = CancellationToken::new();
         let (mut hub, ready) = opened.into_parts();
         hub.share = share;
+        let store = Arc::clone(&hub.store);
         let task = tokio::spawn(hub.run(receiver, shutdown.clone()));
-        Self { world, reports, news, ready, shutdown, task }
+        Self { world, reports, news, ready, store, shutdown, task }
     }
 
     async fn stop(self) {
@@ -377,6 +383,29 @@ async fn nothing_bad_takes_anything_away_and_all_of_it_is_made_good() {
     *manager.answers.lock().unwrap() = fresh.answers.lock().unwrap().clone();
     adapter.is(ControlPlaneState::Live).await;
     adapter.eventually("made good", |world, _| state(world) == Some(SubscriptionState::Blocked)).await;
+    adapter.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_is_acknowledged_when_it_is_stored_and_not_before() {
+    let (manager, folder) = (Manager::start().await, tempfile::tempdir().unwrap());
+    manager.populate();
+    let adapter = Adapter::start(&manager.url, folder.path(), LONG).await;
+    adapter.subscribed().await;
+    adapter.is(ControlPlaneState::Live).await;
+    adapter.store.broken.store(true, Ordering::Relaxed);
+    let (message, acknowledged) =
+        Message::receipted("notification", body("SUBSCRIPTIONS_UPDATE", &subscription("BLOCKED", 20)));
+    adapter.tell(News::Message(message)).await;
+    // Gateways need not wait for the disk.
+    adapter.eventually("blocked", |world, _| state(world) == Some(SubscriptionState::Blocked)).await;
+    adapter.eventually("the disk fails", |_, plane| plane.store_error.is_some()).await;
+    assert!(!acknowledged.load(Ordering::Relaxed));
+    adapter.store.broken.store(false, Ordering::Relaxed);
+    adapter.eventually("acknowledged", |_, _| acknowledged.load(Ordering::Relaxed)).await;
+    let kept = adapter.store.read().unwrap().facts;
+    let blocked = |fact: &Fact| matches!(fact, Fact::Subscription { state: SubscriptionState::Blocked, .. });
+    assert!(kept.iter().any(|(_, fact, _)| blocked(fact)), "{kept:?}");
     adapter.stop().await;
 }
 

@@ -109,6 +109,7 @@ impl EventHub {
             complete_written: true,
             ready: sender,
             report,
+            shown: ControlPlaneReport::default(),
             settings,
         };
         hub.restore(state).await;

@@ -21,12 +21,14 @@ impl Hub {
             report.sources.insert(GLOBAL_ADAPTER.to_owned(), share.report.clone());
         }
         report.sources.insert(ARTIFACTS.to_owned(), self.artifacts.report.clone());
-        if report != self.report {
-            if report.state != self.report.state {
+        // What is counted while it goes on is in the one already; what was shown last says whether it is news.
+        if report != self.shown {
+            if report.state != self.shown.state {
                 tracing::info!(state = report.state.name(), stale = ?report.stale(), "how it stands with API Manager");
             }
             self.reports.control_plane(&report);
-            self.report = report;
+            self.report = report.clone();
+            self.shown = report;
         }
     }
 

@@ -108,6 +108,9 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 #[derive(Debug)]
 pub struct Store {
     database: Database,
+    /// Whether a test wants the disk to fail.
+    #[cfg(test)]
+    pub(super) broken: std::sync::atomic::AtomicBool,
 }
 
 impl Store {
@@ -125,7 +128,11 @@ impl Store {
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse(path.to_owned())),
             Err(error) => return Err(open(error.into())),
         };
-        let store = Self { database };
+        let store = Self {
+            database,
+            #[cfg(test)]
+            broken: <_>::default(),
+        };
         store.claim(owner)?;
         Ok(store)
     }
@@ -198,6 +205,10 @@ impl Store {
     /// # Errors
     /// When nothing was changed because the disk failed.
     pub fn write(&self, writes: &[Write]) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(redb::Error::Corrupted("by a test".to_owned()).into());
+        }
         let transaction = self.database.begin_write()?;
         {
             let mut meta = transaction.open_table(META)?;

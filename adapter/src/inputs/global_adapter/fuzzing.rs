@@ -26,3 +26,13 @@ pub fn answer(data: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::inputs::event_hub::fuzzing::seeds;
+
+    #[test]
+    fn what_a_global_adapter_sends_goes_through_its_target() {
+        seeds::run("global_adapter", 20_000, super::answer);
+    }
+}

@@ -8,6 +8,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 wasm_target=wasm32-wasip1
+# Every Envoy that runs modules with V8 has it; hashing and comparing are some percent faster with it.
+wasm_features=+simd128
 debian_packages=(rustc-web rust-web-src wasi-libc)
 debian_rustc=/usr/bin/rustc
 debian_libc=/usr/lib/wasm32-wasi
@@ -24,7 +26,7 @@ use_rustup() {
         rustup target add "$wasm_target" >&2 && target_is_installed || return 1
     fi
     wasm_toolchain=rustup
-    wasm_cargo=(cargo)
+    wasm_cargo=(env "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS=-C target-feature=$wasm_features" cargo)
     wasm_args=(--target "$wasm_target")
     wasm_target_dir=${CARGO_TARGET_DIR:-$root/target}
 }
@@ -40,7 +42,7 @@ use_debian() {
     wasm_toolchain=debian
     wasm_cargo=(
         env "RUSTC=$debian_rustc" RUSTC_BOOTSTRAP=1
-        "RUSTFLAGS=${RUSTFLAGS:+$RUSTFLAGS }-C target-feature=+crt-static -C link-self-contained=no -L $debian_libc"
+        "RUSTFLAGS=${RUSTFLAGS:+$RUSTFLAGS }-C target-feature=+crt-static,$wasm_features -C link-self-contained=no -L $debian_libc"
         "CARGO_TARGET_WASM32_WASIP1_LINKER=$linker"
         cargo
     )

@@ -2,11 +2,19 @@
 
 /// Whether both are the same. Not for secrets: it stops at the first difference.
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
     let (words, rest) = one.as_chunks::<8>();
     let (other_words, other_rest) = other.as_chunks::<8>();
-    one.len() == other.len()
-        && words.iter().zip(other_words).all(|(one, other)| u64::from_le_bytes(*one) == u64::from_le_bytes(*other))
-        && rest.iter().zip(other_rest).all(|(one, other)| one == other)
+    if !words.iter().zip(other_words).all(|(one, other)| u64::from_le_bytes(*one) == u64::from_le_bytes(*other)) {
+        return false;
+    }
+    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        // It may overlap the last word before it.
+        (Some(end), Some(other_end)) => u64::from_le_bytes(*end) == u64::from_le_bytes(*other_end),
+        _ => rest.iter().zip(other_rest).all(|(one, other)| one == other),
+    }
 }
 
 #[cfg(test)]

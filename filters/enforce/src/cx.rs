@@ -289,7 +289,7 @@ impl Answers {
     /// Keys of the counters that are to be taken from.
     pub(crate) fn charges(&self) -> Vec<String> {
         match &*self.charges.borrow() {
-            Charges::Due(counters) => counters.iter().map(|counter| counter.key.clone()).collect(),
+            Charges::Due(counters) => counters.iter().map(|counter| counter.key().to_owned()).collect(),
             Charges::Open | Charges::Settled => Vec::new(),
         }
     }

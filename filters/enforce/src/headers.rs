@@ -84,11 +84,13 @@ impl HeaderMap {
 
     /// The header of that lower-case name.
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Header<'_> {
+        if self.may_have(bit(name.len())) { self.find(name) } else { Header::Absent }
+    }
+
+    fn find(&self, name: &str) -> Header<'_> {
         let mut found = Header::Absent;
-        if self.lengths & bit(name.len()) == 0 {
-            return found;
-        }
         for pair in self.pairs.iter().filter(|pair| pair.name == name.len()) {
             if let Some((candidate, value)) = self.read(*pair)
                 && bytes::same(candidate, name.as_bytes())
@@ -100,6 +102,16 @@ impl HeaderMap {
             }
         }
         found
+    }
+
+    /// Whether there may be a header whose name has one of these lengths, a bit for each; see [`HeaderMap::length_of`].
+    pub(crate) const fn may_have(&self, lengths: u64) -> bool {
+        self.lengths & lengths != 0
+    }
+
+    /// What [`HeaderMap::may_have`] takes for a name.
+    pub(crate) const fn length_of(name: &str) -> u64 {
+        bit(name.len())
     }
 
     /// A pseudo header, of which Envoy guarantees at most one.

@@ -224,7 +224,7 @@ pub(crate) struct TestQuotas {
 impl Quotas for TestQuotas {
     fn standing(&self, counter: &Counter, now: Timestamp) -> Option<Standing> {
         let until = Timestamp(now.0 + 30_500);
-        match self.stock.get(&counter.key)? {
+        match self.stock.get(counter.key())? {
             Stock::Enough => Some(Standing { left: 5, until }),
             Stock::Exhausted { .. } => Some(Standing { left: 0, until }),
             Stock::Unknown { .. } | Stock::Lost => None,
@@ -232,8 +232,8 @@ impl Quotas for TestQuotas {
     }
 
     fn stock(&self, counter: &Counter, _: Timestamp) -> Stock {
-        self.looks.borrow_mut().push(counter.key.clone());
-        self.stock.get(&counter.key).copied().or(self.usually).unwrap_or(Stock::Unknown { want: 16 })
+        self.looks.borrow_mut().push(counter.key().to_owned());
+        self.stock.get(counter.key()).copied().or(self.usually).unwrap_or(Stock::Unknown { want: 16 })
     }
 }
 

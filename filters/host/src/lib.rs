@@ -16,6 +16,8 @@ mod connection;
 mod envoy;
 #[cfg(test)]
 mod fake;
+#[cfg(any(target_arch = "wasm32", test))]
+mod memory;
 mod metrics;
 mod quota;
 mod reach;

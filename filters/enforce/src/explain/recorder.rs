@@ -146,7 +146,7 @@ impl Quotas for Recorder<'_> {
             Stock::Unknown { .. } => "none at hand".to_owned(),
             Stock::Lost => "its owner cannot be reached".to_owned(),
         };
-        self.note(format!("quota {} ({} per {:?})", counter.key, counter.limit.amount, counter.limit.window), is);
+        self.note(format!("quota {} ({} per {:?})", counter.key(), counter.limit().amount, counter.limit().window), is);
         stock
     }
 }

@@ -56,7 +56,7 @@ impl Throttled<'_> {
                 QuotaUnit::Requests => cost.requests,
                 QuotaUnit::Bytes => cost.bytes,
             };
-            let counter = Counter { key, limit: *limit, cost: cost.max(1), posture: self.posture };
+            let counter = Counter::new(key, *limit, cost.max(1), self.posture);
             charges.push(Charge { level: self.level, counter: Rc::new(counter), stops: self.stops });
         }
     }

@@ -1,18 +1,21 @@
 //! Query policies. What they do not name keeps its place and its spelling.
 
+use std::borrow::Cow;
+
 use tollgate_model::RequestPolicy;
 
 use crate::query;
 
 /// The query, with its question mark or empty, after the policies.
-pub(crate) fn edit(query: &[u8], policies: &[RequestPolicy]) -> Vec<u8> {
-    let mut query = query.to_vec();
+pub(crate) fn edit<'q>(query: &'q [u8], policies: &[RequestPolicy]) -> Cow<'q, [u8]> {
+    let mut query = Cow::Borrowed(query);
     for policy in policies {
         match policy {
             RequestPolicy::SetQuery { name, value } => {
-                query = replaced(&query, name, Some(&[encoded(name), b"=".to_vec(), encoded(value)].concat()));
+                let parameter = [encoded(name), b"=".to_vec(), encoded(value)].concat();
+                query = Cow::Owned(replaced(&query, name, Some(&parameter)));
             }
-            RequestPolicy::RemoveQuery { name } => query = replaced(&query, name, None),
+            RequestPolicy::RemoveQuery { name } => query = Cow::Owned(replaced(&query, name, None)),
             _ => {}
         }
     }
@@ -93,7 +96,7 @@ mod tests {
             ("?a=1&b=2", vec![remove("a"), set("c", "3"), remove("b"), set("c", "4")], "?c=4"),
             ("", vec![remove("a")], ""),
         ] {
-            assert_eq!(String::from_utf8(edit(query.as_bytes(), &policies)).unwrap(), expected, "{query}");
+            assert_eq!(String::from_utf8(edit(query.as_bytes(), &policies).into_owned()).unwrap(), expected, "{query}");
         }
     }
 

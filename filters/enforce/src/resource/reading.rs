@@ -22,16 +22,40 @@ pub enum Reading {
 #[must_use]
 pub fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
-    for byte in path {
-        match byte {
-            b'%' | b';' | b'\\' | b'?' | b'#' | 0..=0x20 | 0x7f => return false,
-            b'/' | b'.' if after_slash => return false,
-            _ => {}
-        }
+    path.iter().all(|byte| {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(Class::Read);
+        let plain = class == Class::Plain || class == Class::Segment && !after_slash;
         after_slash = *byte == b'/';
-    }
-    true
+        plain
+    })
 }
+
+/// What a byte does to a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Nothing.
+    Plain,
+    /// Nothing, unless it begins a segment: slashes and dots.
+    Segment,
+    /// Servers read it in different ways.
+    Read,
+}
+
+/// Of all bytes, so that a path is looked through without a branch for each kind.
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Plain; 256];
+    let (mut rest, mut byte) = (classes.as_mut_slice(), 0_u8);
+    while let [class, others @ ..] = rest {
+        *class = match byte {
+            b'%' | b';' | b'\\' | b'?' | b'#' | 0..=0x20 | 0x7f => Class::Read,
+            b'/' | b'.' => Class::Segment,
+            _ => Class::Plain,
+        };
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    classes
+};
 
 /// The path as the most lenient server would read it: decoded until nothing changes, backslashes as slashes, path
 /// parameters, query and fragment cut off, slashes merged, dot segments resolved.

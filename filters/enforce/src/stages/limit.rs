@@ -50,7 +50,7 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Res
             request.overlook();
             // A Traffic Manager counts all but bursts.
             let charges = if manager.is_some() { bursts(&request) } else { charges(cx, &request)? };
-            let bytes = charges.iter().any(|charge| charge.counter.limit.unit == QuotaUnit::Bytes);
+            let bytes = charges.iter().any(|charge| charge.counter.limit().unit == QuotaUnit::Bytes);
             Ok((charges, !bytes && !request.was_looked_into()))
         })?;
         if !charges.is_empty() || manager.is_some() {
@@ -204,8 +204,8 @@ fn in_stock(cx: &Cx, charges: &[Charge]) -> Result<Vec<Rc<Counter>>, Halt> {
     let Some((first, _)) = asks.iter().find(|(charge, _)| charge.stops).or(asks.first()) else { return Ok(takes) };
     let level = first.level;
     let asks = asks.into_iter().map(|(charge, want)| {
-        let Counter { key, limit, .. } = &*charge.counter;
-        QuotaAsk { key: key.clone(), limit: *limit, want, unused: None, ahead: false }
+        let (key, limit) = (charge.counter.key().to_owned(), charge.counter.limit());
+        QuotaAsk { key, limit, want, unused: None, ahead: false }
     });
     match cx.answers.quota_rounds() {
         MAX_ROUNDS.. => Err(Rejection::Throttled(level, later(cx.now)).into()),
@@ -219,7 +219,7 @@ fn note(cx: &Cx, charge: &Charge, stock: Stock, standings: &mut Standings) {
     let Some(standing) = cx.directory.quotas().standing(&charge.counter, cx.now) else { return };
     let cost = if stock == Stock::Enough { charge.counter.cost } else { 0 };
     let left = standing.left.saturating_sub(cost);
-    standings.push(charge.level, charge.counter.limit, Standing { left, ..standing });
+    standings.push(charge.level, charge.counter.limit(), Standing { left, ..standing });
     if matches!(stock, Stock::Exhausted { .. }) {
         cx.answers.tell(standings.fields(cx.now));
     }

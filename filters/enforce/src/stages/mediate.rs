@@ -16,7 +16,7 @@ use crate::decide::Halt;
 use crate::intercept::{self, Caller, Change, Intercepted};
 use crate::rejection::{BadCredentials, Rejection};
 use crate::token::KeyType;
-use crate::{Cx, Edits, Header, mock, policy, query};
+use crate::{Cx, Edits, Header, HeaderMap, mock, policy, query};
 
 /// Request headers by which Envoy's router lets itself be steered. They are the gateway's to set and never a client's.
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>
@@ -33,6 +33,17 @@ const STEERING: [&str; 11] = [
     "x-envoy-upstream-rq-timeout-ms",
     "x-envoy-upstream-stream-duration-ms",
 ];
+
+/// Lengths of those names, and of the cluster header's: most requests have no header as long as any of them.
+const STEERING_LENGTHS: u64 = {
+    let mut lengths = HeaderMap::length_of(CLUSTER_HEADER);
+    let mut rest = STEERING.as_slice();
+    while let [name, others @ ..] = rest {
+        lengths |= HeaderMap::length_of(name);
+        rest = others;
+    }
+    lengths
+};
 
 const AUTHORIZATION: &str = "authorization";
 
@@ -73,7 +84,9 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
 /// What a request needs on its way to that backend.
 fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rejection> {
     let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
-    edits.remove = cx.request.iter().filter_map(|(name, _)| steering(name)).collect();
+    if cx.request.may_have(STEERING_LENGTHS) {
+        edits.remove.extend(cx.request.iter().filter_map(|(name, _)| steering(name)));
+    }
     credentials(cx, admitted, &mut edits.remove);
     // The cluster, and a few more: seldom does it have to grow.
     edits.set.reserve(4);
@@ -130,34 +143,46 @@ fn steering(name: &[u8]) -> Option<Cow<'static, str>> {
 /// Headers of the request that hold credentials, which are not for backends.
 fn credentials(cx: &Cx, admitted: &Admitted, remove: &mut Vec<Cow<'static, str>>) {
     let settings = &admitted.settings;
-    let certificate = &settings.client_certificate;
+    let mut take = |name: &str| {
+        if cx.request.get(name) != Header::Absent {
+            remove.push(match name {
+                // The usual name needs no copy.
+                AUTHORIZATION => Cow::Borrowed(AUTHORIZATION),
+                other => Cow::Owned(other.to_owned()),
+            });
+        }
+    };
+    if takes_credentials(admitted) {
+        if !settings.forward_authorization {
+            take(authorization_header(admitted));
+        }
+        take(&settings.internal_key_header);
+        for place in api_keys(admitted) {
+            if let ApiKeyPlace::Header { name } = place {
+                take(name);
+            }
+        }
+    }
     // One that nobody vouches for is taken away wherever it goes: a backend might believe it.
-    let untrusted = Some(certificate.header.as_str()).filter(|_| !certificate.from_header || !certificate.forward);
-    let takes = takes_credentials(admitted);
-    let token = Some(authorization_header(admitted)).filter(|_| takes && !settings.forward_authorization);
-    let internal = Some(settings.internal_key_header.as_str()).filter(|_| takes);
-    let pass = settings.explain.as_ref().map(|_| EXPLAIN_HEADER);
-    let keys = api_keys(admitted).filter_map(|place| match place {
-        ApiKeyPlace::Header { name } => Some(name.as_str()),
-        ApiKeyPlace::Query { .. } => None,
-    });
-    let names = [token, internal, untrusted, pass].into_iter().flatten().chain(keys);
-    let present = names.filter(|name| cx.request.get(name) != Header::Absent);
-    remove.extend(present.map(|name| match name {
-        // The usual name needs no copy.
-        AUTHORIZATION => Cow::Borrowed(AUTHORIZATION),
-        other => Cow::Owned(other.to_owned()),
-    }));
+    let certificate = &settings.client_certificate;
+    if !certificate.from_header || !certificate.forward {
+        take(&certificate.header);
+    }
+    if settings.explain.is_some() {
+        take(EXPLAIN_HEADER);
+    }
 }
 
 /// Places that may hold an API key.
 fn api_keys<'a>(admitted: &'a Admitted) -> impl Iterator<Item = &'a ApiKeyPlace> {
-    let requirements = admitted.operation.security.requirements();
-    requirements.iter().filter(|_| takes_credentials(admitted)).flat_map(|requirement| &requirement.api_keys)
+    admitted.operation.security.requirements().iter().flat_map(|requirement| &requirement.api_keys)
 }
 
 /// The query without API keys.
 pub(crate) fn query_without_keys<'a>(admitted: &'a Admitted) -> Cow<'a, [u8]> {
+    if admitted.query.is_empty() || !takes_credentials(admitted) {
+        return Cow::Borrowed(admitted.query);
+    }
     let names: Vec<&[u8]> = api_keys(admitted)
         .filter_map(|place| match place {
             ApiKeyPlace::Header { .. } => None,

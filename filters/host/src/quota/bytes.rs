@@ -14,7 +14,7 @@ impl QuotaPool {
         let mut low = false;
         bucket::update(self.abi.as_ref(), id, now, |entry| {
             entry.iter_mut().for_each(|entry| lease::turn(entry, now));
-            let mut spent = lease::spend(*entry, id, counter.limit.amount, bytes, now);
+            let mut spent = lease::spend(*entry, id, counter.limit().amount, bytes, now);
             low = lease::runs_low(&mut spent, now);
             *entry = Some(spent);
         });

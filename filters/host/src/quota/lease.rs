@@ -147,7 +147,7 @@ fn with_next(entry: Entry, ask: &QuotaAsk, grant: &QuotaGrant, sent: u64, now: u
 /// The window in which this process counts for itself once its lease has ended: the owner's, where that may still go on, or
 /// one that it has to itself, whose number is never one of the owner's. `wall` is the time of day.
 pub(super) fn own_window(id: u128, counter: &Counter, before: Option<Entry>, wall: u64, now: u64) -> Entry {
-    let length = length_ms(counter.limit.window);
+    let length = length_ms(counter.limit().window);
     let number = wall.checked_div(length).unwrap_or(0);
     let begun = now.saturating_sub(wall.checked_rem(length).unwrap_or(0));
     let ends = number.saturating_add(1).saturating_mul(length).saturating_sub(wall).saturating_add(now);
@@ -196,7 +196,7 @@ pub(super) fn chunk_size(left: u64, cost: u64) -> u64 {
 }
 
 pub(super) fn first_want(counter: &Counter) -> u64 {
-    match counter.limit.unit {
+    match counter.limit().unit {
         QuotaUnit::Requests => counter.cost.max(FIRST_WANT),
         QuotaUnit::Bytes => counter.cost.saturating_mul(FIRST_WANT),
     }

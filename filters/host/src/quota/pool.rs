@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tollgate_enforce::{Counter, Quotas, Standing, Stock, Timestamp};
+use tollgate_enforce::{Counter, CounterId, Quotas, Standing, Stock, Timestamp};
 use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, QuotaUnit, Unused};
 
 use super::bucket;
@@ -112,7 +112,7 @@ impl QuotaPool {
 
     /// Takes what [`Quotas::stock`] has just said is there.
     pub(crate) fn take(&self, counter: &Counter) {
-        if counter.limit.unit == QuotaUnit::Bytes {
+        if counter.limit().unit == QuotaUnit::Bytes {
             return self.spend(counter, counter.cost);
         }
         let now = self.now();
@@ -258,7 +258,7 @@ impl QuotaPool {
                 touched: now,
                 spare,
             };
-            if amount > 0 && counter.limit.unit == QuotaUnit::Bytes {
+            if amount > 0 && counter.limit().unit == QuotaUnit::Bytes {
                 return Drawn::Shared(drawn(0, found.left.saturating_add(found.spare)));
             }
             let rest = found.left.saturating_sub(amount);
@@ -281,8 +281,8 @@ impl QuotaPool {
         }
         let entry = watched.entry(id);
         entry.and_modify(|watched| watched.wanted |= wanted).or_insert_with(|| Watched {
-            key: counter.key.clone(),
-            limit: counter.limit,
+            key: counter.key().to_owned(),
+            limit: counter.limit(),
             wanted,
             looked: now,
             ahead_of: 0,
@@ -307,7 +307,7 @@ impl QuotaPool {
 
     /// Lets the process have its part of the window, less what it had already, because the owner is away.
     fn grant_locally(&self, id: u128, counter: &Counter, wall: Timestamp, now: u64) {
-        let part = counter.limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
+        let part = counter.limit().amount.checked_div(self.replicas.get()).unwrap_or(0);
         bucket::update_knowing(self.abi.as_ref(), id, now, |entry, forgotten| {
             let own = || lease::own_window(id, counter, *entry, wall.0, now);
             let mut current = entry.filter(|entry| entry.is_current(now)).unwrap_or_else(own);
@@ -370,5 +370,5 @@ impl Quotas for QuotaPool {
 }
 
 fn id_of(ask: &QuotaAsk) -> u128 {
-    Counter { key: ask.key.clone(), limit: ask.limit, cost: 1, posture: Posture::Local }.id().0
+    CounterId::of(&ask.key, ask.limit).0
 }

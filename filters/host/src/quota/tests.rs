@@ -121,7 +121,7 @@ impl Process {
 }
 
 fn ask(counter: &Counter, want: u64) -> QuotaAsk {
-    QuotaAsk { key: counter.key.clone(), limit: counter.limit, want, unused: None, ahead: false }
+    QuotaAsk { key: counter.key().to_owned(), limit: counter.limit(), want, unused: None, ahead: false }
 }
 
 const START: u64 = 1_800_000_000_000;
@@ -129,7 +129,19 @@ const START: u64 = 1_800_000_000_000;
 fn counter(amount: u64) -> Counter {
     let window = Window { count: 1, unit: TimeUnit::Minute };
     let limit = Limit { amount, unit: QuotaUnit::Requests, window };
-    Counter { key: "k".to_owned(), limit, cost: 1, posture: Posture::Local }
+    Counter::new("k".to_owned(), limit, 1, Posture::Local)
+}
+
+/// The same counter, of which a request takes so much.
+fn costing(cost: u64, mut counter: Counter) -> Counter {
+    counter.cost = cost;
+    counter
+}
+
+/// The same counter, of that posture.
+fn standing(posture: Posture, mut counter: Counter) -> Counter {
+    counter.posture = posture;
+    counter
 }
 
 #[test]
@@ -218,7 +230,7 @@ fn warm_counters_cost_no_host_call() {
 #[test]
 fn what_is_too_little_for_a_dear_request_is_there_for_a_cheap_one() {
     let (process, cheap) = (Process::new(1), counter(7));
-    let dear = Counter { cost: 3, ..cheap.clone() };
+    let dear = costing(3, cheap.clone());
     let mut owner = Owner::new(7, false);
     let mut passes = |counter: &Counter| process.request(0, counter, &mut owner, START);
     assert_eq!(
@@ -265,7 +277,7 @@ fn a_counter_that_had_to_make_room_gets_nothing_twice() {
     let process = Process::new(1);
     let place = |counter: &Counter| counter.id().0 % bucket::BUCKETS;
     let (first, mut owner) = (counter(12), Owner::new(12, false));
-    let keys = (0..).map(|number| Counter { key: format!("other {number}"), ..first.clone() });
+    let keys = (0..).map(|number| Counter::new(format!("other {number}"), first.limit(), first.cost, first.posture));
     let others: Vec<Counter> = keys.filter(|other| place(other) == place(&first)).take(bucket::ENTRIES).collect();
     let used =
         |counter: &Counter, owner: &mut Owner, now| (0..30).filter(|_| process.request(0, counter, owner, now)).count();
@@ -284,7 +296,7 @@ fn a_counter_that_had_to_make_room_gets_nothing_twice() {
 fn without_its_owner_a_process_has_its_part_and_no_more() {
     let check = |posture, replicas, leased_before: u64| {
         let process = Process::new(2);
-        let counter = Counter { posture, ..counter(12) };
+        let counter = standing(posture, counter(12));
         let mut owner = Owner::new(12, false);
         process.workers.iter().for_each(|worker| worker.set_replicas(replicas));
         let before = (0..leased_before).filter(|_| process.request(0, &counter, &mut owner, START)).count() as u64;
@@ -467,7 +479,7 @@ fn what_was_leased_ahead_of_a_window_that_has_begun_is_part_of_it() {
 #[test]
 fn setting_the_clock_of_the_host_opens_no_window_again() {
     let process = Process::new(1);
-    let counter = Counter { posture: Posture::Local, ..counter(10) };
+    let counter = standing(Posture::Local, counter(10));
     process.lost(0, START);
     let wall = |step: u64| [START, START - 90_000, START + 20_000, START - 59_000][step as usize % 4];
     let mut passed = 0;

@@ -17,7 +17,7 @@ pub(super) struct Metered {
 impl Metered {
     /// The request has been counted here.
     pub(super) fn note(metered: &mut Option<Self>, worker: &Rc<Worker>, counter: Rc<Counter>) {
-        if counter.limit.unit == QuotaUnit::Bytes {
+        if counter.limit().unit == QuotaUnit::Bytes {
             let new = || Self { worker: Rc::clone(worker), counters: Vec::new() };
             metered.get_or_insert_with(new).counters.push(counter);
         }

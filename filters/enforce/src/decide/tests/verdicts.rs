@@ -169,7 +169,7 @@ proptest! {
                 let answers = Answers::default();
                 let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now: Timestamp(now), callbacks: Callbacks::NONE };
                 let outcome = describe(decide(&cx));
-                let counted: Vec<(String, u64)> = answers.settle().iter().map(|counter| (counter.key.clone(), counter.cost)).collect();
+                let counted: Vec<(String, u64)> = answers.settle().iter().map(|counter| (counter.key().to_owned(), counter.cost)).collect();
                 (outcome, counted)
             };
             prop_assert_eq!(decided(&remembering), decided(&directory(&changes)), "{} {:?}", line, changes);

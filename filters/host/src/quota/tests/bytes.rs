@@ -3,9 +3,9 @@
 use super::*;
 
 fn bytes(amount: u64) -> Counter {
-    let mut counter = counter(amount);
-    counter.limit.unit = QuotaUnit::Bytes;
-    counter
+    let counter = counter(amount);
+    let limit = Limit { unit: QuotaUnit::Bytes, ..counter.limit() };
+    Counter::new(counter.key().to_owned(), limit, counter.cost, counter.posture)
 }
 
 /// One request of so many bytes, of which it announces none: whether it is let through.
@@ -116,7 +116,7 @@ proptest! {
             if tick {
                 process.tick(worker, &mut owner, now);
             }
-            let counter = Counter { cost: announced, ..bytes(limit) };
+            let counter = costing(announced, bytes(limit));
             let passes = pass(&process, worker, &counter, &mut owner, now, announced + rest);
             prop_assert_eq!(passes, used + announced <= limit, "{} of {} used at {}", used, limit, now);
             if passes {

@@ -136,7 +136,7 @@ proptest! {
     /// for themselves while the owner is away are another matter: see the bound of the `local` posture.
     #[test]
     fn no_schedule_passes_the_limit(limit in 1_u64..60, steps in prop::collection::vec(step(), 1..600)) {
-        let counter = Counter { posture: Posture::Deny, ..counter(limit) };
+        let counter = standing(Posture::Deny, counter(limit));
         let mut world = World::new(limit);
         for step in &steps {
             world.step(step, &counter);

@@ -82,6 +82,8 @@ enum Callback {
     ResponseWait,
     /// Bodies of responses, for interceptors that want them.
     ResponseBody,
+    /// Frames of WebSockets, for limits.
+    Frames,
     /// All of them.
     All,
 }
@@ -194,6 +196,7 @@ impl ModuleArguments {
             response_headers: has(Callback::ResponseHeaders),
             response_wait: has(Callback::ResponseWait),
             response_body: has(Callback::ResponseBody),
+            frames: has(Callback::Frames),
         }
     }
 

@@ -9,6 +9,7 @@ use tollgate_model::{Callbacks, JwkSet, QuotaAsk, Usage};
 
 use crate::decide::Halt;
 use crate::rejection::Rejection;
+use crate::stages::limit::FrameLimits;
 use crate::{Call, Connection, Counter, Directory, HeaderMap, Interception};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
@@ -231,6 +232,8 @@ pub struct Answers {
     told: RefCell<Vec<(&'static str, String)>>,
     /// What a Traffic Manager is to be told.
     uses: RefCell<Vec<Usage>>,
+    /// What frames are held to, once the request has opened a WebSocket.
+    frames: RefCell<Option<Box<FrameLimits>>>,
 }
 
 /// How far the counting of a request is.
@@ -266,6 +269,7 @@ impl Answers {
             charges: RefCell::new(charges),
             told: self.told.clone(),
             uses: RefCell::default(),
+            frames: RefCell::default(),
         }
     }
 
@@ -302,6 +306,18 @@ impl Answers {
     /// What a Traffic Manager is to be told now; nothing the next time.
     pub fn take_uses(&self) -> Vec<Usage> {
         self.uses.take()
+    }
+
+    /// Frames that follow the request are held to these.
+    pub(crate) fn follow(&self, frames: Option<FrameLimits>) {
+        if let Some(frames) = frames {
+            self.frames.replace(Some(Box::new(frames)));
+        }
+    }
+
+    /// What frames that follow the request are held to; nothing the next time.
+    pub fn take_frames(&self) -> Option<Box<FrameLimits>> {
+        self.frames.take()
     }
 
     /// The client is to be told this of its limits, whatever becomes of the request.

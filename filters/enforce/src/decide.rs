@@ -96,8 +96,9 @@ fn walk_on(cx: &Cx, admitted: &mut Admitted, trace: &impl Tracer, known: &mut Kn
             verdict::remember(cx, admitted, identity, permit)
         }
     };
-    let Verdict { identity, permit } = &**known.insert(verdict);
-    let grant = trace.stage("limit", || limit::limit(cx, admitted, permit), |_| facts::charges(cx))?;
+    let verdict = &*known.insert(verdict);
+    let Verdict { identity, permit } = &**verdict;
+    let grant = trace.stage("limit", || limit::limit(cx, admitted, verdict), |_| facts::charges(cx))?;
     let caller = Caller { identity, permit };
     trace.stage("policy", || policy::consult(cx, admitted, &caller), |()| Vec::new())?;
     let edits = trace.stage("mediate", || mediate::mediate(cx, admitted, identity, &grant), facts::edits)?;

@@ -9,6 +9,7 @@ use tollgate_model::{GraphQl, GraphQlArgument, GraphQlField, GraphQlType, Issuer
 use crate::graphql;
 use crate::resource::{Reading, Template, is_plain, lenient};
 use crate::token::{Claims, Jws, VerificationKey};
+use crate::websocket::{Judgement, Lane, Step};
 
 /// A token, from the raw text to its claims.
 pub fn token(data: &[u8]) {
@@ -66,6 +67,38 @@ pub fn evidence(data: &[u8]) {
     if let Ok(evidence) = crate::Evidence::decode(data) {
         assert_eq!(evidence.encode().as_deref(), Ok(data));
     }
+}
+
+/// Frames of a WebSocket: the first two bytes say how the rest is cut, and how many of them may pass. Every byte has its fate,
+/// and the same one however it is cut.
+pub fn websocket(data: &[u8]) {
+    let Some((&[cut, left], bytes)) = data.split_first_chunk() else { return };
+    let whole = fates(bytes, bytes.len().max(1), left);
+    assert_eq!(whole, fates(bytes, usize::from(cut).saturating_add(1), left));
+}
+
+fn fates(bytes: &[u8], cut: usize, mut left: u8) -> Vec<Step> {
+    let (mut lane, mut fates) = (Lane::default(), Vec::new());
+    for mut piece in bytes.chunks(cut) {
+        while !piece.is_empty() {
+            let judge = || {
+                let judgement = if left == 0 { Judgement::Drop } else { Judgement::Pass };
+                left = left.saturating_sub(1);
+                judgement
+            };
+            let (taken, fate) = match lane.read(piece, judge) {
+                Step::Free(taken) => (taken, Step::Free(1)),
+                Step::Counted(taken) => (taken, Step::Counted(1)),
+                Step::Dropped(taken) => (taken, Step::Dropped(1)),
+                Step::Wait => panic!("nobody said so"),
+                Step::Broken => return fates,
+            };
+            assert!(taken > 0, "it gets on");
+            fates.extend(std::iter::repeat_n(fate, taken));
+            piece = piece.get(taken..).unwrap_or_default();
+        }
+    }
+    fates
 }
 
 /// The body of a request to a GraphQL API, in both forms.

@@ -37,6 +37,7 @@ mod testing;
 pub mod token;
 mod uri_mapping;
 mod vouch;
+pub mod websocket;
 mod wildcard;
 
 pub use call::Call;
@@ -53,6 +54,7 @@ pub use headers::{Header, HeaderMap, MalformedHeaders};
 pub use intercept::{Held, Interception, Outcome};
 pub use limit::{CompiledDecisions, CompiledPolicy, CompiledTier, Throttle, check_pattern};
 pub use quota::{Counter, CounterId, Quotas, Standing, Stock};
+pub use stages::limit::{FrameDecision, FrameLimits};
 pub use stages::verdict::Verdicts;
 pub use subscribers::{Found, Revocations, Subscribers};
 pub use uri_mapping::UriMapping;

@@ -251,6 +251,7 @@ pub(crate) struct TestDirectory {
     pub(crate) subscribers: TestSubscribers,
     pub(crate) throttle: Rc<Throttle>,
     pub(crate) quotas: TestQuotas,
+    pub(crate) revision: u64,
     pub(crate) foreign_routes: bool,
     /// Whether signatures are really checked.
     pub(crate) real_signatures: bool,
@@ -273,6 +274,7 @@ impl TestDirectory {
             subscribers: TestSubscribers::default(),
             throttle: Rc::default(),
             quotas: TestQuotas::default(),
+            revision: 0,
             foreign_routes: false,
             real_signatures: false,
             verdicts: None,
@@ -337,6 +339,10 @@ impl Directory for TestDirectory {
 
     fn throttle(&self) -> Rc<Throttle> {
         Rc::clone(&self.throttle)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision
     }
 
     fn quotas(&self) -> &dyn Quotas {

@@ -104,6 +104,11 @@ pub trait Abi {
     /// # Errors
     /// When nothing is held.
     fn body(&self, of: Side, most: usize) -> Result<Vec<u8>, Status>;
+    /// A part of what is held of a body: at most `most` bytes from `start` on.
+    ///
+    /// # Errors
+    /// When nothing is held there.
+    fn body_from(&self, of: Side, start: usize, most: usize) -> Result<Vec<u8>, Status>;
     /// Replaces what is held of a body.
     ///
     /// # Errors
@@ -119,6 +124,11 @@ pub trait Abi {
     /// # Errors
     /// When there is nothing to go on with.
     fn resume(&self, side: Side) -> Result<(), Status>;
+    /// Breaks the current stream off, in both directions.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn close(&self) -> Result<(), Status>;
     /// Calls out. The answer comes to the context that called.
     ///
     /// # Errors

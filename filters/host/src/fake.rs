@@ -45,6 +45,8 @@ pub(crate) struct FakeEnvoy {
     pub(crate) bodies: RefCell<[Option<Vec<u8>>; 2]>,
     /// Properties that are numbers, by path.
     pub(crate) numbers: RefCell<HashMap<String, u64>>,
+    /// The stream was broken off.
+    pub(crate) closed: Cell<bool>,
     /// No cluster: every call-out is refused.
     pub(crate) unreachable: Cell<bool>,
     /// Edits of headers fail, as they do outside the request phase.
@@ -159,6 +161,13 @@ impl Abi for FakeEnvoy {
         Ok(body[..most.min(body.len())].to_vec())
     }
 
+    fn body_from(&self, of: Side, start: usize, most: usize) -> Result<Vec<u8>, Status> {
+        self.count("body_from");
+        let bodies = self.bodies.borrow();
+        let rest = bodies[of as usize].as_ref().and_then(|body| body.get(start..)).ok_or(Status::NotFound)?;
+        Ok(rest[..most.min(rest.len())].to_vec())
+    }
+
     fn set_body(&self, of: Side, body: &[u8]) -> Result<(), Status> {
         self.count("set_body");
         let mut bodies = self.bodies.borrow_mut();
@@ -175,6 +184,12 @@ impl Abi for FakeEnvoy {
     fn resume(&self, _: Side) -> Result<(), Status> {
         self.count("resume");
         self.resumed.set(self.resumed.get() + 1);
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), Status> {
+        self.count("close");
+        self.closed.set(true);
         Ok(())
     }
 

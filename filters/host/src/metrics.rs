@@ -27,6 +27,8 @@ pub(crate) const QUESTIONS: &str = "tollgate_questions_total";
 pub(crate) const QUOTA_DEGRADED: &str = "tollgate_quota_degraded";
 /// Counter: uses that the Traffic Manager is not told of.
 pub(crate) const USES_LOST: &str = "tollgate_uses_lost_total";
+/// Counter: frames of WebSockets that went nowhere because of a limit.
+pub(crate) const FRAMES_DROPPED: &str = "tollgate_frames_dropped_total";
 /// Counter: signatures checked in the module, because Envoy's function is missing or does not know the algorithm.
 pub(crate) const PORTABLE_SIGNATURES: &str = "tollgate_portable_signatures_total";
 

@@ -4,6 +4,7 @@
 
 mod body;
 mod carry;
+mod frames;
 mod metered;
 mod outgoing;
 
@@ -13,12 +14,13 @@ use tollgate_enforce::explain::pass;
 use tollgate_enforce::parts::Decided;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, Header, HeaderEdit, HeaderMap, MAX_QUESTIONS,
-    Question, Reply,
+    Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, FrameLimits, Header, HeaderEdit, HeaderMap,
+    MAX_QUESTIONS, Question, Reply,
 };
 use tollgate_model::contract::EVIDENCE_STATE;
 
 use self::body::Incoming;
+use self::frames::{EXTENSIONS, Frames};
 use self::metered::Metered;
 use self::outgoing::Outgoing;
 use crate::connection::RequestConnection;
@@ -57,6 +59,8 @@ pub struct RequestFlow {
     response: Vec<HeaderEdit>,
     outgoing: Outgoing,
     metered: Option<Metered>,
+    /// What passes through the WebSocket that the request has opened, where its frames are limited.
+    frames: Option<Box<Frames>>,
     /// Whether its decisions go to the log with their reasons; not known before the first.
     explained: Option<bool>,
 }
@@ -95,6 +99,7 @@ impl RequestFlow {
             response: Vec::new(),
             outgoing: Outgoing::default(),
             metered: None,
+            frames: None,
             explained: None,
         }
     }
@@ -124,7 +129,7 @@ impl RequestFlow {
     /// More of the body has arrived: `size` bytes are held now.
     pub fn on_request_body(&mut self, size: usize, end: bool) -> Flow {
         if matches!(self.state, State::Passed) {
-            return Flow::Continue;
+            return self.on_frames(Side::Request, size);
         }
         self.incoming.arrived(size, end);
         self.on_more_body()
@@ -133,7 +138,7 @@ impl RequestFlow {
     /// The body has ended with trailers.
     pub fn on_request_trailers(&mut self) -> Flow {
         if matches!(self.state, State::Passed) {
-            return Flow::Continue;
+            return self.after_frames(Side::Request);
         }
         self.incoming.ended = true;
         self.incoming.trailers = self.worker.abi.headers(Fields::RequestTrailers).ok();
@@ -144,6 +149,11 @@ impl RequestFlow {
     pub fn on_response(&mut self, call: CallId, response: Response) {
         if self.outgoing.awaits(call) {
             return self.outgoing.on_answer(&self.worker, response);
+        }
+        if let (Some(frames), Some(handshake)) = (&mut self.frames, &self.headers)
+            && frames.awaits(call)
+        {
+            return frames.on_answer(&self.worker, handshake, response);
         }
         match std::mem::replace(&mut self.state, State::Stopped) {
             State::Waiting(waiting, question, sent) if waiting == call => {
@@ -200,12 +210,30 @@ impl RequestFlow {
 
     /// More of the response's body is here.
     pub fn on_response_body(&mut self, size: usize, end: bool) -> Flow {
-        self.outgoing.on_body(&self.worker, size, end)
+        match self.outgoing.on_body(&self.worker, size, end) {
+            Flow::Continue => self.on_frames(Side::Response, size),
+            Flow::Stop => Flow::Stop,
+        }
     }
 
     /// The response has ended with trailers.
     pub fn on_response_trailers(&mut self) -> Flow {
-        self.outgoing.on_trailers(&self.worker)
+        match self.outgoing.on_trailers(&self.worker) {
+            Flow::Continue => self.after_frames(Side::Response),
+            Flow::Stop => Flow::Stop,
+        }
+    }
+
+    fn on_frames(&mut self, side: Side, size: usize) -> Flow {
+        match (&mut self.frames, &self.headers) {
+            (Some(frames), Some(handshake)) => frames.on_bytes(&self.worker, handshake, side, size),
+            _ => Flow::Continue,
+        }
+    }
+
+    fn after_frames(&mut self, side: Side) -> Flow {
+        let holds = self.frames.as_mut().is_some_and(|frames| frames.holds(side));
+        if holds { Flow::Stop } else { Flow::Continue }
     }
 
     fn on_more_body(&mut self) -> Flow {
@@ -317,7 +345,13 @@ impl RequestFlow {
         if edits.body.is_some() && !self.incoming.is_held() {
             return self.refuse_because("there is no body to replace", Status::NotFound);
         }
-        match self.leave().and_then(|()| carry::apply(self.worker.abi.as_ref(), &edits)) {
+        let frames = self.answers.take_frames();
+        if frames.is_some() && self.incoming.holds_some() {
+            // RFC 6455 §4.1: nothing is sent before the answer to the handshake. It would pass uncounted.
+            return self.refuse(&Rejection::Malformed);
+        }
+        let applied = self.leave().and_then(|()| carry::apply(self.worker.abi.as_ref(), &edits));
+        match applied.and_then(|()| frames.map_or(Ok(()), |limits| self.watch(limits))) {
             Ok(()) => {
                 self.state = State::Passed;
                 self.response = edits.response_headers;
@@ -328,6 +362,16 @@ impl RequestFlow {
             }
             Err(status) => self.refuse_because("request cannot be edited", status),
         }
+    }
+
+    /// The request opens a WebSocket whose frames are held to these limits.
+    fn watch(&mut self, limits: Box<FrameLimits>) -> Result<(), Status> {
+        self.worker.abi.remove_header(Fields::Request, EXTENSIONS)?;
+        if let Some(metered) = &mut self.metered {
+            metered.leave_out(&limits);
+        }
+        self.frames = Some(Box::new(Frames::new(limits)));
+        Ok(())
     }
 
     /// Leaves word for the next module.

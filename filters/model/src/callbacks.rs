@@ -23,12 +23,23 @@ pub struct Callbacks {
     /// Bodies and trailers of responses whose headers wait; as with those of requests.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub response_body: bool,
+    /// What passes through open WebSockets, and with it what passes of any body, none of which is held up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub frames: bool,
 }
 
 impl Callbacks {
     /// None at all.
-    pub const NONE: Self =
-        Self { request_body: false, response_headers: false, response_wait: false, response_body: false };
+    pub const NONE: Self = Self {
+        request_body: false,
+        response_headers: false,
+        response_wait: false,
+        response_body: false,
+        frames: false,
+    };
+    /// All of them.
+    pub const ALL: Self =
+        Self { request_body: true, response_headers: true, response_wait: true, response_body: true, frames: true };
 
     /// Whether there are none.
     #[must_use]
@@ -44,6 +55,7 @@ impl Callbacks {
             response_headers: self.response_headers || other.response_headers,
             response_wait: self.response_wait || other.response_wait,
             response_body: self.response_body || other.response_body,
+            frames: self.frames || other.frames,
         }
     }
 
@@ -62,12 +74,15 @@ impl Callbacks {
         self.request_body || self.response_body
     }
 
-    /// Their names in Envoy's `capability_restriction_config`.
+    /// Their names in Envoy's `capability_restriction_config`, and those of the calls that go with them.
     pub fn capabilities(self) -> impl Iterator<Item = &'static str> {
-        let (request_body, response_body) = (self.hold_headers(), self.hold_headers() && self.response_wait);
+        let request_body = self.hold_headers() || self.frames;
+        let response_body = self.hold_headers() && self.response_wait || self.frames;
         let names = [
             (request_body, "proxy_on_request_body"),
             (request_body, "proxy_on_request_trailers"),
+            // A message of which only a part can pass ends the connection.
+            (self.frames, "proxy_close_stream"),
             (self.response_headers, "proxy_on_response_headers"),
             (self.response_body || response_body, "proxy_on_response_body"),
             (self.response_body || response_body, "proxy_on_response_trailers"),
@@ -89,11 +104,12 @@ impl Api {
         own.and(operation.interceptors.callbacks())
     }
 
-    /// What any of its operations needs.
+    /// What any of its operations needs, and what some of its callers may: whose frames are limited is known when they call.
     #[must_use]
     pub fn callbacks(&self) -> Callbacks {
         let operations = self.resources.iter().flat_map(|resource| &resource.operations);
-        operations.fold(Callbacks::NONE, |sum, operation| sum.and(self.callbacks_of(operation)))
+        let own = Callbacks { frames: self.kind == ApiKind::WebSocket, ..Callbacks::NONE };
+        operations.fold(own, |sum, operation| sum.and(self.callbacks_of(operation)))
     }
 }
 
@@ -115,13 +131,14 @@ mod tests {
     /// Every request may wait for keys. Were its body not shown here, it would release the headers.
     #[test]
     fn what_may_wait_has_its_body_shown_wherever_headers_wait_alone() {
-        for bits in 0..16_u8 {
+        for bits in 0..32_u8 {
             let bit = |number: u8| bits & (1 << number) != 0;
             let callbacks = Callbacks {
                 request_body: bit(0),
                 response_headers: bit(1),
                 response_wait: bit(2),
                 response_body: bit(3),
+                frames: bit(4),
             };
             let shows = |name| callbacks.capabilities().any(|shown| shown == name);
             if callbacks.hold_headers() {

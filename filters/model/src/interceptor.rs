@@ -34,6 +34,7 @@ impl Interceptors {
             response_headers: self.response.is_some(),
             response_wait: self.response.is_some(),
             response_body: self.response.as_ref().is_some_and(Interceptor::waits_for_response_body),
+            frames: false,
         }
     }
 }

@@ -200,6 +200,10 @@ impl Abi for Bare {
         Err(Status::NotFound)
     }
 
+    fn body_from(&self, _: Side, _: usize, _: usize) -> Result<Vec<u8>, Status> {
+        Err(Status::NotFound)
+    }
+
     fn set_body(&self, _: Side, _: &[u8]) -> Result<(), Status> {
         Err(Status::NotFound)
     }
@@ -212,6 +216,10 @@ impl Abi for Bare {
     fn resume(&self, _: Side) -> Result<(), Status> {
         self.resumed.set(true);
         self.written("resume")
+    }
+
+    fn close(&self) -> Result<(), Status> {
+        Err(Status::NotFound)
     }
 
     fn call(&self, _: &str, headers: &[(&str, &str)], body: &[u8], _: Duration) -> Result<CallId, Status> {

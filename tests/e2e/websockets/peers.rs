@@ -21,6 +21,7 @@ use tollgate_tests::Gateway;
 pub struct SocketBackend {
     authority: String,
     opened: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -30,20 +31,21 @@ impl SocketBackend {
         let authority = listener.local_addr()?.to_string();
         let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
         let opened = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&opened);
+        let received = Arc::new(AtomicUsize::new(0));
+        let counters = (Arc::clone(&opened), Arc::clone(&received));
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, counter) = (tls.clone(), Arc::clone(&counter));
+                let (tls, counters) = (tls.clone(), counters.clone());
                 // A connection that fails shows at the client.
                 tokio::spawn(async move {
                     match tls {
-                        Some(tls) => serve(tls.accept(stream).await?, &counter).await,
-                        None => serve(stream, &counter).await,
+                        Some(tls) => serve(tls.accept(stream).await?, &counters).await,
+                        None => serve(stream, &counters).await,
                     }
                 });
             }
         });
-        Ok(Self { authority, opened, accepting })
+        Ok(Self { authority, opened, received, accepting })
     }
 
     /// `127.0.0.1:port`.
@@ -55,6 +57,11 @@ impl SocketBackend {
     pub fn count(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
     }
+
+    /// How many messages arrived.
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for SocketBackend {
@@ -64,7 +71,10 @@ impl Drop for SocketBackend {
 }
 
 #[allow(clippy::result_large_err, reason = "the signature is the library's")]
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, counter: &AtomicUsize) -> Result<()> {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    (opened, received): &(Arc<AtomicUsize>, Arc<AtomicUsize>),
+) -> Result<()> {
     let mut seen = Value::Null;
     let remember = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let headers = request.headers().iter();
@@ -74,10 +84,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, counter: &AtomicUsiz
         Ok(response)
     };
     let mut socket = accept_hdr_async(stream, remember).await?;
-    counter.fetch_add(1, Ordering::Relaxed);
+    opened.fetch_add(1, Ordering::Relaxed);
     socket.send(Message::text(seen.to_string())).await?;
     while let Some(message) = socket.next().await {
         if let message @ (Message::Text(_) | Message::Binary(_)) = message? {
+            received.fetch_add(1, Ordering::Relaxed);
             socket.send(message).await?;
         }
     }
@@ -129,6 +140,10 @@ impl Socket {
         self.seen().await?;
         self.stream.send(Message::text(text)).await?;
         self.text().await
+    }
+
+    pub fn into_stream(self) -> WebSocketStream<TcpStream> {
+        self.stream
     }
 
     pub async fn close(mut self) -> Result<()> {

@@ -71,7 +71,7 @@ pub fn authorize(cx: &Cx, evidence: Option<&[u8]>) -> Decided {
 pub fn limit(cx: &Cx, evidence: Option<&[u8]>) -> Decided {
     later(cx, evidence, Reached::Authorized, Reached::Counted, |cx, admitted, _, known| {
         let verdict = permitted(cx, admitted, known)?;
-        limit::limit(cx, admitted, &verdict.permit)?;
+        limit::limit(cx, admitted, &verdict)?;
         Ok(Edits::default())
     })
 }

@@ -544,6 +544,7 @@ mod caches;
 mod codes;
 mod credentials;
 mod explain;
+mod frames;
 mod graphql;
 mod interceptors;
 mod keys;

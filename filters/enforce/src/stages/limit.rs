@@ -3,6 +3,7 @@
 //! All levels are looked at before anything is taken, so a refused request costs nobody anything. What is taken is taken
 //! once, however often the request is decided.
 
+mod frames;
 mod manager;
 mod request;
 
@@ -10,9 +11,11 @@ use std::rc::Rc;
 
 use tollgate_model::{DenyCondition, Posture, QuotaAsk, QuotaUnit, Tier, TierKind};
 
+pub use self::frames::{FrameDecision, FrameLimits};
 use self::request::Request;
 use super::admit::Admitted;
 use super::authorize::Permit;
+use super::verdict::Verdict;
 use crate::decide::Halt;
 use crate::evidence::{Evidence, Reached};
 use crate::limit::charge::{Charge, Cost, Throttled};
@@ -38,7 +41,8 @@ impl<'p> Grant<'p> {
 }
 
 /// Counts the request.
-pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Result<Grant<'p>, Halt> {
+pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, verdict: &'p Rc<Verdict>) -> Result<Grant<'p>, Halt> {
+    let permit = &verdict.permit;
     if !cx.answers.is_counted() {
         let request = Request::new(cx, admitted, permit);
         deny(cx, &request)?;
@@ -46,6 +50,7 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Res
         if manager.is_some() {
             manager::refuse(cx, &request)?;
         }
+        let frames = FrameLimits::of(cx, admitted, verdict)?;
         let charges = permit.charges(|| {
             request.overlook();
             // A Traffic Manager counts all but bursts.
@@ -59,6 +64,7 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, permit: &'p Permit) -> Res
         if let Some(manager) = manager {
             cx.answers.report(manager::uses(cx, &request, manager));
         }
+        cx.answers.follow(frames);
     }
     Ok(Grant { permit })
 }

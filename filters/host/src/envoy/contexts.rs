@@ -32,7 +32,7 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         // No configuration at all is an error of the host's here; an empty one is refused below, with the reason.
-        let configuration = raw::buffer(raw::PLUGIN_CONFIGURATION, size).unwrap_or_default();
+        let configuration = raw::buffer(raw::PLUGIN_CONFIGURATION, 0, size).unwrap_or_default();
         match Worker::configure(Rc::new(Envoy), self.role, &configuration) {
             Ok(worker) => {
                 self.worker = Some(Rc::new(worker));

@@ -51,7 +51,11 @@ impl Abi for Envoy {
     }
 
     fn body(&self, of: Side, most: usize) -> Result<Vec<u8>, Status> {
-        raw::buffer(buffer(of), most)
+        raw::buffer(buffer(of), 0, most)
+    }
+
+    fn body_from(&self, of: Side, start: usize, most: usize) -> Result<Vec<u8>, Status> {
+        raw::buffer(buffer(of), start, most)
     }
 
     fn set_body(&self, of: Side, body: &[u8]) -> Result<(), Status> {
@@ -70,6 +74,10 @@ impl Abi for Envoy {
         })
     }
 
+    fn close(&self) -> Result<(), Status> {
+        raw::close(raw::REQUEST_STREAM)
+    }
+
     fn call(&self, cluster: &str, headers: &[(&str, &str)], body: &[u8], timeout: Duration) -> Result<CallId, Status> {
         // The SDK must do this one: it remembers which context is to have the answer. It knows both ways in which Envoy
         // refuses: an unknown cluster and one without endpoints.
@@ -84,7 +92,7 @@ impl Abi for Envoy {
     }
 
     fn answer_body(&self, length: usize) -> Result<Vec<u8>, Status> {
-        raw::buffer(raw::CALL_RESPONSE_BODY, length)
+        raw::buffer(raw::CALL_RESPONSE_BODY, 0, length)
     }
 
     fn shared(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, Status> {

@@ -48,6 +48,7 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_continue_stream(kind: u32) -> u32;
+    fn proxy_close_stream(kind: u32) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_length: usize,
@@ -161,9 +162,9 @@ pub(super) fn set_tick(period: u32) -> Result<(), Status> {
     check(unsafe { proxy_set_tick_period_milliseconds(period) })
 }
 
-pub(super) fn buffer(kind: u32, length: usize) -> Result<Vec<u8>, Status> {
+pub(super) fn buffer(kind: u32, start: usize, length: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: `bytes` passes valid places for the results.
-    bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind, 0, length, data, size) })
+    bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind, start, length, data, size) })
 }
 
 /// Replaces the whole buffer.
@@ -218,6 +219,11 @@ pub(super) fn reply(status: u16, details: &str, body: &[u8], headers: &[u8]) -> 
 pub(super) fn resume(stream: u32) -> Result<(), Status> {
     // SAFETY: no pointers.
     check(unsafe { proxy_continue_stream(stream) })
+}
+
+pub(super) fn close(stream: u32) -> Result<(), Status> {
+    // SAFETY: no pointers.
+    check(unsafe { proxy_close_stream(stream) })
 }
 
 pub(super) fn shared(key: &str) -> Result<(Vec<u8>, u32), Status> {

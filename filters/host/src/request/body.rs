@@ -28,6 +28,11 @@ impl Incoming {
         self.size.is_some()
     }
 
+    /// Whether Envoy holds any bytes.
+    pub(super) fn holds_some(&self) -> bool {
+        self.size.is_some_and(|size| size > 0)
+    }
+
     /// The answer to the question for the body; `None` while it must be waited for.
     pub(super) fn answer(&self, abi: &dyn Abi, limit: usize) -> Option<Answer> {
         if self.size.is_some_and(|size| size > limit) {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tollgate_enforce::Counter;
+use tollgate_enforce::{Counter, FrameLimits};
 use tollgate_model::QuotaUnit;
 
 use crate::Worker;
@@ -21,6 +21,11 @@ impl Metered {
             let new = || Self { worker: Rc::clone(worker), counters: Vec::new() };
             metered.get_or_insert_with(new).counters.push(counter);
         }
+    }
+
+    /// What counts elsewhere while it passes need not be counted once more.
+    pub(super) fn leave_out(&mut self, counted: &FrameLimits) {
+        self.counters.retain(|counter| !counted.hold(counter));
     }
 }
 

@@ -31,9 +31,13 @@ fn worker() -> (Rc<FakeEnvoy>, Rc<Worker>) {
 }
 
 fn worker_with(rows: &[Row]) -> (Rc<FakeEnvoy>, Rc<Worker>) {
+    worker_configured(r#"{"cluster": "adapter"}"#, rows)
+}
+
+fn worker_configured(configuration: &str, rows: &[Row]) -> (Rc<FakeEnvoy>, Rc<Worker>) {
     let envoy = FakeEnvoy::shared_rc();
     envoy.signature.set(Some(true));
-    let worker = Rc::new(crate::fake::enforcer(envoy.clone(), br#"{"cluster": "adapter"}"#).unwrap());
+    let worker = Rc::new(crate::fake::enforcer(envoy.clone(), configuration.as_bytes()).unwrap());
     worker.on_tick();
     worker.on_tick();
     let body = frame(true, false, 1, rows);
@@ -193,6 +197,7 @@ fn without_envoys_function_signatures_are_checked_here() {
 }
 
 mod chain;
+mod frames;
 mod interceptors;
 mod limits;
 mod uses;

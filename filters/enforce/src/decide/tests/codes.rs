@@ -32,8 +32,7 @@ struct Case {
     callbacks: Callbacks,
 }
 
-const ALL: Callbacks =
-    Callbacks { request_body: true, response_headers: true, response_wait: true, response_body: true };
+const ALL: Callbacks = Callbacks::ALL;
 
 fn case(details: &'static str, directory: TestDirectory, line: &'static str) -> Case {
     Case { details, directory, line, headers: Vec::new(), answers: Vec::new(), callbacks: ALL }

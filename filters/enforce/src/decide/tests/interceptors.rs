@@ -26,7 +26,7 @@ fn answer(status: u16, body: &str) -> Answer {
 
 /// Decides, giving each question the next of the answers. Returns what was asked as well.
 fn walk(directory: &TestDirectory, request: &HeaderMap, given: Vec<Answer>) -> (Decision, Vec<Question>) {
-    let callbacks = Callbacks { request_body: true, response_headers: true, response_wait: true, response_body: true };
+    let callbacks = Callbacks::ALL;
     let connection = &TestConnection { peer: Some("10.0.0.9:4711".to_owned()), ..TestConnection::default() };
     let (mut answers, mut asked, mut given) = (Answers::default(), Vec::new(), given.into_iter());
     loop {

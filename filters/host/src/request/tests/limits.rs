@@ -15,7 +15,7 @@ fn plan(kind: TierKind, name: &str) -> Row {
 }
 
 /// An API with a plan, a subscription with one, an application with one, and a custom policy.
-fn limited() -> Vec<Row> {
+pub(super) fn limited() -> Vec<Row> {
     let mut rows = rows();
     for (table, _, _, value) in &mut rows {
         match table {
@@ -42,14 +42,14 @@ fn limited() -> Vec<Row> {
     rows
 }
 
-fn token() -> String {
+pub(super) fn token() -> String {
     let header = json!({"alg": "RS256", "kid": "k"}).to_string();
     let claims = json!({"iss": "i", "exp": 1_000_060, "azp": "web", "sub": "bob"}).to_string();
     format!("Bearer {}.{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()), base64url(b"signature"))
 }
 
 /// The owner gives whatever is wanted.
-fn grant_all(envoy: &FakeEnvoy, body: &[u8]) -> usize {
+pub(super) fn grant_all(envoy: &FakeEnvoy, body: &[u8]) -> usize {
     let request: QuotaRequest = serde_json::from_slice(body).unwrap();
     let grant =
         |want| QuotaGrant { window: 1, granted: want, left: 0, starts_in_ms: 0, ends_in_ms: 3_600_000, retry_in_ms: 0 };

@@ -231,7 +231,7 @@ impl Frames {
 
 impl Way {
     fn begin(&mut self, counters: Vec<Rc<Counter>>) {
-        let of_bytes = counters.into_iter().filter(|counter| counter.limit.unit == QuotaUnit::Bytes);
+        let of_bytes = counters.into_iter().filter(|counter| counter.limit().unit == QuotaUnit::Bytes);
         self.paying = of_bytes.map(|counter| (Rc::clone(&counter), counter.cost)).collect();
         self.bytes = 0;
     }

@@ -46,7 +46,7 @@ fn limits(directory: &TestDirectory) -> Box<FrameLimits> {
 fn frame(limits: &mut FrameLimits, directory: &TestDirectory) -> (FrameDecision, Vec<String>) {
     let (request, answers) = (handshake(), Answers::default());
     let decision = limits.decide(&cx(directory, &request, &answers, Callbacks::ALL));
-    (decision, answers.settle().iter().map(|counter| counter.key.clone()).collect())
+    (decision, answers.settle().iter().map(|counter| counter.key().to_owned()).collect())
 }
 
 #[test]
@@ -114,6 +114,6 @@ fn what_changes_meanwhile_counts_from_the_next_frame_on() {
     directory.subscribers.tiers.insert((TierKind::Api, "A".to_owned()), Tier { limits: vec![bytes], ..tier("A") });
     directory.revision += 1;
     assert_eq!(frame(&mut limits, &directory).0, FrameDecision::Pass);
-    let counter = Counter { key: API.to_owned(), limit: bytes, cost: 1, posture: Default::default() };
+    let counter = Counter::new(API.to_owned(), bytes, 1, Default::default());
     assert!(limits.hold(&counter), "{limits:?}");
 }

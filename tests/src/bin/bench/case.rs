@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use tollgate_bench::world::{self, API_KEY_HEADER};
 
 use crate::arena::Tokens;
-use crate::contender::Contender::{self, Authn, ExtAuthz, Full, FullApis, FullSubscriptions, JwtCached, JwtUncached};
-use crate::contender::Contender::{NativeChain, None as NoFilter};
+use crate::contender::Contender::{self, Authn, AuthnCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions};
+use crate::contender::Contender::{JwtCached, JwtUncached, NativeChain, None as NoFilter};
 use crate::load::Requests;
 
 /// Tokens of the case in which they take turns.
@@ -41,7 +41,18 @@ pub fn quick(tokens: &Tokens) -> Vec<Case> {
             name: "warm_token",
             workers: 1,
             proxied: false,
-            contenders: vec![NoFilter, JwtCached, NativeChain, ExtAuthz, Authn, Full, FullApis, FullSubscriptions],
+            contenders: vec![
+                NoFilter,
+                JwtCached,
+                NativeChain,
+                ExtAuthz,
+                AuthnCalls,
+                Authn,
+                FullCalls,
+                Full,
+                FullApis,
+                FullSubscriptions,
+            ],
             requests: warm(tokens),
             rounds: 100,
         },

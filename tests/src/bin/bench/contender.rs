@@ -15,8 +15,12 @@ pub enum Contender {
     NativeChain,
     /// `ext_authz`, asking a server that looks at one header.
     ExtAuthz,
+    /// The calls between Envoy and the module that `Authn` makes, by a module that does nothing else.
+    AuthnCalls,
     /// Ours, with nothing but tokens to check.
     Authn,
+    /// The calls of `Full`.
+    FullCalls,
     /// Ours with everything: token, subscription, scope, four levels of limits, header policies, record of usage.
     Full,
     /// The same among 6,000 APIs.
@@ -27,13 +31,15 @@ pub enum Contender {
 
 impl Contender {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::None,
         Self::JwtCached,
         Self::JwtUncached,
         Self::NativeChain,
         Self::ExtAuthz,
+        Self::AuthnCalls,
         Self::Authn,
+        Self::FullCalls,
         Self::Full,
         Self::FullApis,
         Self::FullSubscriptions,
@@ -47,7 +53,9 @@ impl Contender {
             Self::JwtUncached => "jwt_authn_uncached",
             Self::NativeChain => "native_chain",
             Self::ExtAuthz => "ext_authz",
+            Self::AuthnCalls => "authn_calls_only",
             Self::Authn => "authn",
+            Self::FullCalls => "full_calls_only",
             Self::Full => "full",
             Self::FullApis => "full_6000_apis",
             Self::FullSubscriptions => "full_100k_subscriptions",
@@ -59,13 +67,14 @@ impl Contender {
         Self::ALL.iter().position(|other| *other == self).unwrap_or_default()
     }
 
-    /// What the snapshot of ours holds; `None` for Envoy's own filters.
+    /// What the snapshot of ours holds; `None` for others.
     pub fn scale(self) -> Option<Scale> {
         let scale = |apis, applications, revoked, everything| {
             Some(Scale { apis, applications, revoked, everything, limits: everything })
         };
         match self {
             Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
+            Self::AuthnCalls | Self::FullCalls => None,
             Self::Authn => scale(1, 0, 0, false),
             Self::Full => scale(1, 10, 0, true),
             Self::FullApis => scale(6_000, 10, 0, true),
@@ -76,7 +85,7 @@ impl Contender {
     /// What a request without credentials is answered with.
     pub const fn without_credentials(self) -> u16 {
         match self {
-            Self::None => 200,
+            Self::None | Self::AuthnCalls | Self::FullCalls => 200,
             Self::ExtAuthz => 403,
             _ => 401,
         }

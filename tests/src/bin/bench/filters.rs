@@ -9,6 +9,7 @@ use tollgate_bench::world::BASE_PATH;
 use tollgate_model::contract::{CAPABILITIES, ENFORCER_FILTER, VM_ID};
 
 use crate::contender::Contender;
+use crate::floor;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 /// Cluster of the adapter's part.
@@ -67,8 +68,11 @@ impl Setup<'_> {
             Contender::NativeChain => vec![self.jwt_authn(true, true), rbac(), local_ratelimit(), header_mutation()],
             Contender::ExtAuthz => vec![ext_authz()],
             Contender::Authn | Contender::Full | Contender::FullApis | Contender::FullSubscriptions => {
-                vec![self.enforcer(contender)?]
+                let code = json!({ "filename": self.module });
+                vec![module(contender, &code)]
             }
+            Contender::AuthnCalls => vec![module(contender, &json!({ "inline_bytes": floor::module(false)? }))],
+            Contender::FullCalls => vec![module(contender, &json!({ "inline_bytes": floor::module(true)? }))],
         })
     }
 
@@ -91,13 +95,15 @@ impl Setup<'_> {
             }),
         )
     }
+}
 
-    fn enforcer(&self, contender: Contender) -> Result<Value> {
-        let plugin = json!({ "cluster": FEED, "environment": contender.name() }).to_string();
-        let allowed: Map<String, Value> = CAPABILITIES.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
-        Ok(filter(
-            "wasm.v3.Wasm",
-            &json!({ "config": {
+/// A module as a filter, with shared data of its own.
+fn module(contender: Contender, code: &Value) -> Value {
+    let plugin = json!({ "cluster": FEED, "environment": contender.name() }).to_string();
+    let allowed: Map<String, Value> = CAPABILITIES.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    filter(
+        "wasm.v3.Wasm",
+        &json!({ "config": {
                 "name": format!("{ENFORCER_FILTER}.{}", contender.name()),
                 "root_id": "enforcer",
                 "failure_policy": "FAIL_RELOAD",
@@ -106,12 +112,11 @@ impl Setup<'_> {
                     // Shared data of its own, and so a snapshot of its own.
                     "vm_id": format!("{VM_ID}.{}", contender.name()),
                     "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": self.module } },
+                    "code": { "local": code },
                     "capability_restriction_config": { "allowed_capabilities": allowed },
                 },
             } }),
-        ))
-    }
+    )
 }
 
 /// Lets in who holds the scope, for the operations that there are.

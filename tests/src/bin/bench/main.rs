@@ -11,6 +11,7 @@ mod case;
 mod contender;
 mod feed;
 mod filters;
+mod floor;
 mod inside;
 mod load;
 mod report;

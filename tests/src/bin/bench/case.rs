@@ -7,7 +7,7 @@ use tollgate_bench::world::{self, API_KEY_HEADER};
 
 use crate::arena::Tokens;
 use crate::contender::Contender::{self, Authn, AuthnCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions};
-use crate::contender::Contender::{JwtCached, JwtUncached, NativeChain, None as NoFilter};
+use crate::contender::Contender::{FullUnlimited, JwtCached, JwtUncached, NativeChain, None as NoFilter};
 use crate::load::Requests;
 
 /// Tokens of the case in which they take turns.
@@ -50,6 +50,7 @@ pub fn quick(tokens: &Tokens) -> Vec<Case> {
                 Authn,
                 FullCalls,
                 Full,
+                FullUnlimited,
                 FullApis,
                 FullSubscriptions,
             ],

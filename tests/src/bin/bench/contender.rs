@@ -23,7 +23,9 @@ pub enum Contender {
     FullCalls,
     /// Ours with everything: token, subscription, scope, four levels of limits, header policies, record of usage.
     Full,
-    /// The same among 6,000 APIs.
+    /// The same without the limits: what is missing is what they cost.
+    FullUnlimited,
+    /// `Full` among 6,000 APIs.
     FullApis,
     /// The same among 100,000 applications with their subscriptions, and 100,000 revoked tokens.
     FullSubscriptions,
@@ -31,7 +33,7 @@ pub enum Contender {
 
 impl Contender {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::None,
         Self::JwtCached,
         Self::JwtUncached,
@@ -41,6 +43,7 @@ impl Contender {
         Self::Authn,
         Self::FullCalls,
         Self::Full,
+        Self::FullUnlimited,
         Self::FullApis,
         Self::FullSubscriptions,
     ];
@@ -57,6 +60,7 @@ impl Contender {
             Self::Authn => "authn",
             Self::FullCalls => "full_calls_only",
             Self::Full => "full",
+            Self::FullUnlimited => "full_unlimited",
             Self::FullApis => "full_6000_apis",
             Self::FullSubscriptions => "full_100k_subscriptions",
         }
@@ -70,13 +74,14 @@ impl Contender {
     /// What the snapshot of ours holds; `None` for others.
     pub fn scale(self) -> Option<Scale> {
         let scale = |apis, applications, revoked, everything| {
-            Some(Scale { apis, applications, revoked, everything, limits: everything })
+            let limits = everything && self != Self::FullUnlimited;
+            Some(Scale { apis, applications, revoked, everything, limits })
         };
         match self {
             Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
             Self::AuthnCalls | Self::FullCalls => None,
             Self::Authn => scale(1, 0, 0, false),
-            Self::Full => scale(1, 10, 0, true),
+            Self::Full | Self::FullUnlimited => scale(1, 10, 0, true),
             Self::FullApis => scale(6_000, 10, 0, true),
             Self::FullSubscriptions => scale(1, 100_000, 100_000, true),
         }

@@ -67,7 +67,11 @@ impl Setup<'_> {
             Contender::JwtUncached => vec![self.jwt_authn(false, false)],
             Contender::NativeChain => vec![self.jwt_authn(true, true), rbac(), local_ratelimit(), header_mutation()],
             Contender::ExtAuthz => vec![ext_authz()],
-            Contender::Authn | Contender::Full | Contender::FullApis | Contender::FullSubscriptions => {
+            Contender::Authn
+            | Contender::Full
+            | Contender::FullUnlimited
+            | Contender::FullApis
+            | Contender::FullSubscriptions => {
                 let code = json!({ "filename": self.module });
                 vec![module(contender, &code)]
             }

@@ -96,19 +96,22 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
     let mut charges = Vec::new();
     let cost = request.cost();
     api(cx, request, cost, &mut charges)?;
-    if let Some(subscribed) = request.subscribed() {
-        let key = request.subscription_key();
-        let plan = |level, key, tier: &Tier, charges: &mut Vec<Charge>| {
-            throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
-        };
-        charges.extend(bursts(request));
-        plan(Level::Subscription, &key, &subscribed.tier, &mut charges);
-        plan(Level::Application, &request.application_key(), &subscribed.application_tier, &mut charges);
-    }
+    charges.extend(bursts(request));
+    plans(request, cost, &mut charges);
     for policy in &cx.directory.throttle().custom {
         custom(policy, request, cost, &mut charges);
     }
     Ok(charges)
+}
+
+/// The plans of the subscription and of the application.
+fn plans(request: &Request, cost: Cost, charges: &mut Vec<Charge>) {
+    let Some(subscribed) = request.subscribed() else { return };
+    let mut plan = |level, key: &str, tier: &Tier| {
+        throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
+    };
+    plan(Level::Subscription, &request.subscription_key(), &subscribed.tier);
+    plan(Level::Application, &request.application_key(), &subscribed.application_tier);
 }
 
 /// Burst control of the subscription.

@@ -28,6 +28,7 @@ const RECHECK_MS: u64 = 250;
 const LOST_MS: u64 = 1_000;
 /// So long before a window ends, traffic that goes on gets some of the next one.
 const AHEAD_MS: u64 = 400;
+
 /// The worker's quota.
 pub(crate) struct QuotaPool {
     pub(super) abi: Rc<dyn Abi>,

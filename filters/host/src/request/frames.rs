@@ -130,23 +130,26 @@ impl Frames {
                 way.held = Some(size);
                 return Flow::Stop;
             }
-            Ok(Looked::Broken) => Err(Status::NotFound),
+            Ok(Looked::Broken) => return self.break_off(abi),
             Err(status) => Err(status),
         };
         match done {
             Ok(()) => Flow::Continue,
             Err(status) => {
-                if !matches!(status, Status::NotFound) {
-                    abi.log(Level::Error, &format!("frames cannot be read: {status:?}"));
-                }
-                self.broken = true;
-                // If it cannot be closed, it stays stopped.
-                if let Err(status) = abi.close() {
-                    abi.log(Level::Error, &format!("a WebSocket cannot be closed: {status:?}"));
-                }
-                Flow::Stop
+                abi.log(Level::Error, &format!("frames cannot be read: {status:?}"));
+                self.break_off(abi)
             }
         }
+    }
+
+    /// Nothing passes any more.
+    fn break_off(&mut self, abi: &dyn Abi) -> Flow {
+        self.broken = true;
+        // If it cannot be closed, it stays stopped.
+        if let Err(status) = abi.close() {
+            abi.log(Level::Error, &format!("a WebSocket cannot be closed: {status:?}"));
+        }
+        Flow::Stop
     }
 
     /// Decides about the bytes at hand, as far as it is known what becomes of them.

@@ -1,4 +1,4 @@
-//! Modules that make the calls of a request and do nothing else: what no filter in wasm can be faster than.
+//! Modules that make the calls of a request and do nothing else: no module that makes them can be faster.
 //!
 //! They let everything pass, and must never be taken for a filter.
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use tollgate_model::ApiKind;
 
 use super::request::Request;
-use super::{advanced, deny, in_stock, throttled};
+use super::{advanced, deny, in_stock, plans};
 use crate::decide::Halt;
 use crate::limit::charge::{Charge, Cost};
 use crate::rejection::{Level, Rejection};
@@ -99,14 +99,6 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
     if let Some(name) = &request.api().tier {
         advanced(cx, request, Level::Api, name, &request.api_key(), cost, &mut charges)?;
     }
-    if let Some(subscribed) = request.subscribed() {
-        let key = request.subscription_key();
-        let tier = &subscribed.tier;
-        throttled(Level::Subscription, &key, None, &tier.limits, tier, tier.stop_on_quota_reach)
-            .charges(cost, &mut charges);
-        let (key, tier) = (request.application_key(), &subscribed.application_tier);
-        throttled(Level::Application, &key, None, &tier.limits, tier, tier.stop_on_quota_reach)
-            .charges(cost, &mut charges);
-    }
+    plans(request, cost, &mut charges);
     Ok(charges)
 }

@@ -18,23 +18,23 @@ use crate::subscriptions::{ISSUER, PATH, token, token_service};
 
 const STREAM: &str = "org.wso2.throttle.request.stream:1.0.0";
 /// 2100.
-const FOR_EVER: u64 = 4_102_444_800_000;
+pub const FOR_EVER: u64 = 4_102_444_800_000;
 
 const PLANS: &str = "
 tiers:
   - {name: Ten, kind: subscription, limits: [{requests: 1, per: year}]}
   - {name: Lenient, kind: subscription, stopOnQuotaReach: false}
 applications:
-  - {name: web, id: 7, tier: 10PerMin, keys: [{keyManager: Portal, consumerKey: web}], subscriptions: [{api: Pets, version: 1.0.0, tier: Ten}]}
+  - {name: web, id: 7, tier: 10PerMin, keys: [{keyManager: Portal, consumerKey: web}], subscriptions: [{api: Pets, version: 1.0.0, tier: Ten}, {api: ChatRooms, version: 1.0.0, tier: Ten}]}
   - {name: lenient, id: 8, keys: [{keyManager: Portal, consumerKey: lenient}], subscriptions: [{api: Pets, version: 1.0.0, tier: Lenient}]}
 customPolicies:
   - {name: per user, key: \"$userId:$apiContext\", limits: [{requests: 1, per: year}]}
 ";
 
 /// A gateway whose uses are counted elsewhere.
-struct World {
-    gateway: Gateway,
-    bridges: Vec<DataBridge>,
+pub struct World {
+    pub gateway: Gateway,
+    pub bridges: Vec<DataBridge>,
     channel: Channel,
     _connection: Connection,
     _topics: Topics,
@@ -43,7 +43,7 @@ struct World {
 
 impl World {
     /// Every group has as many receivers as it says.
-    async fn start(groups: &[(&str, usize)]) -> Self {
+    pub async fn start(groups: &[(&str, usize)]) -> Self {
         let topics = Topics::shared().await.unwrap();
         let folder = TempDir::new().unwrap();
         let trusted = folder.path().join("trusted");
@@ -88,7 +88,7 @@ impl World {
         Self { gateway, bridges, channel, _connection: connection, _topics: topics, _folder: folder }
     }
 
-    async fn say(&self, data: Value) {
+    pub async fn say(&self, data: Value) {
         let body = json!({"event": {"payloadData": data}}).to_string();
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
         let sent =
@@ -125,8 +125,7 @@ impl World {
     }
 
     async fn call(&self, caller: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
-        let claims = Claims::of(ISSUER).with("azp", caller).with("sub", "alice").without("keytype");
-        let request = self.gateway.request(Method::GET, PATH).bearer_auth(token(claims));
+        let request = self.gateway.request(Method::GET, PATH).bearer_auth(alice(caller));
         Answer::of(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
@@ -138,8 +137,13 @@ impl World {
     }
 }
 
+/// A token of Alice's by which an application calls.
+pub fn alice(application: &str) -> String {
+    token(Claims::of(ISSUER).with("azp", application).with("sub", "alice").without("keytype"))
+}
+
 /// What was published for applications: looks at whether the API is served yet are uses too, of nobody's.
-fn of_applications(bridge: &DataBridge) -> Vec<BridgeEvent> {
+pub fn of_applications(bridge: &DataBridge) -> Vec<BridgeEvent> {
     bridge.events().into_iter().filter(|event| event.attributes[5].starts_with(['7', '8'])).collect()
 }
 

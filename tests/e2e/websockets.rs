@@ -1,5 +1,6 @@
 //! WebSocket APIs: who opens a tunnel, where it leads, and that nothing else becomes one.
 
+mod counted_elsewhere;
 mod frames;
 mod peers;
 

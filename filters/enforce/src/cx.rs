@@ -233,7 +233,7 @@ pub struct Answers {
     /// What a Traffic Manager is to be told.
     uses: RefCell<Vec<Usage>>,
     /// What frames are held to, once the request has opened a WebSocket.
-    frames: RefCell<Option<Box<FrameLimits>>>,
+    frames: RefCell<Option<Box<dyn FrameLimits>>>,
 }
 
 /// How far the counting of a request is.
@@ -309,14 +309,12 @@ impl Answers {
     }
 
     /// Frames that follow the request are held to these.
-    pub(crate) fn follow(&self, frames: Option<FrameLimits>) {
-        if let Some(frames) = frames {
-            self.frames.replace(Some(Box::new(frames)));
-        }
+    pub(crate) fn follow(&self, frames: Box<dyn FrameLimits>) {
+        self.frames.replace(Some(frames));
     }
 
     /// What frames that follow the request are held to; nothing the next time.
-    pub fn take_frames(&self) -> Option<Box<FrameLimits>> {
+    pub fn take_frames(&self) -> Option<Box<dyn FrameLimits>> {
         self.frames.take()
     }
 

@@ -73,6 +73,12 @@ impl Lane {
         (taken > 0).then(|| self.step(taken))
     }
 
+    /// Whether the next byte begins a frame.
+    #[must_use]
+    pub fn is_between_frames(&self) -> bool {
+        self.reader.is_between_frames()
+    }
+
     const fn step(&self, taken: usize) -> Step {
         match self.fate {
             Fate::Free => Step::Free(taken),

@@ -153,7 +153,7 @@ impl RequestFlow {
         if let (Some(frames), Some(handshake)) = (&mut self.frames, &self.headers)
             && frames.awaits(call)
         {
-            return frames.on_answer(&self.worker, handshake, response);
+            return frames.on_answer(handshake, response);
         }
         match std::mem::replace(&mut self.state, State::Stopped) {
             State::Waiting(waiting, question, sent) if waiting == call => {
@@ -226,7 +226,7 @@ impl RequestFlow {
 
     fn on_frames(&mut self, side: Side, size: usize) -> Flow {
         match (&mut self.frames, &self.headers) {
-            (Some(frames), Some(handshake)) => frames.on_bytes(&self.worker, handshake, side, size),
+            (Some(frames), Some(handshake)) => frames.on_bytes(handshake, side, size),
             _ => Flow::Continue,
         }
     }
@@ -365,12 +365,12 @@ impl RequestFlow {
     }
 
     /// The request opens a WebSocket whose frames are held to these limits.
-    fn watch(&mut self, limits: Box<FrameLimits>) -> Result<(), Status> {
+    fn watch(&mut self, limits: Box<dyn FrameLimits>) -> Result<(), Status> {
         self.worker.abi.remove_header(Fields::Request, EXTENSIONS)?;
         if let Some(metered) = &mut self.metered {
-            metered.leave_out(&limits);
+            metered.leave_out(limits.as_ref());
         }
-        self.frames = Some(Box::new(Frames::new(limits)));
+        self.frames = Some(Box::new(Frames::new(Rc::clone(&self.worker), limits)));
         Ok(())
     }
 

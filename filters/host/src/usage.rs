@@ -38,7 +38,7 @@ impl UsageLog {
     }
 
     /// Notes uses.
-    pub(crate) fn add(&self, uses: Vec<Usage>) {
+    pub(crate) fn add(&self, uses: impl IntoIterator<Item = Usage>) {
         for usage in uses {
             self.note(usage, 1);
         }

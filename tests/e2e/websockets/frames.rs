@@ -20,7 +20,7 @@ use super::{CHAT, deploy, served};
 use crate::limits::of;
 use crate::subscriptions::token_service;
 
-const CHANNEL: &str = "/notifications";
+pub(super) const CHANNEL: &str = "/notifications";
 
 fn subscribed(plans: &[&str]) -> String {
     let application = |plan: &&str| {
@@ -45,7 +45,7 @@ async fn gateway(folder: &TempDir, backend: &SocketBackend, tiers: &str, plans: 
 }
 
 /// A client that counts what arrives.
-struct Client {
+pub(super) struct Client {
     sink: SplitSink<WebSocketStream<TcpStream>, Message>,
     frames: Arc<AtomicUsize>,
     pongs: Arc<AtomicUsize>,
@@ -54,11 +54,15 @@ struct Client {
 
 impl Client {
     async fn open(gateway: &Gateway, plan: &str) -> Self {
-        let authorization = format!("Bearer {}", of(plan));
+        Self::with(gateway, &of(plan)).await
+    }
+
+    pub(super) async fn with(gateway: &Gateway, token: &str) -> Self {
+        let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str()), ("sec-websocket-extensions", "permessage-deflate")];
         let Handshake::Open(mut socket) = Handshake::of(gateway, &format!("{CHAT}{CHANNEL}"), &headers).await.unwrap()
         else {
-            panic!("{plan} is refused")
+            panic!("it is refused")
         };
         let seen = socket.seen().await.unwrap();
         assert_eq!(seen["headers"].get("sec-websocket-extensions"), None, "nothing is compressed: {seen}");
@@ -77,11 +81,11 @@ impl Client {
         Self { sink, frames, pongs, reading }
     }
 
-    fn received(&self) -> usize {
+    pub(super) fn received(&self) -> usize {
         self.frames.load(Ordering::Relaxed)
     }
 
-    async fn send(&mut self, count: usize, bytes: usize) -> Result<()> {
+    pub(super) async fn send(&mut self, count: usize, bytes: usize) -> Result<()> {
         for _ in 0..count {
             self.sink.feed(Message::text("x".repeat(bytes))).await?;
         }
@@ -90,7 +94,7 @@ impl Client {
 
     /// Waits until everything that was sent has passed, or not, and so has what came back: frames that control the connection always
     /// pass, and keep their place.
-    async fn is_through(&mut self) {
+    pub(super) async fn is_through(&mut self) {
         let before = self.pongs.load(Ordering::Relaxed);
         self.sink.send(Message::Ping("p".into())).await.unwrap();
         eventually("a ping is answered", async || {

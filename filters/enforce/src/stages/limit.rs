@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use tollgate_model::{DenyCondition, Posture, QuotaAsk, QuotaUnit, Tier, TierKind};
 
+use self::frames::Held;
 pub use self::frames::{FrameDecision, FrameLimits};
 use self::request::Request;
 use super::admit::Admitted;
@@ -50,7 +51,7 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, verdict: &'p Rc<Verdict>) 
         if manager.is_some() {
             manager::refuse(cx, &request)?;
         }
-        let frames = FrameLimits::of(cx, admitted, verdict)?;
+        let frames = Held::of(cx, admitted, verdict)?;
         let charges = permit.charges(|| {
             request.overlook();
             // A Traffic Manager counts all but bursts.
@@ -64,7 +65,9 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, verdict: &'p Rc<Verdict>) 
         if let Some(manager) = manager {
             cx.answers.report(manager::uses(cx, &request, manager));
         }
-        cx.answers.follow(frames);
+        if let Some(frames) = frames {
+            cx.answers.follow(Box::new(frames));
+        }
     }
     Ok(Grant { permit })
 }

@@ -50,7 +50,13 @@ impl FrameReader {
     /// The frame that begins with this byte; none while another one is under way.
     #[must_use]
     pub fn begins(&self, first: u8) -> Option<Frame> {
-        (self.0 == State::Begin).then(|| Frame::of(first))
+        self.is_between_frames().then(|| Frame::of(first))
+    }
+
+    /// Whether no frame is under way.
+    #[must_use]
+    pub fn is_between_frames(&self) -> bool {
+        self.0 == State::Begin
     }
 
     /// Takes bytes up to the end of the frame. Says how many.
@@ -64,7 +70,7 @@ impl FrameReader {
                 self.0 = self.after(*first);
                 rest = others;
             }
-            if self.0 == State::Begin {
+            if self.is_between_frames() {
                 break;
             }
         }

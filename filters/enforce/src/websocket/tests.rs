@@ -39,6 +39,8 @@ impl Sent {
 struct Outcome {
     on: Vec<u8>,
     counted: usize,
+    /// How long each of those was that are over.
+    sizes: Vec<usize>,
     judged: usize,
     broken: bool,
 }
@@ -61,6 +63,7 @@ fn expected(frames: &[Sent], mut left: usize) -> Outcome {
         };
         if passes {
             outcome.counted += bytes.len();
+            outcome.sizes.push(bytes.len());
             outcome.on.extend(bytes);
         } else if before == Some(true) {
             outcome.broken = true;
@@ -75,6 +78,7 @@ fn expected(frames: &[Sent], mut left: usize) -> Outcome {
 fn read(bytes: &[u8], sizes: &[usize], mut left: usize, jump: bool) -> Outcome {
     let (mut lane, mut outcome, mut rest) = (Lane::default(), Outcome::default(), bytes);
     let mut sizes = sizes.iter().cycle();
+    let mut size = 0;
     // Every other judgement comes only when it is asked for again.
     let mut ready = false;
     while !rest.is_empty() {
@@ -104,7 +108,11 @@ fn read(bytes: &[u8], sizes: &[usize], mut left: usize, jump: bool) -> Outcome {
                 }
                 Step::Dropped(taken) => taken,
                 Step::Free(taken) | Step::Counted(taken) => {
-                    outcome.counted += if matches!(step, Step::Counted(_)) { taken } else { 0 };
+                    size += if matches!(step, Step::Counted(_)) { taken } else { 0 };
+                    if size > 0 && lane.is_between_frames() {
+                        outcome.counted += size;
+                        outcome.sizes.push(std::mem::take(&mut size));
+                    }
                     outcome.on.extend_from_slice(&piece[..taken]);
                     taken
                 }

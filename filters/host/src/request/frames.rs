@@ -1,7 +1,8 @@
 //! Frames of an open WebSocket on their way through: each is counted where it begins, and those above a limit go nowhere.
 //!
 //! Bytes pass as they come. They are held only while the owner of the quotas is asked, which it is seldom and for half a second
-//! at most; nothing is copied but headers, unless a part of what arrived must be cut out.
+//! at most; nothing is copied but headers, unless a part of what arrived must be cut out. Where a Traffic Manager counts, it is told of
+//! what passed.
 
 use std::rc::Rc;
 
@@ -19,12 +20,15 @@ use crate::{Abi, CallId, Level, Response, Side, Status, Steady, Worker, quota};
 pub(super) const EXTENSIONS: &str = "sec-websocket-extensions";
 /// So many bytes are looked at in one go.
 const WINDOW: usize = 4_096;
+/// Bytes of a frame after which a Traffic Manager is told of what has passed of it, over or not: a frame may be without end.
+const PART: u64 = 1024 * 1024;
 /// Status of a response that opens a WebSocket. What follows another one has no frames.
 const SWITCHED: u64 = 101;
 
 /// Both directions of a WebSocket.
 pub(super) struct Frames {
-    limits: Box<FrameLimits>,
+    worker: Rc<Worker>,
+    limits: Box<dyn FrameLimits>,
     ways: [Way; 2],
     /// Answers to what was asked for the next frame.
     answers: Answers,
@@ -48,6 +52,8 @@ struct Way {
     paying: Vec<(Rc<Counter>, u64)>,
     /// Its bytes so far.
     bytes: u64,
+    /// Bytes of a frame that counts of which nobody was told yet.
+    untold: u64,
 }
 
 /// What came of looking at the bytes at hand.
@@ -58,16 +64,16 @@ enum Looked {
 }
 
 impl Frames {
-    pub(super) fn new(limits: Box<FrameLimits>) -> Self {
-        Self { limits, ways: Default::default(), answers: Answers::default(), asked: None, broken: false }
+    pub(super) fn new(worker: Rc<Worker>, limits: Box<dyn FrameLimits>) -> Self {
+        Self { worker, limits, ways: Default::default(), answers: Answers::default(), asked: None, broken: false }
     }
 
     /// More has arrived in one direction: `size` bytes are at hand.
-    pub(super) fn on_bytes(&mut self, worker: &Worker, handshake: &HeaderMap, side: Side, size: usize) -> Flow {
+    pub(super) fn on_bytes(&mut self, handshake: &HeaderMap, side: Side, size: usize) -> Flow {
         if self.broken {
             return Flow::Stop;
         }
-        if size == 0 || !self.has_frames(worker.abi.as_ref(), side) {
+        if size == 0 || !self.has_frames(side) {
             return Flow::Continue;
         }
         let way = self.way(side);
@@ -75,7 +81,7 @@ impl Frames {
             way.held = Some(size);
             return Flow::Stop;
         }
-        self.go_on(worker, handshake, side, size)
+        self.go_on(handshake, side, size)
     }
 
     /// Whether something is held that must not be let go by what comes after it.
@@ -89,15 +95,16 @@ impl Frames {
     }
 
     /// The owner has answered.
-    pub(super) fn on_answer(&mut self, worker: &Worker, handshake: &HeaderMap, response: Response) {
+    pub(super) fn on_answer(&mut self, handshake: &HeaderMap, response: Response) {
         let Some((_, question, sent)) = self.asked.take() else { return };
+        let worker = Rc::clone(&self.worker);
         if let Question::Quota { asks, .. } = &question {
             let granted = quota::take(&worker.directory.quotas, worker.abi.as_ref(), asks, sent, response);
             self.answers.add(question, if granted { Answer::Granted } else { Answer::Failed });
         }
         for side in [Side::Request, Side::Response] {
             let Some(size) = self.way(side).held.take() else { continue };
-            if self.go_on(worker, handshake, side, size) == Flow::Continue
+            if self.go_on(handshake, side, size) == Flow::Continue
                 && let Err(status) = worker.abi.resume(side)
             {
                 worker.abi.log(Level::Error, &format!("frames cannot go on: {status:?}"));
@@ -113,17 +120,19 @@ impl Frames {
         }
     }
 
-    fn has_frames(&mut self, abi: &dyn Abi, side: Side) -> bool {
+    fn has_frames(&mut self, side: Side) -> bool {
+        let worker = Rc::clone(&self.worker);
         let way = self.way(side);
-        way.known = way.known || side == Side::Request || abi.number(&["response", "code"]) == Some(SWITCHED);
+        way.known = way.known || side == Side::Request || worker.abi.number(&["response", "code"]) == Some(SWITCHED);
         way.known
     }
 
-    fn go_on(&mut self, worker: &Worker, handshake: &HeaderMap, side: Side, size: usize) -> Flow {
+    fn go_on(&mut self, handshake: &HeaderMap, side: Side, size: usize) -> Flow {
+        let worker = Rc::clone(&self.worker);
         let abi = worker.abi.as_ref();
-        let looked = self.look(worker, handshake, side, size);
+        let looked = self.look(handshake, side, size);
         let way = self.way(side);
-        way.settle(worker);
+        way.settle(&worker);
         let done = match looked {
             Ok(Looked::Through) => way.cut(abi, side, size),
             Ok(Looked::Waits) => {
@@ -153,7 +162,7 @@ impl Frames {
     }
 
     /// Decides about the bytes at hand, as far as it is known what becomes of them.
-    fn look(&mut self, worker: &Worker, handshake: &HeaderMap, side: Side, size: usize) -> Result<Looked, Status> {
+    fn look(&mut self, handshake: &HeaderMap, side: Side, size: usize) -> Result<Looked, Status> {
         loop {
             let way = self.way(side);
             let rest = size.saturating_sub(way.done);
@@ -161,24 +170,24 @@ impl Frames {
                 return Ok(Looked::Through);
             }
             if let Some(step) = way.lane.skip(rest) {
-                way.note(step);
+                self.note(side, step);
                 continue;
             }
-            let window = worker.abi.body_from(side, way.done, rest.min(WINDOW))?;
+            let from = way.done;
+            let window = self.worker.abi.body_from(side, from, rest.min(WINDOW))?;
             let mut bytes = window.as_slice();
             if bytes.is_empty() {
                 return Err(Status::Failed(0));
             }
             while !bytes.is_empty() {
                 let mut lane = self.way(side).lane;
-                let step = lane.read(bytes, || self.judge(worker, handshake, side));
-                let way = self.way(side);
-                way.lane = lane;
+                let step = lane.read(bytes, || self.judge(handshake, side));
+                self.way(side).lane = lane;
                 match step {
                     Step::Wait => return Ok(Looked::Waits),
                     Step::Broken => return Ok(Looked::Broken),
                     Step::Free(taken) | Step::Counted(taken) | Step::Dropped(taken) => {
-                        way.note(step);
+                        self.note(side, step);
                         bytes = bytes.get(taken..).unwrap_or_default();
                     }
                 }
@@ -186,9 +195,21 @@ impl Frames {
         }
     }
 
+    /// Notes what becomes of the next bytes.
+    fn note(&mut self, side: Side, step: Step) {
+        if let Some(bytes) = self.way(side).note(step) {
+            self.tell(bytes);
+        }
+    }
+
+    fn tell(&self, bytes: u64) {
+        self.worker.usage.add(self.limits.usage(bytes));
+    }
+
     /// Decides about a frame that begins.
-    fn judge(&mut self, worker: &Worker, handshake: &HeaderMap, side: Side) -> Judgement {
-        self.way(side).settle(worker);
+    fn judge(&mut self, handshake: &HeaderMap, side: Side) -> Judgement {
+        let worker = Rc::clone(&self.worker);
+        self.way(side).settle(&worker);
         // One question for both directions: who comes later waits for the same answer.
         if self.asked.is_some() {
             return Judgement::Wait;
@@ -232,6 +253,15 @@ impl Frames {
     }
 }
 
+/// What has passed of frames that were not over counts when the connection is gone.
+impl Drop for Frames {
+    fn drop(&mut self) {
+        for way in self.ways.iter().filter(|way| way.untold > 0) {
+            self.tell(way.untold);
+        }
+    }
+}
+
 impl Way {
     fn begin(&mut self, counters: Vec<Rc<Counter>>) {
         let of_bytes = counters.into_iter().filter(|counter| counter.limit().unit == QuotaUnit::Bytes);
@@ -239,11 +269,16 @@ impl Way {
         self.bytes = 0;
     }
 
-    fn note(&mut self, step: Step) {
-        let (Step::Free(taken) | Step::Counted(taken) | Step::Dropped(taken)) = step else { return };
+    /// Gives the bytes of a frame, or of a part of it, of which it is time to tell.
+    fn note(&mut self, step: Step) -> Option<u64> {
+        let (Step::Free(taken) | Step::Counted(taken) | Step::Dropped(taken)) = step else { return None };
         let end = self.done.saturating_add(taken);
         match step {
-            Step::Counted(_) => self.bytes = self.bytes.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX)),
+            Step::Counted(_) => {
+                let taken = u64::try_from(taken).unwrap_or(u64::MAX);
+                self.bytes = self.bytes.saturating_add(taken);
+                self.untold = self.untold.saturating_add(taken);
+            }
             Step::Dropped(_) => match self.cuts.last_mut().filter(|last| last.end == self.done) {
                 Some(last) => last.end = end,
                 None => self.cuts.push(self.done..end),
@@ -251,6 +286,8 @@ impl Way {
             _ => {}
         }
         self.done = end;
+        let due = self.untold >= PART || self.untold > 0 && self.lane.is_between_frames();
+        due.then(|| std::mem::take(&mut self.untold))
     }
 
     /// Counts the bytes of the frame under way that have passed since.

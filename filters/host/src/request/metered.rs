@@ -24,7 +24,7 @@ impl Metered {
     }
 
     /// What counts elsewhere while it passes need not be counted once more.
-    pub(super) fn leave_out(&mut self, counted: &FrameLimits) {
+    pub(super) fn leave_out(&mut self, counted: &dyn FrameLimits) {
         self.counters.retain(|counter| !counted.hold(counter));
     }
 }

@@ -6,14 +6,14 @@ use super::limits::{API, APPLICATION, GOOD, PATH, RESOURCE, SUBSCRIPTION, direct
 use super::*;
 use crate::{CompiledPolicy, Stock, Throttle};
 
-const KEY_OF_API: &str = "/pets/1.0:1.0";
-const KEY_OF_SUBSCRIPTION: &str = "7:/pets/1.0:1.0";
-const KEY_OF_APPLICATION: &str = "7:alice@carbon.super";
-const KEY_OF_OPERATION: &str = "/pets/1.0/1.0/pet/{id}:GET";
-const LATER: u64 = NOW * 1000 + 1;
+pub(super) const KEY_OF_API: &str = "/pets/1.0:1.0";
+pub(super) const KEY_OF_SUBSCRIPTION: &str = "7:/pets/1.0:1.0";
+pub(super) const KEY_OF_APPLICATION: &str = "7:alice@carbon.super";
+pub(super) const KEY_OF_OPERATION: &str = "/pets/1.0/1.0/pet/{id}:GET";
+pub(super) const LATER: u64 = NOW * 1000 + 1;
 
 /// Nothing is left of any quota, which is nobody's business here.
-fn directory() -> TestDirectory {
+pub(super) fn directory() -> TestDirectory {
     let mut directory = counted_here();
     for key in [API, RESOURCE, SUBSCRIPTION, APPLICATION] {
         directory.quotas.stock.insert(key.to_owned(), Stock::Exhausted { until: Timestamp(u64::MAX) });
@@ -35,7 +35,7 @@ fn directory() -> TestDirectory {
 fn call(directory: &TestDirectory) -> (String, Vec<Usage>) {
     let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
     let headers = [("authorization", bearer.as_str()), ("x-plan", "gold"), ("x-forwarded-for", "1.2.3.4")];
-    let (request, answers) = (request(&format!("{PATH}?q=a%20b"), &headers), Answers::default());
+    let (request, answers) = (request(&format!("{PATH}?q=a%20b&messageSize=9"), &headers), Answers::default());
     let decision = decide_with(directory, &request, &answers);
     assert!(answers.settle().is_empty(), "nothing is counted here");
     let uses = answers.take_uses();
@@ -49,13 +49,13 @@ fn decided(key: &str, decisions: Decisions) -> TestDirectory {
     directory
 }
 
-fn until(until: u64) -> Decisions {
+pub(super) fn until(until: u64) -> Decisions {
     Decisions { until: Some(until), ..Decisions::default() }
 }
 
 #[test]
 fn what_is_decided_holds_at_every_level() {
-    let passes = GOOD.replace("/pet/5", "/pet/5?q=a%20b");
+    let passes = GOOD.replace("/pet/5", "/pet/5?q=a%20b&messageSize=9");
     assert_eq!(call(&directory()).0, passes);
     for (key, code) in [
         (KEY_OF_API, "900800"),
@@ -125,6 +125,7 @@ fn it_is_told_of_a_use_in_its_own_terms() {
         assert_eq!(properties[name], value, "{name} of {properties}");
     }
     assert_eq!(properties.get("authorization"), None);
+    assert_eq!(properties.get("messageSize"), None, "a client does not say how much it sent");
 }
 
 /// What cannot be read may forbid anything.

@@ -2,15 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::Value;
 use tollgate_model::{Tier, TrafficManager, Usage};
 
 use super::request::Request;
+use crate::decide::Halt;
 use crate::rejection::{Level, Rejection};
-use crate::{Cx, Timestamp};
+use crate::stages::admit;
+use crate::stages::authorize::Permit;
+use crate::{CompiledDecisions, Cx, Timestamp};
 
+/// Property of policies that count bytes: those of a message.
+const MESSAGE_SIZE: &str = "messageSize";
+/// What a client cannot say of itself.
+const RESERVED: [&str; 3] = ["ip", "ipv6", MESSAGE_SIZE];
 /// Plan of callers who have subscribed to nothing.
 const UNAUTHENTICATED: &str = "Unauthenticated";
 
@@ -23,19 +31,17 @@ pub(super) fn refuse(cx: &Cx, request: &Request) -> Result<(), Rejection> {
         latest = latest.max(decided.and_then(|decided| decided.for_one(request, cx.now)));
     }
     stop(level, latest)?;
-    let all = |key: &str| -> Result<Option<Timestamp>, Rejection> {
-        Ok(cx.directory.decisions(key)?.and_then(|decided| decided.for_all(cx.now)))
-    };
-    if let Some(subscribed) = request.subscribed() {
-        if subscribed.tier.stop_on_quota_reach {
-            stop(Level::Subscription, all(&request.subscription_key())?)?;
-        }
-        stop(Level::Application, all(&request.application_key())?)?;
+    for (level, key) in plans(request) {
+        stop(level, for_all(cx, &key)?)?;
     }
     for policy in &cx.directory.throttle().custom {
-        stop(Level::Custom, all(&request.fill(policy))?)?;
+        stop(Level::Custom, for_all(cx, &request.fill(policy))?)?;
     }
     Ok(())
+}
+
+fn for_all(cx: &Cx, key: &str) -> Result<Option<Timestamp>, Rejection> {
+    Ok(cx.directory.decisions(key)?.and_then(|decided| decided.for_all(cx.now)))
 }
 
 fn stop(level: Level, until: Option<Timestamp>) -> Result<(), Rejection> {
@@ -56,12 +62,37 @@ fn of_api(request: &Request) -> (Level, Vec<String>) {
     }
 }
 
+/// The keys of the subscription, if its plan stops anybody, and of the application.
+fn plans(request: &Request) -> impl Iterator<Item = (Level, String)> {
+    let subscribed = request.subscribed();
+    let stops = subscribed.filter(|subscribed| subscribed.tier.stop_on_quota_reach);
+    let subscription = stops.map(|_| (Level::Subscription, request.subscription_key()));
+    subscription.into_iter().chain(subscribed.map(|_| (Level::Application, request.application_key())))
+}
+
 /// What the Traffic Manager is told of a request that passes: one use for each of its operations.
 pub(super) fn uses(cx: &Cx, request: &Request, manager: TrafficManager) -> Vec<Usage> {
+    let of_api = of_the_api(cx, request, manager);
+    let of_operation = |(resource, operation): (&str, &tollgate_model::Operation)| {
+        if request.api().tier.is_some() {
+            return of_api.clone();
+        }
+        let resource_key = request.resource_key(resource, &operation.method);
+        let resource_tier = named(operation.tier.as_deref(), Tier::UNLIMITED);
+        Usage { resource_key, resource_tier, ..of_api.clone() }
+    };
+    request.operations().map(of_operation).collect()
+}
+
+fn named(tier: Option<&str>, default: &str) -> String {
+    tier.unwrap_or(default).to_owned()
+}
+
+/// A use of the API as a whole.
+fn of_the_api(cx: &Cx, request: &Request, manager: TrafficManager) -> Usage {
     let api = request.api();
     let subscribed = request.subscribed();
-    let named = |tier: Option<&str>, default: &str| tier.unwrap_or(default).to_owned();
-    let common = Usage {
+    Usage {
         app_key: request.application_key(),
         app_tier: named(subscribed.map(|one| one.application_tier.name.as_str()), Tier::UNLIMITED),
         api_key: request.api_key(),
@@ -78,16 +109,53 @@ pub(super) fn uses(cx: &Cx, request: &Request, manager: TrafficManager) -> Vec<U
         app_id: request.application().into_owned(),
         api_name: api.name.clone(),
         properties: properties(cx, request, manager),
-    };
-    let of_operation = |(resource, operation): (&str, &tollgate_model::Operation)| {
-        if api.tier.is_some() {
-            return common.clone();
+    }
+}
+
+/// The frames of one WebSocket: what stops them, and what is told of each. Neither operations nor custom policies count for frames, as
+/// in the original.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// The key of the API, if it has a plan.
+    api: Option<String>,
+    plans: Vec<(Level, String)>,
+    /// A use, but for the properties.
+    usage: Usage,
+    /// Those of the handshake, as JSON whose last brace is missing.
+    properties: String,
+}
+
+impl Watch {
+    pub(super) fn new(cx: &Cx, request: &Request, manager: TrafficManager) -> Self {
+        let limited = request.api().tier.as_deref().is_some_and(|tier| tier != Tier::UNLIMITED);
+        let mut usage = of_the_api(cx, request, manager);
+        let mut properties = std::mem::take(&mut usage.properties);
+        properties.pop();
+        Self { api: limited.then(|| request.api_key()), plans: plans(request).collect(), usage, properties }
+    }
+
+    /// Refuses a frame that is throttled. `cx` is about the handshake, and so are conditions.
+    pub(super) fn refuse(&self, cx: &Cx, permit: &Permit) -> Result<(), Halt> {
+        if let Some(decided) = self.decided_of_api(cx)? {
+            let admitted = admit::admit(cx)?;
+            stop(Level::Api, decided.for_one(&Request::new(cx, &admitted, permit), cx.now))?;
         }
-        let resource_key = request.resource_key(resource, &operation.method);
-        let resource_tier = named(operation.tier.as_deref(), Tier::UNLIMITED);
-        Usage { resource_key, resource_tier, ..common.clone() }
-    };
-    request.operations().map(of_operation).collect()
+        for (level, key) in &self.plans {
+            stop(*level, for_all(cx, key)?)?;
+        }
+        Ok(())
+    }
+
+    fn decided_of_api(&self, cx: &Cx) -> Result<Option<Rc<CompiledDecisions>>, Rejection> {
+        let Some(key) = &self.api else { return Ok(None) };
+        Ok(cx.directory.decisions(key)?)
+    }
+
+    /// A use by a frame of so many bytes.
+    pub(super) fn usage(&self, bytes: u64) -> Usage {
+        let properties = format!(r#"{},"{MESSAGE_SIZE}":{bytes}}}"#, self.properties);
+        Usage { properties, ..self.usage.clone() }
+    }
 }
 
 /// The JSON text of what conditions may look at. Addresses are numbers, 0 where there is none of the kind.
@@ -127,7 +195,7 @@ impl Bounded {
     fn add(mut self, properties: Option<Vec<(String, String)>>) -> Self {
         for (name, value) in properties.into_iter().flatten() {
             let bytes = self.bytes.saturating_add(name.len()).saturating_add(value.len());
-            if bytes <= Self::MOST && name != "ip" && name != "ipv6" {
+            if bytes <= Self::MOST && !RESERVED.contains(&name.as_str()) {
                 self.bytes = bytes;
                 self.held.insert(name, Value::String(value));
             }

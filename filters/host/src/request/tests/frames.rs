@@ -1,19 +1,29 @@
 //! Frames through a fake host: what is held, what goes nowhere, and what it costs.
 
+use serde_json::Value;
+use tollgate_model::Table;
+
 use super::limits::{grant_all, limited, token};
+use super::uses::told;
 use super::*;
 
 /// The world of [`limited`], whose API is a WebSocket, on a gateway that shows frames or does not.
 fn open(shows: bool, amount: u64) -> (Rc<FakeEnvoy>, RequestFlow, Flow) {
+    let (envoy, _, flow, action) = open_with(shows, |table, value| {
+        if table == Table::Tier {
+            value["limits"] = json!([{"amount": amount, "window": {"count": 1, "unit": "day"}}]);
+        }
+    });
+    (envoy, flow, action)
+}
+
+fn open_with(shows: bool, change: impl Fn(Table, &mut Value)) -> (Rc<FakeEnvoy>, Rc<Worker>, RequestFlow, Flow) {
     let mut rows = limited();
     for (table, _, _, value) in &mut rows {
-        match table {
-            tollgate_model::Table::Api => value["kind"] = "WS".into(),
-            tollgate_model::Table::Tier => {
-                value["limits"] = json!([{"amount": amount, "window": {"count": 1, "unit": "day"}}]);
-            }
-            _ => {}
+        if *table == Table::Api {
+            value["kind"] = "WS".into();
         }
+        change(*table, value);
     }
     let callbacks = if shows { r#"{"frames": true}"# } else { "{}" };
     let configuration = format!(r#"{{"cluster": "adapter", "callbacks": {callbacks}}}"#);
@@ -27,13 +37,13 @@ fn open(shows: bool, amount: u64) -> (Rc<FakeEnvoy>, RequestFlow, Flow) {
         ("authorization", &token()),
     ]);
     envoy.numbers.borrow_mut().insert("response.code".to_owned(), 101);
-    let mut flow = RequestFlow::new(worker);
+    let mut flow = RequestFlow::new(Rc::clone(&worker));
     let mut action = flow.on_request_headers(false);
     if action == Flow::Stop && envoy.replies.borrow().is_empty() {
         answer(&envoy, &mut flow);
         action = if envoy.resumed.get() > 0 { Flow::Continue } else { Flow::Stop };
     }
-    (envoy, flow, action)
+    (envoy, worker, flow, action)
 }
 
 fn answer(envoy: &Rc<FakeEnvoy>, flow: &mut RequestFlow) {
@@ -120,4 +130,60 @@ fn what_opens_no_websocket_has_no_frames() {
     let (envoy, mut flow, _) = open(true, 1);
     envoy.numbers.borrow_mut().insert("response.code".to_owned(), 403);
     assert_eq!(show(&envoy, &mut flow, Side::Response, b"no frames"), (Flow::Continue, b"no frames".to_vec()));
+}
+
+/// Opens one where a Traffic Manager counts.
+fn open_managed() -> (Rc<FakeEnvoy>, Rc<Worker>, RequestFlow) {
+    let (envoy, worker, flow, action) = open_with(true, |table, value| {
+        if table == Table::Settings {
+            value["trafficManager"] = json!({});
+        }
+    });
+    assert_eq!((action, sizes(&envoy, &worker)), (Flow::Continue, vec![(1, None)]), "the handshake is a use");
+    (envoy, worker, flow)
+}
+
+/// How often, and with what size of a message.
+fn sizes(envoy: &FakeEnvoy, worker: &Worker) -> Vec<(u32, Option<u64>)> {
+    let size = |properties: &str| serde_json::from_str::<Value>(properties).unwrap()["messageSize"].as_u64();
+    let mut sizes: Vec<_> = told(envoy, worker)
+        .into_iter()
+        .flat_map(|(_, report)| report.uses)
+        .map(|(count, usage)| (count, size(&usage.properties)))
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+#[test]
+fn a_traffic_manager_is_told_of_every_frame_when_it_is_over() {
+    let (envoy, worker, mut flow) = open_managed();
+    for side in [Side::Request, Side::Response] {
+        let mixed = [TEXT, PING, TEXT, b"\x82\x00", b"\x82\x7e\x01\x00", &[0; 250]].concat();
+        assert_eq!(show(&envoy, &mut flow, side, &mixed), (Flow::Continue, mixed.clone()));
+        assert_eq!(sizes(&envoy, &worker), [(1, Some(2)), (2, Some(4))]);
+        show(&envoy, &mut flow, side, &[0; 5]);
+        assert_eq!(sizes(&envoy, &worker), []);
+        show(&envoy, &mut flow, side, &[0]);
+        assert_eq!(sizes(&envoy, &worker), [(1, Some(260))]);
+    }
+    show(&envoy, &mut flow, Side::Request, PING);
+    assert_eq!(sizes(&envoy, &worker), [], "what controls the connection is no use");
+}
+
+#[test]
+fn frames_without_end_and_those_cut_off_are_told_of() {
+    let (envoy, worker, mut flow) = open_managed();
+    let piece = 256 * 1024;
+    show(&envoy, &mut flow, Side::Request, &[&[0x82, 0x7f, 0x7f][..], &[0xff; 7]].concat());
+    for _ in 0..3 {
+        show(&envoy, &mut flow, Side::Request, &vec![0; piece]);
+        assert_eq!(sizes(&envoy, &worker), []);
+    }
+    show(&envoy, &mut flow, Side::Request, &vec![0; piece]);
+    assert_eq!(sizes(&envoy, &worker), [(1, Some(4 * piece as u64 + 10))]);
+    show(&envoy, &mut flow, Side::Request, &[0; 7]);
+    show(&envoy, &mut flow, Side::Response, &TEXT[..3]);
+    drop(flow);
+    assert_eq!(sizes(&envoy, &worker), [(1, Some(3)), (1, Some(7))]);
 }

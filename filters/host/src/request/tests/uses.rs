@@ -12,16 +12,18 @@ fn counted_elsewhere() -> (Rc<FakeEnvoy>, Rc<Worker>) {
     worker_with(&rows)
 }
 
-/// Reports that are on their way since the last tick, each with how many uses it tells of.
-fn reports(envoy: &FakeEnvoy, worker: &Worker) -> Vec<(CallId, u32)> {
+/// Reports that are on their way since the last tick.
+pub(super) fn told(envoy: &FakeEnvoy, worker: &Worker) -> Vec<(CallId, UsageReport)> {
     worker.on_tick();
     let calls: Vec<_> = envoy.calls.borrow_mut().drain(..).collect();
     let reports = calls.iter().filter(|call| call.header(":path") == Some("/v1/usage"));
-    let count = |body: &[u8]| {
-        let report: UsageReport = serde_json::from_slice(body).unwrap();
-        report.uses.iter().map(|(count, _)| count).sum()
-    };
-    reports.map(|call| (call.id, count(&call.body))).collect()
+    reports.map(|call| (call.id, serde_json::from_slice(&call.body).unwrap())).collect()
+}
+
+/// The same, each with how many uses it tells of.
+fn reports(envoy: &FakeEnvoy, worker: &Worker) -> Vec<(CallId, u32)> {
+    let count = |report: UsageReport| report.uses.iter().map(|(count, _)| count).sum();
+    told(envoy, worker).into_iter().map(|(call, report)| (call, count(report))).collect()
 }
 
 fn answer(envoy: &FakeEnvoy, worker: &Worker, call: CallId, status: Option<u16>) {

@@ -55,7 +55,7 @@ impl Scenario {
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
         let (everything, limits) = (self != Self::Authn, !matches!(self, Self::Authn | Self::FullUnlimited));
-        Scale { apis, applications, revoked, everything, limits }
+        Scale { apis, applications, revoked, everything, limits, sockets: false }
     }
 
     /// A filter with its request at hand, which was made often enough that nothing of it is new.

@@ -20,6 +20,10 @@ pub const HOST: &str = "localhost";
 pub const BASE_PATH: &str = "/items/1.0.0";
 /// What is called of it.
 pub const PATH: &str = "/items/1.0.0/orders/42";
+/// Base path of the API of type WS.
+const SOCKET_BASE_PATH: &str = "/socket/1.0.0";
+/// Where it is opened.
+pub const SOCKET_PATH: &str = "/socket/1.0.0/echo";
 /// Header of API keys.
 pub const API_KEY_HEADER: &str = "apikey";
 /// Bytes of shards in a frame.
@@ -42,6 +46,8 @@ pub struct Scale {
     pub everything: bool,
     /// Whether plans limit anything.
     pub limits: bool,
+    /// Whether there is an API of type WS besides, to which the first application has subscribed.
+    pub sockets: bool,
 }
 
 /// An entry: lowest schema that understands it, and its value.
@@ -84,9 +90,12 @@ pub fn frames(scale: Scale, jwks: &Value) -> Result<Vec<Vec<u8>>> {
     for number in 0..scale.applications {
         application(&mut tables, number)?;
     }
+    if scale.sockets {
+        socket(&mut tables, scale)?;
+    }
     // The first application has subscribed to all APIs.
     for number in (1..scale.apis).filter(|_| scale.applications > 0) {
-        subscription(&mut tables, 0, number)?;
+        subscription(&mut tables, 0, &format!("api-{number}"))?;
     }
     if scale.everything {
         plans(&mut tables, scale.limits)?;
@@ -134,6 +143,19 @@ fn api(tables: &mut Tables, scale: Scale, number: usize) -> Result<()> {
     let id = format!("api-{number}");
     tables.put::<Api>(Table::Api, keys::api(HOST, &id), 2, &described)?;
     tables.put::<String>(Table::Route, keys::route(HOST, base_path(number)), 1, &json!(id))
+}
+
+/// The API of type WS, with the plans of the others.
+fn socket(tables: &mut Tables, scale: Scale) -> Result<()> {
+    let id = "socket";
+    let described = json!({
+        "id": id, "name": "Socket", "version": "1.0.0", "organization": "carbon.super", "virtualHost": HOST, "kind": "WS",
+        "basePath": SOCKET_BASE_PATH, "lifeCycle": "PUBLISHED", "production": { "cluster": "backend", "basePath": "/v2" },
+        "tier": "Plenty", "resources": [resource("/echo", scale)],
+    });
+    tables.put::<Api>(Table::Api, keys::api(HOST, id), 2, &described)?;
+    tables.put::<String>(Table::Route, keys::route(HOST, SOCKET_BASE_PATH), 1, &json!(id))?;
+    subscription(tables, 0, id)
 }
 
 /// Where the API of that number lies.
@@ -191,12 +213,12 @@ fn application(tables: &mut Tables, number: usize) -> Result<()> {
     let consumer_key = format!("{}{number}", crate::tokens::CONSUMER_KEY);
     let credential = json!({ "application": uuid, "keyType": "PRODUCTION" });
     tables.put::<Credential>(Table::Credential, keys::credential("bench", &consumer_key), 1, &credential)?;
-    subscription(tables, number, 0)
+    subscription(tables, number, "api-0")
 }
 
-fn subscription(tables: &mut Tables, application: usize, api: usize) -> Result<()> {
+fn subscription(tables: &mut Tables, application: usize, api: &str) -> Result<()> {
     let subscription = json!({ "state": "UNBLOCKED", "tier": "Gold" });
-    let key = keys::subscription(&uuid(application), &format!("api-{api}"));
+    let key = keys::subscription(&uuid(application), api);
     tables.put::<Subscription>(Table::Subscription, key, 1, &subscription)
 }
 
@@ -260,7 +282,8 @@ mod tests {
 
     #[test]
     fn snapshots_come_in_a_series_of_frames_that_filters_can_read() {
-        let scale = Scale { apis: 2_000, applications: 50, revoked: 100, everything: true, limits: true };
+        let scale =
+            Scale { apis: 2_000, applications: 50, revoked: 100, everything: true, limits: true, sockets: true };
         let frames = frames(scale, &json!({ "keys": [] })).unwrap();
         assert!(frames.len() > 1);
         for (number, bytes) in frames.iter().enumerate() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use tollgate_bench::world::{self, PATH};
+use tollgate_bench::world::{self, PATH, SOCKET_PATH};
 use tollgate_tests::http::Answer;
 use tollgate_tests::ports::Port;
 use tollgate_tests::process::{Process, tail};
@@ -17,6 +17,9 @@ use tollgate_tests::{eventually, locate};
 use crate::contender::Contender;
 use crate::feed::Feed;
 use crate::filters::Setup;
+
+/// By which compression of WebSockets is offered and taken.
+const EXTENSIONS: &str = "sec-websocket-extensions";
 
 /// Keys, and files of tokens.
 pub struct Tokens {
@@ -90,7 +93,31 @@ impl Arena {
             })
             .await?;
         }
+        if contender.is_shown_frames() {
+            self.check_frames(contender, token).await?;
+        }
         Ok(())
+    }
+
+    /// Whose frames are limited, that one's handshake goes on without an offer to compress, which the backend would take.
+    async fn check_frames(&self, contender: Contender, token: &str) -> Result<()> {
+        let limits = contender.scale().is_some_and(|scale| scale.limits);
+        for (token, expected) in [(Some(token), 101), (None, contender.without_credentials())] {
+            let answer = self.open(contender, token).await?;
+            let status = answer.status.as_u16();
+            ensure!(status == expected, "{}: a handshake gets {status} instead of {expected}", contender.name());
+            let compressed = answer.header(EXTENSIONS).is_some();
+            ensure!(status != 101 || compressed != limits, "{}: compressed is {compressed}", contender.name());
+        }
+        Ok(())
+    }
+
+    /// Opens a WebSocket, and leaves it.
+    async fn open(&self, contender: Contender, token: Option<&str>) -> Result<Answer> {
+        let request = self.client.get(format!("http://localhost:{}{SOCKET_PATH}", self.port(contender, true)));
+        let request = request.header("connection", "upgrade").header("upgrade", "websocket");
+        let request = request.header("sec-websocket-version", "13").header(EXTENSIONS, "permessage-deflate");
+        Answer::of(if let Some(token) = token { request.bearer_auth(token) } else { request }).await
     }
 
     /// One request, on a connection of its own.

@@ -7,7 +7,9 @@ use tollgate_bench::world::{self, API_KEY_HEADER};
 
 use crate::arena::Tokens;
 use crate::contender::Contender::{self, Authn, AuthnCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions};
-use crate::contender::Contender::{FullUnlimited, JwtCached, JwtUncached, NativeChain, None as NoFilter};
+use crate::contender::Contender::{
+    Frames, FramesUnlimited, FullUnlimited, JwtCached, JwtUncached, NativeChain, None as NoFilter,
+};
 use crate::load::Requests;
 
 /// Tokens of the case in which they take turns.
@@ -87,6 +89,14 @@ pub fn further(tokens: &Tokens) -> Result<Vec<Case>> {
         usual("body_1_kib", &rivals, Requests::Posted(bearer(tokens), BODY)),
         usual("http2", &rivals, Requests::Http2(bearer(tokens))),
         Case { proxied: true, ..usual("backend", &rivals, warm(tokens)) },
+        Case {
+            proxied: true,
+            ..usual(
+                "websocket_frames",
+                &[NoFilter, FramesUnlimited, Frames],
+                Requests::Frames(tokens.folder.join("rs256.txt")),
+            )
+        },
         Case { workers: 2, ..usual("two_workers", &rivals, warm(tokens)) },
     ])
 }

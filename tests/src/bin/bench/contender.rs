@@ -25,6 +25,10 @@ pub enum Contender {
     Full,
     /// The same without the limits: what is missing is what they cost.
     FullUnlimited,
+    /// `Full` on a gateway with a WebSocket API, whose frames it is shown and limits at three levels.
+    Frames,
+    /// The same without the limits: frames are shown, and nothing is asked of them.
+    FramesUnlimited,
     /// `Full` among 6,000 APIs.
     FullApis,
     /// The same among 100,000 applications with their subscriptions, and 100,000 revoked tokens.
@@ -33,7 +37,7 @@ pub enum Contender {
 
 impl Contender {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::None,
         Self::JwtCached,
         Self::JwtUncached,
@@ -44,6 +48,8 @@ impl Contender {
         Self::FullCalls,
         Self::Full,
         Self::FullUnlimited,
+        Self::Frames,
+        Self::FramesUnlimited,
         Self::FullApis,
         Self::FullSubscriptions,
     ];
@@ -61,6 +67,8 @@ impl Contender {
             Self::FullCalls => "full_calls_only",
             Self::Full => "full",
             Self::FullUnlimited => "full_unlimited",
+            Self::Frames => "frames_limited",
+            Self::FramesUnlimited => "frames_unlimited",
             Self::FullApis => "full_6000_apis",
             Self::FullSubscriptions => "full_100k_subscriptions",
         }
@@ -74,17 +82,22 @@ impl Contender {
     /// What the snapshot of ours holds; `None` for others.
     pub fn scale(self) -> Option<Scale> {
         let scale = |apis, applications, revoked, everything| {
-            let limits = everything && self != Self::FullUnlimited;
-            Some(Scale { apis, applications, revoked, everything, limits })
+            let limits = everything && !matches!(self, Self::FullUnlimited | Self::FramesUnlimited);
+            Some(Scale { apis, applications, revoked, everything, limits, sockets: self.is_shown_frames() })
         };
         match self {
             Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
             Self::AuthnCalls | Self::FullCalls => None,
             Self::Authn => scale(1, 0, 0, false),
-            Self::Full | Self::FullUnlimited => scale(1, 10, 0, true),
+            Self::Full | Self::FullUnlimited | Self::Frames | Self::FramesUnlimited => scale(1, 10, 0, true),
             Self::FullApis => scale(6_000, 10, 0, true),
             Self::FullSubscriptions => scale(1, 100_000, 100_000, true),
         }
+    }
+
+    /// Whether Envoy shows it what passes of WebSockets.
+    pub const fn is_shown_frames(self) -> bool {
+        matches!(self, Self::Frames | Self::FramesUnlimited)
     }
 
     /// What a request without credentials is answered with.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tollgate_bench::tokens::ISSUER;
 use tollgate_bench::world::BASE_PATH;
+use tollgate_model::Callbacks;
 use tollgate_model::contract::{CAPABILITIES, ENFORCER_FILTER, VM_ID};
 
 use crate::contender::Contender;
@@ -70,6 +71,8 @@ impl Setup<'_> {
             Contender::Authn
             | Contender::Full
             | Contender::FullUnlimited
+            | Contender::Frames
+            | Contender::FramesUnlimited
             | Contender::FullApis
             | Contender::FullSubscriptions => {
                 let code = json!({ "filename": self.module });
@@ -103,8 +106,10 @@ impl Setup<'_> {
 
 /// A module as a filter, with shared data of its own.
 fn module(contender: Contender, code: &Value) -> Value {
-    let plugin = json!({ "cluster": FEED, "environment": contender.name() }).to_string();
-    let allowed: Map<String, Value> = CAPABILITIES.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    let callbacks = Callbacks { frames: contender.is_shown_frames(), ..Callbacks::NONE };
+    let plugin = json!({ "cluster": FEED, "environment": contender.name(), "callbacks": callbacks }).to_string();
+    let allowed = CAPABILITIES.into_iter().chain(callbacks.capabilities());
+    let allowed: Map<String, Value> = allowed.map(|name| (name.to_owned(), json!({}))).collect();
     filter(
         "wasm.v3.Wasm",
         &json!({ "config": {
@@ -186,6 +191,7 @@ fn listener(name: &str, port: u16, mut filters: Vec<Value>, proxied: bool) -> Va
     } else {
         json!({ "match": { "prefix": "/" }, "direct_response": { "status": 200, "body": { "inline_string": "ok" } } })
     };
+    let upgrades = if proxied { json!([{ "upgrade_type": "websocket" }]) } else { json!([]) };
     json!({
         "name": name,
         "address": address(port),
@@ -196,6 +202,7 @@ fn listener(name: &str, port: u16, mut filters: Vec<Value>, proxied: bool) -> Va
                 "stat_prefix": "bench",
                 "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [route] }] },
                 "http_filters": filters,
+                "upgrade_configs": upgrades,
             },
         }] }],
     })

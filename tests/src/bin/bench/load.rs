@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tollgate_bench::world::SOCKET_PATH;
 
 use crate::arena::program;
 
@@ -27,6 +29,8 @@ pub enum Requests {
     Rotating(PathBuf),
     /// Over HTTP/2.
     Http2(String),
+    /// A frame of a WebSocket and its echo, over WebSockets opened with the first token of a file.
+    Frames(PathBuf),
 }
 
 /// How to put load on a listener.
@@ -103,6 +107,11 @@ impl Load {
                 command.args(["--header", header]).arg(format!("http://localhost:{port}{path}"));
                 read_h2load(said(&mut command)?)
             }
+            Requests::Frames(file) => {
+                let mut command = Command::new(program("frames")?);
+                command.args([port.to_string(), self.seconds.to_string(), SOCKET_PATH.to_owned()]).arg(file);
+                read_frames(said(&mut command)?)
+            }
         }
     }
 
@@ -161,6 +170,14 @@ fn read_h2load(output: String) -> Result<Measured> {
     Ok(Measured { requests_per_second, cpu_microseconds: 0.0, output })
 }
 
+fn read_frames(output: String) -> Result<Measured> {
+    let said: Value = serde_json::from_str(&output).with_context(|| format!("frames said {output}"))?;
+    let rate = said.get("rate").and_then(Value::as_f64);
+    let requests_per_second =
+        rate.with_context(|| format!("frames did not say how many echoes a second:\n{output}"))?;
+    Ok(Measured { requests_per_second, cpu_microseconds: 0.0, output })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +193,13 @@ mod tests {
         }
         assert!(read_wrk(format!("{good}  Non-2xx or 3xx responses: 12\n"), 401).is_ok());
         assert!(read_wrk("nothing".to_owned(), 200).is_err());
+    }
+
+    #[test]
+    fn reads_the_rate_of_frames() {
+        let good = r#"{"exchanges":40000,"rate":20000.5}"#;
+        assert!((read_frames(good.to_owned()).unwrap().requests_per_second - 20_000.5).abs() < 0.001);
+        assert!(read_frames("{}".to_owned()).is_err() && read_frames(String::new()).is_err());
     }
 
     #[test]

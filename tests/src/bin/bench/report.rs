@@ -40,12 +40,13 @@ pub struct Report {
 }
 
 /// A ratio that has a name, and what it is made of.
-const RATIOS: [(&str, &str, Contender, Contender); 7] = [
+const RATIOS: [(&str, &str, Contender, Contender); 8] = [
     ("full_vs_native_chain", "warm_token", Contender::Full, Contender::NativeChain),
     ("full_vs_ext_authz", "warm_token", Contender::Full, Contender::ExtAuthz),
     ("full_vs_no_filter", "warm_token", Contender::Full, Contender::None),
     ("authn_vs_jwt_authn_cached", "warm_token", Contender::Authn, Contender::JwtCached),
     ("authn_cold_vs_jwt_authn_uncached", "new_tokens_rs256", Contender::Authn, Contender::JwtUncached),
+    ("frames_limited_vs_no_filter", "websocket_frames", Contender::Frames, Contender::None),
     ("full_6000_apis_vs_1_api", "warm_token", Contender::FullApis, Contender::Full),
     ("full_100k_subscriptions_vs_10", "warm_token", Contender::FullSubscriptions, Contender::Full),
 ];

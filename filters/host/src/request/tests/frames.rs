@@ -187,3 +187,19 @@ fn frames_without_end_and_those_cut_off_are_told_of() {
     drop(flow);
     assert_eq!(sizes(&envoy, &worker), [(1, Some(3)), (1, Some(7))]);
 }
+
+/// Every size is a use of its own, and a client chooses them.
+#[test]
+fn more_sizes_than_can_wait_are_lost_and_counted() {
+    const SIZES: u16 = 4_200;
+    const WAIT: u64 = 4_096;
+    let (envoy, _, mut flow) = open_managed();
+    for size in 0..SIZES {
+        let frame = [&[0x82, 126][..], &size.to_be_bytes(), &vec![0; size.into()]].concat();
+        assert_eq!(show(&envoy, &mut flow, Side::Request, &frame).0, Flow::Continue);
+    }
+    assert_eq!(envoy.counters.borrow()["tollgate_uses_lost_total"], u64::from(SIZES) - WAIT);
+    // One that waits already is counted together with it.
+    show(&envoy, &mut flow, Side::Request, &[0x82, 126, 0, 0]);
+    assert_eq!(envoy.counters.borrow()["tollgate_uses_lost_total"], u64::from(SIZES) - WAIT);
+}

@@ -26,7 +26,7 @@ pub trait Connection {
 /// Where peers are clients (`router.useRemoteAddress`), it is the peer's. Elsewhere a proxy in front of the gateway writes
 /// `x-forwarded-for`, and its first element counts, as in the original; the peer's without one.
 pub(crate) fn client_address(cx: &Cx, settings: &Settings) -> Option<IpAddr> {
-    let forwarded = || cx.request.iter().find(|(name, _)| *name == b"x-forwarded-for").map(|(_, value)| value);
+    let forwarded = || cx.request.all("x-forwarded-for").next();
     match forwarded().filter(|_| !settings.direct_clients) {
         Some(list) => {
             let first = list.split(|byte| *byte == b',').next().unwrap_or_default();

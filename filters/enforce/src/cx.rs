@@ -82,6 +82,8 @@ impl<'c> Cx<'c> {
 pub enum Decision {
     /// Send it on, changed like this.
     Forward(Edits),
+    /// Send it on, changed like one that looked the same: its path, and headers of the request and nothing else.
+    Repeat(Rc<Edits>),
     /// Answer it here.
     Reply(Reply),
     /// Find this out, add the answer, and decide again.
@@ -271,6 +273,19 @@ impl Answers {
             uses: RefCell::default(),
             frames: RefCell::default(),
         }
+    }
+
+    /// Whether nothing was asked, and nothing came of the request.
+    pub(crate) fn are_fresh(&self) -> bool {
+        self.given.is_empty() && !self.is_counted()
+    }
+
+    /// Whether nothing was asked, and nothing follows from the request but that it is counted.
+    pub(crate) fn led_to_nothing_else(&self) -> bool {
+        self.given.is_empty()
+            && self.told.borrow().is_empty()
+            && self.uses.borrow().is_empty()
+            && self.frames.borrow().is_none()
     }
 
     /// Whether the request was counted already.

@@ -1,9 +1,11 @@
 //! The request's way, in one screen.
 
 pub mod parts;
+pub(crate) mod way;
 
 use std::rc::Rc;
 
+use self::way::{Spot, Walked};
 use crate::cors;
 use crate::explain::{Silent, Tracer, facts};
 use crate::policy::{self, Caller};
@@ -17,10 +19,24 @@ use crate::{Cx, Decision, Edits, Question, Reply};
 /// an answer has arrived. What is to be counted is noted in the answers, once a request, and taken by the host.
 #[must_use]
 pub fn decide(cx: &Cx) -> Decision {
-    decide_with(cx, &Silent)
+    let spot = Spot::of(cx);
+    if let Some(decision) = spot.as_ref().and_then(|spot| spot.again(cx)) {
+        return decision;
+    }
+    let trodden = spot.filter(Spot::is_trodden);
+    let mut walked = None;
+    let decision = conclude(cx, &Silent, |cx, admitted, known| {
+        let edits = walk_on(cx, admitted, &Silent, known)?;
+        walked = trodden.as_ref().and_then(|_| Walked::of(cx, admitted, known));
+        Ok(edits)
+    });
+    if let (Some(spot), Some(walked), Decision::Forward(edits)) = (trodden, walked, &decision) {
+        spot.remember(cx, walked, edits);
+    }
+    decision
 }
 
-/// The same, telling somebody how it comes about.
+/// The same, stage by stage, telling somebody how it comes about.
 pub(crate) fn decide_with(cx: &Cx, trace: &impl Tracer) -> Decision {
     conclude(cx, trace, |cx, admitted, known| walk_on(cx, admitted, trace, known))
 }

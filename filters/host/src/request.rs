@@ -253,6 +253,7 @@ impl RequestFlow {
         for _ in 0..=MAX_QUESTIONS {
             let question = match self.decide() {
                 None => return self.refuse(&Rejection::Malformed),
+                Some(Decision::Repeat(edits)) => return self.repeat(&edits),
                 Some(Decision::Forward(edits)) => return self.forward(edits),
                 Some(Decision::Reply(reply)) => return self.reply(&reply),
                 Some(Decision::Ask(question)) => question,
@@ -358,6 +359,16 @@ impl RequestFlow {
                 self.outgoing = Outgoing::after(edits.intercept);
                 // None of it is needed any more, and the request may go on for long.
                 self.answers = Answers::default();
+                Outcome::Passed
+            }
+            Err(status) => self.refuse_because("request cannot be edited", status),
+        }
+    }
+
+    fn repeat(&mut self, edits: &Edits) -> Outcome {
+        match carry::apply(self.worker.abi.as_ref(), edits) {
+            Ok(()) => {
+                self.state = State::Passed;
                 Outcome::Passed
             }
             Err(status) => self.refuse_because("request cannot be edited", status),

@@ -29,8 +29,9 @@ struct Call {
 /// The host.
 pub struct Bare {
     now: u64,
-    /// Of the request at hand, encoded.
-    headers: RefCell<Vec<u8>>,
+    /// Headers of the requests that take turns, encoded.
+    requests: RefCell<Vec<Vec<u8>>>,
+    turn: Cell<usize>,
     shared: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     calls: RefCell<Vec<Call>>,
     answer: RefCell<Option<Vec<u8>>>,
@@ -56,7 +57,8 @@ impl Bench {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("asking for the time")?.as_millis();
         let host = Rc::new(Bare {
             now: u64::try_from(now).context("the time is too large")?,
-            headers: RefCell::default(),
+            requests: RefCell::default(),
+            turn: Cell::default(),
             shared: RefCell::default(),
             calls: RefCell::default(),
             answer: RefCell::default(),
@@ -81,12 +83,12 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Puts a request at hand, to be run any number of times.
+    /// Puts one more request at hand. Those at hand take turns.
     pub fn put(&self, headers: &[(&str, &str)]) {
-        self.host.headers.replace(HeaderMap::encode(headers));
+        self.host.requests.borrow_mut().push(HeaderMap::encode(headers));
     }
 
-    /// The filter's part in the request at hand, with all that it waits for. Gives the status of a reply, or 200.
+    /// The filter's part in the next request at hand, with all that it waits for. Gives the status of a reply, or 200.
     ///
     /// # Errors
     /// When it asks for what nobody here can tell.
@@ -181,7 +183,10 @@ impl Abi for Bare {
 
     fn headers(&self, _: Fields) -> Result<Vec<u8>, Status> {
         self.count("headers");
-        Ok(self.headers.borrow().clone())
+        let (requests, turn) = (self.requests.borrow(), self.turn.get());
+        let next = turn.saturating_add(1);
+        self.turn.set(if next < requests.len() { next } else { 0 });
+        requests.get(turn).cloned().ok_or(Status::NotFound)
     }
 
     fn set_header(&self, _: Fields, _: &str, _: &[u8]) -> Result<(), Status> {

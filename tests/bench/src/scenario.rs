@@ -6,14 +6,21 @@ use crate::bare::Bench;
 use crate::tokens::{Algorithm, Signer};
 use crate::world::{self, PATH, Scale};
 
+/// Requests that differ: more than are remembered.
+const MANY: usize = 5_000;
+
 /// What a request is, and what the filter that gets it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// A token that was seen before, and nothing but tokens to check.
     Authn,
-    /// The same with subscription, scope, four levels of limits, header policies and record.
+    /// The same for another resource each time.
+    AuthnPaths,
+    /// `Authn` with subscription, scope, four levels of limits, header policies and record.
     Full,
-    /// The same without the limits: what is missing is what they cost.
+    /// The same for another resource each time.
+    FullPaths,
+    /// `Full` without the limits: what is missing is what they cost.
     FullUnlimited,
     /// `Full` among 6,000 APIs, 20,000 applications and as many revoked tokens.
     FullLarge,
@@ -23,14 +30,24 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Authn, Self::Full, Self::FullUnlimited, Self::FullLarge, Self::Rejected];
+    pub const ALL: [Self; 7] = [
+        Self::Authn,
+        Self::AuthnPaths,
+        Self::Full,
+        Self::FullPaths,
+        Self::FullUnlimited,
+        Self::FullLarge,
+        Self::Rejected,
+    ];
 
     /// Its name on command lines and in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Authn => "authn",
+            Self::AuthnPaths => "authn-paths",
             Self::Full => "full",
+            Self::FullPaths => "full-paths",
             Self::FullUnlimited => "full-unlimited",
             Self::FullLarge => "full-large",
             Self::Rejected => "rejected",
@@ -50,11 +67,12 @@ impl Scenario {
 
     fn scale(self) -> Scale {
         let (apis, applications, revoked) = match self {
-            Self::Authn => (1, 0, 0),
-            Self::Full | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
+            Self::Authn | Self::AuthnPaths => (1, 0, 0),
+            Self::Full | Self::FullPaths | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
-        let (everything, limits) = (self != Self::Authn, !matches!(self, Self::Authn | Self::FullUnlimited));
+        let everything = !matches!(self, Self::Authn | Self::AuthnPaths);
+        let limits = everything && self != Self::FullUnlimited;
         Scale { apis, applications, revoked, everything, limits, sockets: false }
     }
 
@@ -84,7 +102,13 @@ impl Scenario {
             headers.retain(|(name, _)| *name != "authorization");
             expected = 401;
         }
-        bench.put(&headers);
+        let paths = if matches!(self, Self::AuthnPaths | Self::FullPaths) { MANY } else { 1 };
+        for number in 0..paths {
+            let path = format!("{PATH}{number}");
+            let put =
+                headers.iter().map(|(name, value)| (*name, if *name == ":path" { path.as_str() } else { *value }));
+            bench.put(&put.collect::<Vec<_>>());
+        }
         // Long enough for leases of quota to have grown.
         for _ in 0..20 {
             for _ in 0..500 {

@@ -96,16 +96,8 @@ fn outcome(directory: &TestDirectory, line: &str, headers: &[(&str, &str)]) -> S
 
 fn describe(decision: Decision) -> String {
     match decision {
-        Decision::Forward(edits) => {
-            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-            let mut out = format!("-> {}", edits.path.map_or("as it is".to_owned(), text));
-            out.extend(edits.remove.iter().map(|name| format!(" -{name}")));
-            for (name, value) in edits.set {
-                let name = if name == "x-wso2-cluster-header" { "cluster" } else { name.as_ref() };
-                out.push_str(&format!(" +{name}={}", text(value)));
-            }
-            out
-        }
+        Decision::Forward(edits) => describe_edits(&edits),
+        Decision::Repeat(edits) => describe_edits(&edits),
         Decision::Reply(reply) => {
             let code = serde_json::from_slice::<serde_json::Value>(&reply.body).map_or(String::new(), |body| {
                 format!(" {}: {}", body["code"].as_str().unwrap(), body["error_description"].as_str().unwrap())
@@ -115,6 +107,17 @@ fn describe(decision: Decision) -> String {
         Decision::Ask(Question::Keys { kid, .. }) => format!("? {kid}"),
         Decision::Ask(question) => format!("? {question:?}"),
     }
+}
+
+fn describe_edits(edits: &Edits) -> String {
+    let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+    let mut out = format!("-> {}", edits.path.as_ref().map_or("as it is".to_owned(), text));
+    out.extend(edits.remove.iter().map(|name| format!(" -{name}")));
+    for (name, value) in &edits.set {
+        let name = if name == "x-wso2-cluster-header" { "cluster" } else { name.as_ref() };
+        out.push_str(&format!(" +{name}={}", text(value)));
+    }
+    out
 }
 
 #[track_caller]
@@ -358,7 +361,7 @@ fn consent(cors: bool, line: &str, headers: &[(&str, &str)]) -> String {
                 ("->".to_owned(), edits.response.into_iter().map(|(name, value)| (name.into(), value)).collect())
             }
             Decision::Reply(reply) => (reply.status.to_string(), reply.headers),
-            Decision::Ask(_) => panic!("nothing to ask"),
+            other => panic!("{other:?}"),
         };
     let telling = headers.into_iter().filter(|(name, _)| !matches!(name.as_ref(), "content-type" | "www-authenticate"));
     telling.fold(status, |out, (name, value)| format!("{out} {}={value}", name.trim_start_matches("access-control-")))

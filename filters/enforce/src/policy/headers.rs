@@ -57,7 +57,6 @@ fn current(cx: &Cx, name: &str, edits: &Edits) -> Option<Vec<u8>> {
     if edits.remove.iter().any(|other| other == name) {
         return None;
     }
-    let values: Vec<&[u8]> =
-        cx.request.iter().filter(|(other, _)| *other == name.as_bytes()).map(|(_, value)| value).collect();
+    let values: Vec<&[u8]> = cx.request.all(name).collect();
     (!values.is_empty()).then(|| values.join(&b", "[..]))
 }

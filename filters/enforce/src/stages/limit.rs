@@ -72,6 +72,14 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, verdict: &'p Rc<Verdict>) 
     Ok(Grant { permit })
 }
 
+/// Counts a request that counts against the same as one before it.
+pub(crate) fn again(cx: &Cx, charges: &[Charge]) -> Result<(), Halt> {
+    if !charges.is_empty() {
+        cx.answers.count(in_stock(cx, charges)?);
+    }
+    Ok(())
+}
+
 /// The proof for a request that another module has counted.
 pub(crate) fn counted<'p>(permit: &'p Permit, evidence: &Evidence) -> Option<Grant<'p>> {
     (evidence.reached == Reached::Counted).then_some(Grant { permit })

@@ -34,15 +34,15 @@ const STEERING: [&str; 11] = [
     "x-envoy-upstream-stream-duration-ms",
 ];
 
-/// Lengths of those names, and of the cluster header's: most requests have no header as long as any of them.
-const STEERING_LENGTHS: u64 = {
-    let mut lengths = HeaderMap::length_of(CLUSTER_HEADER);
+/// Marks of those names, and of the cluster header's: most requests have no header with any of them.
+const STEERING_MARKS: u64 = {
+    let mut marks = HeaderMap::mark_of(CLUSTER_HEADER);
     let mut rest = STEERING.as_slice();
     while let [name, others @ ..] = rest {
-        lengths |= HeaderMap::length_of(name);
+        marks |= HeaderMap::mark_of(name);
         rest = others;
     }
-    lengths
+    marks
 };
 
 const AUTHORIZATION: &str = "authorization";
@@ -84,7 +84,7 @@ pub(crate) fn mediate(cx: &Cx, admitted: &Admitted, identity: &Identity, grant: 
 /// What a request needs on its way to that backend.
 fn towards(cx: &Cx, admitted: &Admitted, backend: &Backend) -> Result<Edits, Rejection> {
     let mut edits = Edits { path: rewritten(cx, admitted, backend)?, ..Edits::default() };
-    if cx.request.may_have(STEERING_LENGTHS) {
+    if cx.request.may_have(STEERING_MARKS) {
         edits.remove.extend(cx.request.iter().filter_map(|(name, _)| steering(name)));
     }
     credentials(cx, admitted, &mut edits.remove);

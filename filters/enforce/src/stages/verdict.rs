@@ -18,6 +18,7 @@ use super::admit::Admitted;
 use super::authenticate::{Identity, authorization_header};
 use super::authorize::Permit;
 use crate::bytes::same;
+use crate::decide::way::Ways;
 use crate::token::{Validity, signed};
 use crate::{Cx, Header};
 
@@ -30,6 +31,14 @@ const GENERATION_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Verdict {
     pub(crate) identity: Identity,
     pub(crate) permit: Permit,
+}
+
+impl Verdict {
+    /// Whether the token that it is about is good now.
+    pub(crate) fn is_current(&self, cx: &Cx, skew_seconds: u32) -> bool {
+        let token = self.identity.token();
+        token.is_some_and(|token| token.claims.at(cx.now.seconds(), skew_seconds) == Validity::Current)
+    }
 }
 
 struct Known {
@@ -47,7 +56,11 @@ impl Known {
 
 /// Verdicts of one worker.
 #[derive(Default)]
-pub struct Verdicts(RefCell<Memory>);
+pub struct Verdicts {
+    memory: RefCell<Memory>,
+    /// What follows from them.
+    pub(crate) ways: Ways,
+}
 
 #[derive(Default)]
 struct Memory {
@@ -60,14 +73,15 @@ struct Memory {
 impl Verdicts {
     /// Forgets everything; to be called when any table changes.
     pub fn clear(&self) {
-        if let Ok(mut memory) = self.0.try_borrow_mut() {
+        if let Ok(mut memory) = self.memory.try_borrow_mut() {
             let hasher = memory.hasher.clone();
             *memory = Memory { hasher, ..Memory::default() };
         }
+        self.ways.clear();
     }
 
     fn get(&self, operation: &Rc<Operation>, raw: &[u8]) -> Option<Rc<Verdict>> {
-        let mut memory = self.0.try_borrow_mut().ok()?;
+        let mut memory = self.memory.try_borrow_mut().ok()?;
         let hash = memory.hash(operation, raw);
         if let Some(known) = memory.young.find(hash, |known| known.is(operation, raw)) {
             return Some(Rc::clone(&known.verdict));
@@ -79,7 +93,7 @@ impl Verdicts {
     }
 
     fn put(&self, known: Known) {
-        if let Ok(mut memory) = self.0.try_borrow_mut() {
+        if let Ok(mut memory) = self.memory.try_borrow_mut() {
             let hash = memory.hash(&known.operation, known.raw.as_bytes());
             memory.put(hash, known);
         }
@@ -113,9 +127,7 @@ pub(crate) fn recall(cx: &Cx, admitted: &Admitted) -> Option<Rc<Verdict>> {
     let verdicts = cx.directory.verdicts().filter(|_| depends_on_token_only(cx, admitted))?;
     let verdict = verdicts.get(&admitted.operation, shown(cx, admitted)?)?;
     // Why a token is not good any more is for the stages to say.
-    let token = verdict.identity.token()?;
-    let validity = token.claims.at(cx.now.seconds(), admitted.settings.clock_skew_seconds);
-    (validity == Validity::Current).then_some(verdict)
+    verdict.is_current(cx, admitted.settings.clock_skew_seconds).then_some(verdict)
 }
 
 /// A verdict, to be recalled where nothing but the token counts.

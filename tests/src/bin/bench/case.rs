@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tollgate_bench::world::{self, API_KEY_HEADER};
+use tollgate_bench::world::{self, API_KEY_HEADER, PATH};
 
 use crate::arena::Tokens;
 use crate::contender::Contender::{self, Authn, AuthnCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions};
@@ -14,6 +14,8 @@ use crate::load::Requests;
 
 /// Tokens of the case in which they take turns.
 const ROTATION: usize = 10_000;
+/// Resources of the case in which they take turns.
+const RESOURCES: usize = 10_000;
 /// APIs of the case in which they take turns.
 const SPREAD: usize = 1_000;
 /// Bytes of a body.
@@ -37,8 +39,14 @@ pub struct Case {
 }
 
 /// The cases that all ratios come from.
-pub fn quick(tokens: &Tokens) -> Vec<Case> {
-    vec![
+///
+/// # Errors
+/// When files for them cannot be written.
+pub fn quick(tokens: &Tokens) -> Result<Vec<Case>> {
+    let (name, workers, proxied, rounds) = ("other_path_each_time", 1, false, 35);
+    let contenders = vec![NoFilter, JwtCached, NativeChain, Authn, Full];
+    let requests = Requests::Rotating(resources(tokens)?);
+    Ok(vec![
         Case {
             name: "warm_token",
             workers: 1,
@@ -59,8 +67,9 @@ pub fn quick(tokens: &Tokens) -> Vec<Case> {
             requests: warm(tokens),
             rounds: 100,
         },
+        Case { name, workers, proxied, contenders, requests, rounds },
         cold("new_tokens_rs256", tokens.folder.join("rs256.txt"), 60),
-    ]
+    ])
 }
 
 /// The others.
@@ -114,11 +123,19 @@ fn warm(tokens: &Tokens) -> Requests {
     Requests::Same { headers: vec![bearer(tokens)], status: 200 }
 }
 
+/// A file with the paths of many resources of the first API.
+fn resources(tokens: &Tokens) -> Result<PathBuf> {
+    turns(tokens, "resources.txt", (0..RESOURCES).map(|number| format!("{PATH}{number}")))
+}
+
 /// A file with the paths of many APIs, all of which the first application has subscribed to.
 fn spread(tokens: &Tokens) -> Result<PathBuf> {
-    let file = tokens.folder.join("apis.txt");
-    let line = |number| format!("{}/orders/42 {}", world::base_path(number), tokens.warm);
-    let lines: Vec<String> = (0..SPREAD).map(line).collect();
+    turns(tokens, "apis.txt", (0..SPREAD).map(|number| format!("{}/orders/42", world::base_path(number))))
+}
+
+fn turns(tokens: &Tokens, name: &str, paths: impl Iterator<Item = String>) -> Result<PathBuf> {
+    let file = tokens.folder.join(name);
+    let lines: Vec<String> = paths.map(|path| format!("{path} {}", tokens.warm)).collect();
     std::fs::write(&file, lines.join("\n")).with_context(|| format!("writing {}", file.display()))?;
     Ok(file)
 }

@@ -62,7 +62,7 @@ async fn run() -> Result<()> {
     let plan = Plan::read(&folder)?;
     let tokens = arena::tokens(&folder.join("tokens"), TOKENS)?;
     let mut report = Report { seconds: plan.load.seconds, machine: machine()?, ..Report::default() };
-    let mut cases = case::quick(&tokens);
+    let mut cases = case::quick(&tokens)?;
     if plan.full {
         cases.extend(case::further(&tokens)?);
     }

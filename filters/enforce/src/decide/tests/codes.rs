@@ -249,7 +249,7 @@ fn refused(case: &Case, more: &[(&str, &str)]) -> Reply {
                 answers.add(question, answer.clone());
             }
             Decision::Reply(reply) => return reply,
-            Decision::Forward(edits) => panic!("{} passes: {edits:?}", case.details),
+            passes => panic!("{} passes: {passes:?}", case.details),
         }
     }
 }

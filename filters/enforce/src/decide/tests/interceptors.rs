@@ -326,7 +326,7 @@ proptest! {
                 prop_assert!(edits.add.iter().all(|(_, value)| !value.contains(&b'\n') && !value.contains(&b'\r')));
             }
             Decision::Reply(reply) => prop_assert!(reply.status == 500),
-            Decision::Ask(question) => prop_assert!(false, "{question:?}"),
+            other => prop_assert!(false, "{other:?}"),
         }
     }
 }

@@ -274,7 +274,7 @@ fn clients_are_told_how_their_limits_stand_where_that_is_wanted() {
             Decision::Reply(reply) => {
                 reply.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
             }
-            Decision::Ask(question) => panic!("{question:?}"),
+            other => panic!("{other:?}"),
         };
         let of = |name: &str| fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         (of("ratelimit-policy").unwrap_or_default(), of("ratelimit").unwrap_or_default())

@@ -20,7 +20,7 @@ fn record(directory: &TestDirectory, line: &str, headers: &[(&str, &str)]) -> Op
     let record = match decide_with(directory, &request(line, headers), &Answers::default()) {
         Decision::Forward(edits) => edits.record,
         Decision::Reply(reply) => reply.record,
-        Decision::Ask(question) => panic!("{question:?}"),
+        other => panic!("{other:?}"),
     };
     let record: Rc<[u8]> = record?;
     assert!(!record.iter().any(u8::is_ascii_control), "a line has no line breaks");

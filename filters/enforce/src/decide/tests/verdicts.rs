@@ -1,11 +1,12 @@
-//! Memory of verdicts is there to save time, and must never be seen: neither in a decision, nor in what is counted.
+//! Memory of verdicts and ways is there to save time, and must never be seen: neither in a decision, nor in what is counted.
 
 use std::rc::Rc;
 
 use proptest::prelude::*;
 use tollgate_model::{
-    ApiKeyPlace, Application, ClientCertificate, Credential, DenyCondition, Issuer, KeyType, Limit, MutualSsl,
-    QuotaUnit, Requirement, Security, Subscription, SubscriptionState, Tier, TierKind, TimeUnit, Window, keys,
+    ApiKeyPlace, Application, ClientCertificate, Credential, DenyCondition, HeaderPolicy, Issuer, KeyType, Limit,
+    MutualSsl, Operation, Policies, QuotaUnit, RequestPolicy, Requirement, Secret, Security, Subscription,
+    SubscriptionState, Tier, TierKind, TimeUnit, Window, keys,
 };
 
 use super::*;
@@ -28,6 +29,8 @@ enum Change {
     Certificates(bool),
     /// The API is blocked, or not.
     Blocked(bool),
+    /// There is quota left, or none, or nobody knows. It is in no table.
+    Stock(usize),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -39,6 +42,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (0..3_usize, any::<bool>()).prop_map(|(limits, bytes)| Change::Plan(limits, bytes)),
         1 => any::<bool>().prop_map(Change::Certificates),
         1 => any::<bool>().prop_map(Change::Blocked),
+        1 => (0..3_usize).prop_map(Change::Stock),
     ]
 }
 
@@ -50,12 +54,15 @@ fn directory(changes: &[Change]) -> TestDirectory {
     };
     let both = Requirement { token: true, ..Requirement::api_key(key.clone()) };
     let operations = vec![
-        operation("GET", any_of(vec![Requirement::api_key(key), Requirement::TOKEN], &[])),
+        Operation {
+            policies: Some(policies()),
+            ..operation("GET", any_of(vec![Requirement::api_key(key), Requirement::TOKEN], &[]))
+        },
         operation("POST", any_of(vec![Requirement::TOKEN], &["write"])),
         operation("PUT", any_of(vec![both], &[])),
     ];
     let mut directory =
-        TestDirectory::new(tollgate_model::Api { resources: vec![resource("/x", operations)], ..api() });
+        TestDirectory::new(tollgate_model::Api { resources: vec![resource("/x/*", operations)], ..api() });
     let validating =
         Issuer { validate_subscription: true, certificate_bound_tokens: true, refreshable: false, ..issuer() };
     directory.issuer = Rc::new(CompiledIssuer::compile(validating).0);
@@ -79,6 +86,13 @@ fn directory(changes: &[Change]) -> TestDirectory {
         change.apply(&mut directory);
     }
     directory
+}
+
+/// What a backend gets may depend on any header.
+fn policies() -> Policies {
+    let set = HeaderPolicy::Set { name: "x-stage".to_owned(), value: Secret::from("a".to_owned()) };
+    let rename = RequestPolicy::RenameHeader { from: "x-from".to_owned(), to: "x-to".to_owned() };
+    Policies { request: vec![RequestPolicy::Header(set), rename], response: Vec::new() }
 }
 
 impl Change {
@@ -116,6 +130,11 @@ impl Change {
                 });
                 directory.recompile();
             }
+            Self::Stock(which) => {
+                let stock =
+                    [Stock::Enough, Stock::Exhausted { until: Timestamp(u64::MAX) }, Stock::Unknown { want: 1 }];
+                directory.quotas.usually = Some(stock[which]);
+            }
             Self::Blocked(blocked) => {
                 directory.api.life_cycle = if blocked { LifeCycle::Blocked } else { LifeCycle::Published };
                 directory.recompile();
@@ -140,41 +159,115 @@ fn tokens() -> Vec<String> {
     ]
 }
 
+/// A request, some of which look the same to all stages, and its connection.
+#[derive(Debug, Clone)]
+struct Sent {
+    token: prop::sample::Index,
+    method: usize,
+    path: usize,
+    beside: usize,
+    certificate: bool,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let certificate = prop::bool::weighted(0.2);
+    // Most look alike.
+    let few = || prop_oneof![3 => Just(0_usize), 2 => 0..3_usize];
+    (any::<prop::sample::Index>(), few(), few(), 0..9_usize, certificate)
+        .prop_map(|(token, method, path, beside, certificate)| Sent { token, method, path, beside, certificate })
+}
+
+impl Sent {
+    fn request(&self, tokens: &[String], number: usize) -> HeaderMap {
+        let bearer = format!("Bearer {}", tokens[self.token.index(tokens.len())]);
+        let line = format!("{} /pets/1.0/x{}", ["GET", "POST", "PUT"][self.method], ["", "/y", "/y?a=b"][self.path]);
+        let beside = [
+            vec![],
+            vec![],
+            vec![],
+            vec![("internal-key", tokens[4].as_str())],
+            vec![("content-length", "7")],
+            vec![("apikey", "x")],
+            vec![("x-from", "7")],
+            vec![("x-from", "8"), ("x-envoy-max-retries", "9")],
+            vec![("x-wso2-cluster-header", "elsewhere"), ("upgrade", "websocket")],
+        ];
+        // Of which nobody asks.
+        let id = number.to_string();
+        let own = [("authorization", bearer.as_str()), ("x-request-id", id.as_str())];
+        request(&line, &[&own[..], &beside[self.beside]].concat())
+    }
+}
+
+/// What comes of it, and what it counts against.
+fn decided(
+    directory: &TestDirectory,
+    request: &HeaderMap,
+    certificate: bool,
+    now: u64,
+) -> (String, Vec<(String, u64)>) {
+    let (answers, now) = (Answers::default(), Timestamp(now));
+    let certificate = certificate.then(|| "aa".repeat(32));
+    let connection = &TestConnection { certificate, ..TestConnection::default() };
+    let decision = decide(&Cx { directory, request, answers: &answers, connection, now, callbacks: Callbacks::NONE });
+    let counted = answers.settle().iter().map(|counter| (counter.key().to_owned(), counter.cost)).collect();
+    (describe(decision), counted)
+}
+
 proptest! {
     #[test]
-    fn verdicts_are_never_seen(
-        steps in prop::collection::vec(
-            (change(), any::<prop::sample::Index>(), 0..3_usize, 0..4_usize, any::<bool>(), 0..1_500_u64), 1..50,
-        ),
+    fn what_is_remembered_is_never_seen(
+        steps in prop::collection::vec((change(), sent(), 1..4_usize, 0..1_500_u64), 1..50),
     ) {
         let tokens = tokens();
         let mut changes = Vec::new();
         let mut remembering = directory(&changes);
         remembering.verdicts = Some(Verdicts::default());
         let mut now = NOW * 1000;
-        for (change, which, method, beside, certificate, milliseconds) in steps {
+        for (change, sent, times, milliseconds) in steps {
             now += milliseconds;
             change.apply(&mut remembering);
             changes.push(change);
-            if !matches!(change, Change::Nothing) {
+            if !matches!(change, Change::Nothing | Change::Stock(_)) {
                 // As a directory does when a table changes.
                 remembering.verdicts.as_ref().unwrap().clear();
             }
-            let bearer = format!("Bearer {}", tokens[which.index(tokens.len())]);
-            let beside = [vec![], vec![("internal-key", tokens[4].as_str())], vec![("content-length", "7")], vec![("apikey", "x")]][beside].clone();
-            let line = format!("{} /pets/1.0/x", ["GET", "POST", "PUT"][method]);
-            let request = request(&line, &[vec![("authorization", bearer.as_str())], beside].concat());
-            let connection = TestConnection { certificate: certificate.then(|| "aa".repeat(32)), ..TestConnection::default() };
-            let decided = |directory: &TestDirectory| {
-                let answers = Answers::default();
-                let cx = Cx { directory, request: &request, answers: &answers, connection: &connection, now: Timestamp(now), callbacks: Callbacks::NONE };
-                let outcome = describe(decide(&cx));
-                let counted: Vec<(String, u64)> = answers.settle().iter().map(|counter| (counter.key().to_owned(), counter.cost)).collect();
-                (outcome, counted)
-            };
-            prop_assert_eq!(decided(&remembering), decided(&directory(&changes)), "{} {:?}", line, changes);
+            let forgetful = directory(&changes);
+            for number in 0..times {
+                let request = sent.request(&tokens, number);
+                let expected = decided(&forgetful, &request, sent.certificate, now);
+                prop_assert_eq!(decided(&remembering, &request, sent.certificate, now), expected, "{:?} {:?}", sent, changes);
+            }
         }
     }
+}
+
+/// Otherwise the comparison above would prove nothing of ways.
+#[test]
+fn ways_that_were_walked_twice_are_remembered() {
+    let mut directory = directory(&[]);
+    directory.verdicts = Some(Verdicts::default());
+    let bearer = format!("Bearer {}", tokens()[0]);
+    let call = |directory: &TestDirectory, now: u64, more: &[(&str, &str)]| {
+        let request = request("GET /pets/1.0/x/y", &[&[("authorization", bearer.as_str())], more].concat());
+        let (answers, connection) = (Answers::default(), &TestConnection::default());
+        let (now, callbacks) = (Timestamp(now * 1000), Callbacks::NONE);
+        let again = decide(&Cx { directory, request: &request, answers: &answers, connection, now, callbacks });
+        matches!(again, Decision::Repeat(_))
+    };
+    let walked: Vec<bool> = (0..5).map(|_| call(&directory, NOW, &[])).collect();
+    assert_eq!(walked, [false, false, true, true, true]);
+    assert!(call(&directory, NOW, &[("cookie", "a"), ("x-request-id", "7")]), "nobody asks for these");
+    assert!(!call(&directory, NOW, &[("x-from", "a")]), "a policy asks for this");
+    assert!(!call(&directory, NOW + 1_000_000, &[]), "the token is over");
+    directory.throttle = Rc::new(Throttle { deny: Vec::new(), custom: Vec::new() });
+    directory.verdicts.as_ref().unwrap().clear();
+    assert!(!call(&directory, NOW, &[]), "a table has changed");
+    // What depends on more than headers is never remembered.
+    let elsewhere = DenyCondition::Api { context: "/elsewhere".to_owned() };
+    directory.throttle = Rc::new(Throttle { deny: vec![elsewhere], custom: Vec::new() });
+    directory.verdicts.as_ref().unwrap().clear();
+    assert!((0..5).all(|_| !call(&directory, NOW, &[])));
 }
 
 /// Otherwise the comparison above would prove nothing.

@@ -39,6 +39,11 @@ impl Permit {
         self.record.get_or_init(write).clone()
     }
 
+    /// What every request with this permit counts against, where that is known.
+    pub(crate) fn known_charges(&self) -> Option<&Rc<[Charge]>> {
+        self.charges.get()
+    }
+
     /// What a request counts against: what is remembered, else what `find` finds, which also says whether any other request
     /// with this permit counts against the same.
     pub(super) fn charges(

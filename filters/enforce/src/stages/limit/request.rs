@@ -192,8 +192,7 @@ impl Traits for Request<'_, '_> {
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         self.looked_into.set(true);
-        let values = self.cx.request.iter().filter(|(candidate, _)| *candidate == name.as_bytes());
-        let values: Vec<Cow<str>> = values.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        let values: Vec<Cow<str>> = self.cx.request.all(name).map(String::from_utf8_lossy).collect();
         match values.as_slice() {
             [] => None,
             [one] => Some(one.clone()),

@@ -50,7 +50,7 @@ pub trait Directory: Subscribers + Revocations {
     fn throttle(&self) -> Rc<Throttle>;
     /// The quota at hand.
     fn quotas(&self) -> &dyn Quotas;
-    /// Revision of the snapshot, for whoever decides after this one.
+    /// A number of the snapshot, another one for each, for whoever decides after this one.
     fn revision(&self) -> u64 {
         0
     }

@@ -49,11 +49,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Gives a filter these frames.
+    /// Gives a filter these frames. Without routes of its own it names no cluster.
     ///
     /// # Errors
     /// When the filter does not take them.
-    pub fn new(frames: &[Vec<u8>]) -> Result<Self> {
+    pub fn new(frames: &[Vec<u8>], own_routes: bool) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("asking for the time")?.as_millis();
         let host = Rc::new(Bare {
             now: u64::try_from(now).context("the time is too large")?,
@@ -68,7 +68,8 @@ impl Bench {
             counts: RefCell::default(),
             lines: RefCell::default(),
         });
-        let worker = Worker::configure(Rc::<Bare>::clone(&host), Enforcer::ROLE, br#"{"cluster": "feed"}"#)
+        let plugin = format!(r#"{{"cluster": "feed", "ownRoutes": {own_routes}}}"#);
+        let worker = Worker::configure(Rc::<Bare>::clone(&host), Enforcer::ROLE, plugin.as_bytes())
             .map_err(|why| anyhow!(why))?;
         let bench = Self { host, worker: Rc::new(worker) };
         // The first tick claims the lead, the second one polls.

@@ -12,7 +12,7 @@ const MANY: usize = 5_000;
 /// What a request is, and what the filter that gets it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// A token that was seen before, and nothing but tokens to check.
+    /// A token that was seen before, and nothing but tokens to check; routes are somebody else's.
     Authn,
     /// The same for another resource each time.
     AuthnPaths,
@@ -85,7 +85,8 @@ impl Scenario {
         // Signed before the filter's clock stands still: taking over a large population may last minutes under callgrind, and a
         // token from the future is refused.
         let bearer = format!("Bearer {}", signer.token(Algorithm::Rs256, 0, &[])?);
-        let bench = Bench::new(&world::frames(self.scale(), &signer.jwks()?)?)?;
+        let scale = self.scale();
+        let bench = Bench::new(&world::frames(scale, &signer.jwks()?)?, scale.everything)?;
         let mut headers = vec![
             (":authority", "localhost"),
             (":path", PATH),

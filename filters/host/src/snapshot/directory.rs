@@ -13,7 +13,7 @@ use tollgate_enforce::{
     Throttle, Unreadable, Verdicts,
 };
 use tollgate_model::contract::PluginConfig;
-use tollgate_model::wire::{Index, checksum};
+use tollgate_model::wire::{Cursor, Index, checksum};
 use tollgate_model::{
     Application, Callbacks, Credential, Cutoff, CutoffKind, Settings, Slot, Subscription, Table, Tier, TierKind, keys,
 };
@@ -266,7 +266,9 @@ impl Directory for SnapshotDirectory {
     }
 
     fn revision(&self) -> u64 {
-        self.index.borrow().cursor.revision
+        // Revisions of two lives of an adapter may be the same number.
+        let Cursor { epoch, revision } = self.index.borrow().cursor;
+        epoch.rotate_left(32) ^ revision
     }
 
     fn owns_routes(&self) -> bool {

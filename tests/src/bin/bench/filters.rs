@@ -107,7 +107,12 @@ impl Setup<'_> {
 /// A module as a filter, with shared data of its own.
 fn module(contender: Contender, code: &Value) -> Value {
     let callbacks = Callbacks { frames: contender.is_shown_frames(), ..Callbacks::NONE };
-    let plugin = json!({ "cluster": FEED, "environment": contender.name(), "callbacks": callbacks }).to_string();
+    // Whoever only authenticates leaves routes to Envoy, as Envoy's own filter does.
+    let own_routes = contender != Contender::Authn;
+    let plugin = json!({
+        "cluster": FEED, "environment": contender.name(), "callbacks": callbacks, "ownRoutes": own_routes,
+    });
+    let plugin = plugin.to_string();
     let allowed = CAPABILITIES.into_iter().chain(callbacks.capabilities());
     let allowed: Map<String, Value> = allowed.map(|name| (name.to_owned(), json!({}))).collect();
     filter(

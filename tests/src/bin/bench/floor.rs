@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Envoy's calls of `authn` (context created, headers, context deleted), and its own: the header map, the clock, one header
-/// taken away, and the path set. Texts lie where the calls say; whatever the host returns is put behind them.
+/// Envoy's calls of `authn` (context created, headers, context deleted), and its own: the header map, the clock, and one header
+/// taken away. Texts lie where the calls say; whatever the host returns is put behind them.
 const AUTHN: &str = r#"
 (module
   (import "env" "proxy_get_header_map_pairs" (func $map (param i32 i32 i32) (result i32)))
@@ -31,13 +31,13 @@ const AUTHN: &str = r#"
     (drop (call $map (i32.const 0) (i32.const 0) (i32.const 4)))
     (drop (call $now (i32.const 8)))
     (drop (call $remove (i32.const 0) (i32.const 64) (i32.const 13)))
-    (drop (call $set (i32.const 0) (i32.const 128) (i32.const 5) (i32.const 133) (i32.const 10)))
     ;; more
     i32.const 0))
 "#;
 
-/// The further calls of `full`: the steady clock, three headers more, and the record.
+/// The further calls of `full`: the steady clock, the path, three headers, and the record.
 const FURTHER: &str = "
+    (drop (call $set (i32.const 0) (i32.const 128) (i32.const 5) (i32.const 133) (i32.const 10)))
     (drop (call $steady (i32.const 1) (i64.const 0) (i32.const 8)))
     (drop (call $set (i32.const 0) (i32.const 192) (i32.const 14) (i32.const 256) (i32.const 52)))
     (drop (call $set (i32.const 0) (i32.const 206) (i32.const 15) (i32.const 256) (i32.const 5)))

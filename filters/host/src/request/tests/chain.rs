@@ -23,7 +23,7 @@ fn through(envoy: &Rc<FakeEnvoy>, roles: &[Role]) -> usize {
 
 #[test]
 fn word_is_left_in_filter_state_and_nowhere_else() {
-    let (envoy, _) = worker();
+    let (envoy, worker) = worker();
     begin(&envoy, &bearer("k"));
     assert_eq!(through(&envoy, &CHAIN[..4]), 4);
     // Nothing of the request has changed so far, and the word of it holds no credential.
@@ -31,7 +31,7 @@ fn word_is_left_in_filter_state_and_nowhere_else() {
     let evidence = envoy.states.borrow()[EVIDENCE_STATE].clone();
     let signature = base64url(b"signature").into_bytes();
     assert!(!evidence.windows(signature.len()).any(|window| window == signature));
-    assert_eq!(Evidence::decode(&evidence).unwrap().revision, 1);
+    assert_eq!(Evidence::decode(&evidence).unwrap().revision, worker.directory.revision());
     assert_eq!(through(&envoy, &CHAIN[4..]), 1);
     assert_eq!(envoy.header(":path").as_deref(), Some("/v2/pet/5"));
     assert_eq!(envoy.header("authorization"), None);

@@ -240,6 +240,21 @@ fn a_revoked_token_is_known_to_every_worker_and_asked_for_once() {
     assert_eq!(follower.directory.is_revoked("bad"), Ok(false));
 }
 
+/// An open WebSocket tells by it whether anything may have changed.
+#[test]
+fn every_snapshot_has_a_number_of_its_own_even_those_of_another_adapter() {
+    let envoy = FakeEnvoy::shared_rc();
+    let worker = leader(&envoy);
+    let mut numbers = Vec::new();
+    for cursor in [Cursor { epoch: 1, revision: 1 }, Cursor { epoch: 1, revision: 2 }, Cursor { epoch: 2, revision: 2 }]
+    {
+        let frame = FeedFrame { reset: true, more: false, cursor, shards: Vec::new() };
+        answer(&envoy, &worker, Some((200, frame.encode().unwrap())));
+        numbers.push(worker.directory.revision());
+    }
+    assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2] && numbers[0] != numbers[2], "{numbers:?}");
+}
+
 #[test]
 fn subscribers_are_read_once_and_again_when_they_change() {
     let envoy = FakeEnvoy::shared_rc();

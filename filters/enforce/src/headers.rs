@@ -221,6 +221,9 @@ mod tests {
 
     use super::*;
 
+    /// The first two have the same mark.
+    const NAMES: [&str; 5] = ["authorization", "x-real-ip", "cookie", "x-a", "x-b"];
+
     #[test]
     fn counts_occurrences() {
         let encoded = HeaderMap::encode(&[("a", &b"1"[..]), ("b", b"\xff\x00"), ("a", b"2"), ("c", b"")]);
@@ -321,6 +324,34 @@ mod tests {
             let map = HeaderMap::parse(HeaderMap::encode(&pairs)).unwrap();
             let read: Vec<_> = map.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
             prop_assert_eq!(read, pairs);
+        }
+
+        /// Whoever asked this much of one map would have been told the same by the other.
+        #[test]
+        fn maps_of_one_excerpt_answer_alike(
+            one in prop::collection::vec((0..NAMES.len(), 0..3_u8), 0..6),
+            other in prop::collection::vec((0..NAMES.len(), 0..3_u8), 0..6),
+            asked in prop::collection::vec(0..NAMES.len(), 0..4),
+        ) {
+            let map = |pairs: &[(usize, u8)]| {
+                let pairs: Vec<_> = pairs.iter().map(|(name, value)| (NAMES[*name], [*value])).collect();
+                HeaderMap::parse(HeaderMap::encode(&pairs)).unwrap()
+            };
+            let (one, other) = (map(&one), map(&other));
+            let answers = |map: &HeaderMap| -> Vec<Option<Option<Vec<u8>>>> {
+                let answer = |name: &usize| match map.get(NAMES[*name]) {
+                    Header::Absent => None,
+                    Header::One(value) => Some(Some(value.to_vec())),
+                    Header::Many => Some(None),
+                };
+                asked.iter().map(answer).collect()
+            };
+            let told = answers(&one);
+            let excerpt = one.excerpt(1_000).unwrap();
+            prop_assert!(excerpt.is_of(&one));
+            if excerpt.is_of(&other) {
+                prop_assert_eq!(answers(&other), told);
+            }
         }
 
         #[test]

@@ -2,17 +2,19 @@
 //! prints percentiles of how long they took in microseconds, as JSON.
 //!
 //! A request's time runs from when it was due, unless it was this program that was late: a server that stalls is charged for
-//! every request that waited meanwhile, and a timer that fires late is not the server's fault.
+//! every request that waited meanwhile, and whoever kept this program from running is not the server's fault. One thread looks after all
+//! connections and never sleeps: sleeping threads wake up milliseconds late where there are few processors, and that is
+//! what would be measured.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tollgate_bench::{argument, local};
 
-/// One thread each: few enough not to disturb each other, enough that a slow request holds up few others.
+/// Enough that a slow request holds up few others.
 const CONNECTIONS: u32 = 32;
 /// From the start of this program to the first request.
 const LEAD: Duration = Duration::from_millis(100);
@@ -26,44 +28,68 @@ fn main() -> Result<()> {
     ensure!(rate > 0 && seconds > 0, "nothing would be sent");
     // Every connection sends its part, at moments between those of the others.
     let step = Duration::from_secs(1).checked_div(rate).context("a rate of 0")?;
-    let interval = step.saturating_mul(CONNECTIONS);
-    let count = rate.saturating_mul(seconds).div_ceil(CONNECTIONS);
+    let left = rate.saturating_mul(seconds).div_ceil(CONNECTIONS);
     let start = after(Instant::now(), LEAD);
-    let threads: Vec<_> = (0..CONNECTIONS)
-        .map(|number| {
-            let (request, first) = (request.clone(), after(start, step.saturating_mul(number)));
-            std::thread::spawn(move || pace(port, request.as_bytes(), first, interval, count))
-        })
-        .collect();
+    let mut lanes = (0..CONNECTIONS)
+        .map(|number| Lane::open(port, after(start, step.saturating_mul(number)), left))
+        .collect::<Result<Vec<_>>>()?;
+    let interval = step.saturating_mul(CONNECTIONS);
     let mut times = Vec::new();
-    for thread in threads {
-        times.append(&mut thread.join().map_err(|_| anyhow!("a connection's thread panicked"))??);
+    while lanes.iter().any(|lane| lane.left > 0) {
+        for lane in lanes.iter_mut().filter(|lane| lane.left > 0) {
+            times.extend(lane.turn(request.as_bytes(), interval)?);
+        }
     }
     println!("{}", summary(times, start.elapsed()));
     Ok(())
 }
 
-/// Sends `count` requests over one connection, each when it is due, and returns how long they took.
-fn pace(port: u16, request: &[u8], first: Instant, interval: Duration, count: u32) -> Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(local(port)).context("connecting")?;
-    stream.set_nodelay(true).context("setting TCP_NODELAY")?;
-    let mut times = Vec::new();
-    let mut buffer = [0; 4096];
-    for number in 0..count {
-        let due = after(first, interval.saturating_mul(number));
-        let wait = due.saturating_duration_since(Instant::now());
-        std::thread::sleep(wait);
-        // Zero when the answer before came too late for this one to be sent in time.
-        let begin = if wait.is_zero() { due } else { Instant::now() };
-        stream.write_all(request).context("sending")?;
-        let read = stream.read(&mut buffer).context("receiving")?;
+/// One connection.
+struct Lane {
+    stream: TcpStream,
+    /// When the next request is due, or was.
+    due: Instant,
+    /// Since when an answer is waited for.
+    begun: Option<Instant>,
+    /// Whether the answer before came too late for the next request to be sent in time.
+    late: bool,
+    /// Requests that are not answered yet.
+    left: u32,
+}
+
+impl Lane {
+    fn open(port: u16, due: Instant, left: u32) -> Result<Self> {
+        let stream = TcpStream::connect(local(port)).context("connecting")?;
+        stream.set_nodelay(true).context("setting TCP_NODELAY")?;
+        stream.set_nonblocking(true).context("making a connection not block")?;
+        Ok(Self { stream, due, begun: None, late: false, left })
+    }
+
+    /// Does what there is to do now, and gives the time of a request that was answered.
+    fn turn(&mut self, request: &[u8], interval: Duration) -> Result<Option<Duration>> {
+        let Some(begun) = self.begun else {
+            let now = Instant::now();
+            if now >= self.due {
+                self.begun = Some(if self.late { self.due } else { now });
+                self.due = after(self.due, interval);
+                // It fits into the buffer of the connection, which is empty.
+                self.stream.write_all(request).context("sending")?;
+            }
+            return Ok(None);
+        };
+        let mut buffer = [0; 4096];
+        let read = match self.stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            read => read.context("receiving")?,
+        };
+        let took = begun.elapsed();
         let answer = buffer.get(..read).unwrap_or_default();
         ensure!(answer.starts_with(b"HTTP/1.1 200 "), "answered {}", String::from_utf8_lossy(answer));
         // Answers of these listeners fit into one segment.
         ensure!(answer.ends_with(b"ok"), "half an answer: {}", String::from_utf8_lossy(answer));
-        times.push(begin.elapsed());
+        (self.begun, self.late, self.left) = (None, Instant::now() >= self.due, self.left.saturating_sub(1));
+        Ok(Some(took))
     }
-    Ok(times)
 }
 
 fn after(instant: Instant, by: Duration) -> Instant {

@@ -35,7 +35,7 @@ const TOKENS: usize = 30_000;
 /// Between the first tokens of one run and of the next.
 const STRIDE: usize = 7_919;
 /// Rounds of the open loop.
-const LATENCY_ROUNDS: usize = 3;
+const LATENCY_ROUNDS: usize = 5;
 /// Seconds of each of its runs.
 const LATENCY_SECONDS: u32 = 4;
 

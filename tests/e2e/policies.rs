@@ -34,7 +34,7 @@ async fn gateway(agent: &str) -> Gateway {
     gateway.adapter.deploy(archive).await.unwrap();
     eventually("the API is served", async || {
         // The last word of the configuration: what the response policies need of Envoy as well.
-        gateway.all_answer("/shops/1.0.0/headers", 8, |status| status == 200).await
+        gateway.all_answer("/shops/1.0.0/headers", 32, |status| status == 200).await
     })
     .await
     .unwrap();

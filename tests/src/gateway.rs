@@ -250,7 +250,7 @@ impl Gateway {
     pub async fn deploy(&self, project: &ApiProject, path: &str) -> Result<()> {
         self.adapter.deploy(project.zip()?).await?;
         let served = |status: u16| status != 404 && status < 500;
-        eventually("every worker serves the API", async || self.all_answer(path, 16, served).await).await
+        eventually("every worker serves the API", async || self.all_answer(path, 32, served).await).await
     }
 
     /// Sends `count` requests at once, each on a connection of its own, so that all workers get some.

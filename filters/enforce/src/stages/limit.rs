@@ -26,6 +26,8 @@ use crate::{CompiledPolicy, Counter, Cx, Question, Standing, Stock, Timestamp};
 
 /// How often one request asks the owner of its quotas.
 const MAX_ROUNDS: u8 = 3;
+/// For so many requests like this one quota is asked for where there is some already.
+const SOME: u64 = 16;
 /// When others took what the owner granted, and the owner was asked often enough: when to try again.
 const RETRY_MS: u64 = 1_000;
 
@@ -223,14 +225,19 @@ fn in_stock(cx: &Cx, charges: &[Charge]) -> Result<Vec<Rc<Counter>>, Halt> {
     }
     let Some((first, _)) = asks.iter().find(|(charge, _)| charge.stops).or(asks.first()) else { return Ok(takes) };
     let level = first.level;
-    let asks = asks.into_iter().map(|(charge, want)| {
-        let (key, limit) = (charge.counter.key().to_owned(), charge.counter.limit());
-        QuotaAsk { key, limit, want, unused: None, ahead: false }
-    });
-    match cx.answers.quota_rounds() {
-        MAX_ROUNDS.. => Err(Rejection::Throttled(level, later(cx.now)).into()),
-        round => Err(Halt::Ask(Question::Quota { round, asks: asks.collect() })),
+    let round = cx.answers.quota_rounds();
+    if round >= MAX_ROUNDS {
+        return Err(Rejection::Throttled(level, later(cx.now)).into());
     }
+    let asks = asks.into_iter().map(|(charge, want)| ask(&charge.counter, want));
+    // Windows that end together end within milliseconds of each other. Who has waited for one counter meanwhile asks for all of
+    // them, or it would run out of rounds while one after the other ends.
+    let more = takes.iter().filter(|_| round > 0).map(|counter| ask(counter, counter.cost.saturating_mul(SOME)));
+    Err(Halt::Ask(Question::Quota { round, asks: asks.chain(more).collect() }))
+}
+
+fn ask(counter: &Counter, want: u64) -> QuotaAsk {
+    QuotaAsk { key: counter.key().to_owned(), limit: counter.limit(), want, unused: None, ahead: false }
 }
 
 /// How the limit stands once this request has passed. A request that does not pass is told of what stops it, and of what comes

@@ -228,6 +228,28 @@ fn without_the_owner_the_posture_counts() {
     }
 }
 
+/// At the edge of a window one counter after the other turns out to be of the window before.
+#[test]
+fn who_has_waited_once_asks_for_all_levels_at_once() {
+    let mut directory = directory();
+    let bearer = format!("Bearer {}", token(json!({"azp": "ck", "sub": "alice"})));
+    let (request, mut answers) = (request(PATH, &[("authorization", &bearer)]), Answers::default());
+    for (ends, expected) in [
+        (API, vec![API]),
+        (SUBSCRIPTION, vec![SUBSCRIPTION, API, APPLICATION]),
+        (APPLICATION, vec![APPLICATION, API, SUBSCRIPTION]),
+    ] {
+        directory.quotas.stock.insert(ends.to_owned(), Stock::Unknown { want: 7 });
+        let Decision::Ask(question) = decide_with(&directory, &request, &answers) else { panic!("no question") };
+        let Question::Quota { asks, .. } = &question else { panic!("{question:?}") };
+        assert_eq!(asks.iter().map(|ask| ask.key.as_str()).collect::<Vec<_>>(), expected, "{ends}");
+        assert!(asks.iter().all(|ask| ask.want >= 7), "{asks:?}");
+        answers.add(question, Answer::Granted);
+        directory.quotas.stock.insert(ends.to_owned(), Stock::Enough);
+    }
+    assert!(matches!(decide_with(&directory, &request, &answers), Decision::Forward(_)));
+}
+
 #[test]
 fn quota_is_asked_for_once_for_all_levels_and_taken_once() {
     let mut directory = directory();

@@ -20,7 +20,7 @@ use crate::{Cx, Edits, Header, HeaderMap, mock, policy, query};
 
 /// Request headers by which Envoy's router lets itself be steered. They are the gateway's to set and never a client's.
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter>
-const STEERING: [&str; 11] = [
+pub(crate) const STEERING: [&str; 11] = [
     "x-envoy-hedge-on-per-try-timeout",
     "x-envoy-max-retries",
     "x-envoy-retriable-header-names",

@@ -35,7 +35,7 @@ use self::feed::{Feed, FeedContext};
 use self::issuers::{IssuerError, IssuerSettings, Issuers};
 use self::public::PublicContext;
 use self::publish::Publisher;
-use self::quota::{Embedded, QuotaContext, QuotaOwner, Redis};
+use self::quota::{Embedded, QuotaOwner, Receipts, Redis};
 use self::settings::{AccessLog, QuotaOwnerKind, QuotaSettings, TestKeys, WireLog};
 use self::traffic_manager::PublisherSettings;
 use self::xds::{Blueprint, OwnKeys, XdsContext, XdsError};
@@ -180,7 +180,7 @@ pub async fn spawn(
     let service = Beside { service: xds::service(xds_context), beside: events.clone() };
     tasks.spawn(tls::serve(xds_listener, Arc::clone(&server_tls), service, shutdown.clone()));
     let uses = publish_uses(settings.traffic_manager.as_ref(), &status, &tasks, &shutdown)?;
-    let counting = quota::routes(QuotaContext { owner }).or(traffic_manager::routes(uses)).unify();
+    let counting = quota::routes(Receipts::new(owner)).or(traffic_manager::routes(uses)).unify();
     let service = warp::service(feed::routes(feed_context).or(counting).unify());
     if let Some(listener) = mesh_listener {
         let service = Beside { service: service.clone(), beside: events };

@@ -7,6 +7,7 @@ mod carry;
 mod frames;
 mod metered;
 mod outgoing;
+mod under_way;
 
 use std::rc::Rc;
 
@@ -23,11 +24,11 @@ use self::body::Incoming;
 use self::frames::{EXTENSIONS, Frames};
 use self::metered::Metered;
 use self::outgoing::Outgoing;
+pub(crate) use self::under_way::UnderWay;
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
-use crate::quota;
 use crate::role::Explain;
-use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Steady, Worker};
+use crate::{Abi, CallId, Fields, Level, Response, Side, Status, Worker};
 
 /// Whether Envoy goes on now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +70,8 @@ pub struct RequestFlow {
 enum State {
     /// Being decided, or answered: in either case it does not go on by itself.
     Stopped,
-    /// A call-out is under way, since then.
-    Waiting(CallId, Question, Steady),
+    /// A call-out is under way.
+    Waiting(UnderWay),
     /// Its body is arriving.
     Collecting(usize),
     /// Let go.
@@ -156,15 +157,8 @@ impl RequestFlow {
             return frames.on_answer(handshake, response);
         }
         match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Waiting(waiting, question, sent) if waiting == call => {
-                let abi = self.worker.abi.as_ref();
-                let answer = match &question {
-                    Question::Quota { asks, .. } => {
-                        let granted = quota::take(&self.worker.directory.quotas, abi, asks, sent, response);
-                        if granted { Answer::Granted } else { Answer::Failed }
-                    }
-                    _ => carry::read_answer(abi, &question, response),
-                };
+            State::Waiting(waiting) if waiting.call == call => {
+                let (question, answer) = waiting.answer(&self.worker, response);
                 self.answers.add(question, answer);
             }
             other => {
@@ -283,13 +277,10 @@ impl RequestFlow {
             };
         }
         self.worker.metrics.increment(QUESTIONS);
-        match self.worker.ask(&question) {
-            Ok(call) => Some(State::Waiting(call, question, self.worker.abi.steady())),
+        match self.worker.ask(question) {
+            Ok(waiting) => Some(State::Waiting(waiting)),
             // No answer will ever come, so this is the answer.
-            Err(_) => {
-                if let Question::Quota { .. } = question {
-                    self.worker.directory.quotas.lost();
-                }
+            Err(question) => {
                 self.answers.add(question, Answer::Failed);
                 None
             }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tollgate_enforce::{Call, Directory, Question, RefreshGate};
 use tollgate_model::Callbacks;
 use tollgate_model::contract::{
-    BACKEND_JWT_PATH, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER, MODULES, NODE_HEADER,
-    PROBLEMS_HEADER, PluginConfig,
+    BACKEND_JWT_PATH, BackendJwtRequest, ENVIRONMENT_HEADER, FEED_PATH, KEYS_PATH, KeysRequest, MANAGED_HEADER,
+    MODULES, NODE_HEADER, PROBLEMS_HEADER, PluginConfig,
 };
 
 use crate::metrics::Metrics;
 use crate::quota::{self, Pending};
 use crate::reach::Reach;
+use crate::request::UnderWay;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
 use crate::usage::UsageLog;
 use crate::{Abi, CallId, Level, Role, Status};
@@ -132,7 +133,7 @@ impl Worker {
         if self.leadership.borrow_mut().tick(self.abi.as_ref(), now) {
             self.poll();
         }
-        self.pending.on_tick(&self.directory.quotas, &self.caller(), self.abi.as_ref());
+        self.pending.on_tick(&self.directory.quotas, &self.caller());
         self.usage.on_tick(&self.caller(), now);
     }
 
@@ -181,22 +182,38 @@ impl Worker {
         self.config.callbacks
     }
 
-    /// Makes the call-out that answers this question. The answer comes to the context of the request.
-    pub(crate) fn ask(&self, question: &Question) -> Result<CallId, Status> {
-        match question {
+    /// Makes the call-out that answers this question, whose answer comes to the context of the request. Gives the question back
+    /// when no answer will ever come.
+    pub(crate) fn ask(&self, question: Question) -> Result<UnderWay, Question> {
+        let sent = match &question {
             Question::Keys { issuer, kid } => self.ask_for_keys(issuer, kid),
             Question::Call(call) => self.call(call),
-            Question::Quota { asks, .. } => quota::send(&self.caller(), asks),
-            Question::BackendJwt(request) => {
-                let body = serde_json::to_vec(request).map_err(|_| Status::Failed(0))?;
-                self.ask_adapter(BACKEND_JWT_PATH, &body, BACKEND_JWT_TIMEOUT)
+            Question::BackendJwt(request) => self.ask_for_backend_jwt(request),
+            Question::Quota { asks, .. } => {
+                return match quota::send(&self.directory.quotas, &self.caller(), asks) {
+                    Ok((call, asked)) => Ok(UnderWay { call, question, lease: Some(asked) }),
+                    Err(_) => {
+                        self.directory.quotas.lost();
+                        Err(question)
+                    }
+                };
             }
             // It arrives by itself.
             Question::Body { .. } => Err(Status::NotFound),
+        };
+        match sent {
+            Ok(call) => Ok(UnderWay { call, question, lease: None }),
+            Err(_) => Err(question),
         }
     }
 
-    fn call(&self, call: &Call) -> Result<CallId, Status> {
+    fn ask_for_backend_jwt(&self, request: &BackendJwtRequest) -> Result<CallId, Status> {
+        let body = serde_json::to_vec(request).map_err(|_| Status::Failed(0))?;
+        self.ask_adapter(BACKEND_JWT_PATH, &body, BACKEND_JWT_TIMEOUT)
+    }
+
+    /// Calls a service. The answer comes to the context of the request.
+    pub(crate) fn call(&self, call: &Call) -> Result<CallId, Status> {
         let mut headers = vec![(":method", call.method), (":path", &call.path), (":authority", &call.authority)];
         headers.extend(call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         // Envoy writes them as they are, and a line break would begin another header or another request.

@@ -40,8 +40,8 @@ pub use issuer::{Algorithm, Issuer};
 pub use jwk::{Jwk, JwkSet};
 pub use policy::{HeaderPolicy, OpaPolicy, Policies, RequestPolicy};
 pub use quota::{
-    Limit, MAX_ASKS, MAX_QUOTA_KEY, Posture, QuotaAnswer, QuotaAsk, QuotaGrant, QuotaRequest, QuotaUnit, TimeUnit,
-    Unused, Window,
+    Limit, MAX_ASKS, MAX_QUOTA_KEY, MAX_UNHEARD, Posture, QuotaAnswer, QuotaAsk, QuotaGrant, QuotaRequest, QuotaUnit,
+    TimeUnit, Unused, Window,
 };
 pub use revocation::{Cutoff, CutoffKind, TokenHash};
 pub use security::{ApiKeyPlace, ClientCertificate, MutualSsl, Requirement, Security};

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Most asks in one [`QuotaRequest`].
 pub const MAX_ASKS: usize = 256;
 
+/// Most questions that one [`QuotaRequest`] says were not heard.
+pub const MAX_UNHEARD: usize = 64;
+
 /// Most bytes of a key.
 pub const MAX_QUOTA_KEY: usize = 2048;
 
@@ -91,6 +94,14 @@ impl Posture {
 pub struct QuotaRequest {
     /// At most [`MAX_ASKS`].
     pub asks: Vec<QuotaAsk>,
+    /// Names this question among all of its gateway. A question without a name cannot be said to be unheard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Earlier questions of the same gateway whose answers did not come, or came too late to be looked at: nothing leased for
+    /// them is used, now or later, so the owner takes it back. Said again until an answer shows that it was heard. At most
+    /// [`MAX_UNHEARD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<u64>,
 }
 
 /// A wish for part of one counter.

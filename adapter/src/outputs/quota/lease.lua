@@ -24,8 +24,11 @@ elseif number > current then
   leased = number == current + 1 and early or 0
   current, early = number, 0
 end
-if tonumber(ARGV[7]) == current then
-  leased = math.max(0, leased - tonumber(ARGV[8]))
+local of, unused = tonumber(ARGV[7]), tonumber(ARGV[8])
+if of == current then
+  leased = math.max(0, leased - unused)
+elseif of == current + 1 then
+  early = math.max(0, early - unused)
 end
 redis.call('HSET', KEYS[1], 'n', text(current), 'l', text(leased), 'a', text(early))
 if want > 0 then

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
-use tollgate_model::{Limit, QuotaAsk, QuotaGrant, Window};
+use tollgate_model::{Limit, QuotaAsk, QuotaGrant, Unused, Window};
 
 use super::window::{self, Span};
 
@@ -109,8 +109,8 @@ impl Ledger {
         }
         let counter = self.counters.entry(ask.key.as_str().into()).or_insert_with(|| Counter::new(&ask.limit, current));
         counter.turn(&ask.limit, current);
-        if let Some(unused) = ask.unused.filter(|unused| unused.window == counter.span.number) {
-            counter.leased = counter.leased.saturating_sub(unused.amount);
+        if let Some(unused) = ask.unused {
+            counter.take_back(unused);
         }
         if ask.want == 0 {
             let left = ask.limit.amount.saturating_sub(counter.leased);
@@ -169,6 +169,16 @@ impl Counter {
             self.ahead = 0;
             self.span = current;
         }
+    }
+
+    /// What comes back of another window than the current one and the next is of no use to anybody.
+    const fn take_back(&mut self, unused: Unused) {
+        let out = match unused.window.saturating_sub(self.span.number) {
+            0 => &mut self.leased,
+            1 => &mut self.ahead,
+            _ => return,
+        };
+        *out = out.saturating_sub(unused.amount);
     }
 
     /// The window after the current one.

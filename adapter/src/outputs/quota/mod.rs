@@ -6,6 +6,7 @@
 mod clock;
 mod embedded;
 mod ledger;
+mod receipts;
 mod redis;
 mod routes;
 mod store;
@@ -21,8 +22,9 @@ use tollgate_model::{QuotaAsk, QuotaGrant};
 pub use self::clock::Clock;
 pub use self::embedded::Embedded;
 pub use self::ledger::{Ledger, LedgerError};
+pub use self::receipts::Receipts;
 pub use self::redis::{Redis, RedisSettings, Topology};
-pub use self::routes::{QuotaContext, routes};
+pub use self::routes::routes;
 pub use self::store::StoreError;
 
 /// The grants for a batch, in the order of its asks.
@@ -45,6 +47,9 @@ pub enum OwnerError {
     /// There is no connection, or it broke.
     #[error("the owner of the quotas cannot be reached: {0}")]
     Unreachable(String),
+    /// Nobody waits for the answer any more.
+    #[error("the gateway has given the question up")]
+    Unheard,
     /// A counter cannot be kept.
     #[error("a counter cannot be kept: {0}")]
     Ledger(#[from] LedgerError),

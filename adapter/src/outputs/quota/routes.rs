@@ -1,36 +1,27 @@
 //! `POST /v1/quota`: gateways ask for leases. Only gateways get here: the server asks for a client certificate.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use tollgate_model::contract::NODE_HEADER;
-use tollgate_model::{MAX_ASKS, MAX_QUOTA_KEY, QuotaAnswer, QuotaRequest};
+use tollgate_model::{MAX_ASKS, MAX_QUOTA_KEY, MAX_UNHEARD, QuotaAnswer, QuotaRequest};
 use warp::{Filter, Rejection};
 
-use super::QuotaOwner;
+use super::Receipts;
 use crate::outputs::body;
 
 /// Most bytes of a request.
 const MAX_REQUEST: usize = 1024 * 1024;
 
-/// What the route works on.
-#[derive(Debug, Clone)]
-pub struct QuotaContext {
-    /// Who owns the counters.
-    pub owner: Arc<dyn QuotaOwner>,
-}
-
-/// The route.
+/// The route: leases of `owner`.
 pub fn routes(
-    context: QuotaContext,
+    owner: Receipts,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::path!("v1" / "quota").and(warp::post()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
         move |headers: HeaderMap, content| {
-            let context = context.clone();
+            let owner = owner.clone();
             async move {
                 match body::read(content, MAX_REQUEST).await {
-                    Ok(request) => lease(&context, &headers, &request).await,
+                    Ok(request) => lease(&owner, &headers, &request).await,
                     Err(error) => text(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
                 }
             }
@@ -38,7 +29,7 @@ pub fn routes(
     )
 }
 
-async fn lease(context: &QuotaContext, headers: &HeaderMap, request: &[u8]) -> Response<Bytes> {
+async fn lease(owner: &Receipts, headers: &HeaderMap, request: &[u8]) -> Response<Bytes> {
     let Some(holder) = headers.get(NODE_HEADER).and_then(|value| value.to_str().ok()) else {
         return text(StatusCode::BAD_REQUEST, &format!("header {NODE_HEADER} is missing"));
     };
@@ -50,7 +41,10 @@ async fn lease(context: &QuotaContext, headers: &HeaderMap, request: &[u8]) -> R
         let limits = format!("at most {MAX_ASKS} asks, with keys of at most {MAX_QUOTA_KEY} bytes");
         return text(StatusCode::BAD_REQUEST, &limits);
     }
-    match context.owner.lease(request.asks, holder).await {
+    if request.unheard.len() > MAX_UNHEARD {
+        return text(StatusCode::BAD_REQUEST, &format!("at most {MAX_UNHEARD} unheard questions"));
+    }
+    match owner.lease(request, holder).await {
         Ok(grants) => match serde_json::to_vec(&QuotaAnswer { grants }) {
             Ok(answer) => reply(StatusCode::OK, "application/json", Bytes::from(answer)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

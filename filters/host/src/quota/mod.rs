@@ -7,6 +7,8 @@
 //!
 //! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one.
 //!
+//! An answer that is not heard is not used later either, and the owner is told to take back what it leased ([`unheard`]).
+//!
 //! Bytes are known only when they have passed. They are taken from what all workers share, and what they exceed it by is owed:
 //! nothing passes until it is covered ([`bytes`]).
 //!
@@ -19,9 +21,11 @@ mod lease;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod unheard;
 
 pub(crate) use calls::{Pending, send, take};
 pub(crate) use pool::QuotaPool;
+pub(crate) use unheard::Asked;
 
 /// Name of a bucket in shared data. Its layout is part of the name.
 fn shared_key(number: u128) -> String {

@@ -9,6 +9,7 @@ use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, QuotaUnit, 
 
 use super::bucket;
 use super::lease::{self, FIRST_WANT};
+use super::unheard::{Asked, Questions};
 use crate::metrics::{Metrics, QUOTA_DEGRADED};
 use crate::{Abi, Steady};
 
@@ -38,6 +39,7 @@ pub(crate) struct QuotaPool {
     chunks: RefCell<HashMap<u128, Chunk>>,
     watched: RefCell<HashMap<u128, Watched>>,
     lost_until: Cell<u64>,
+    questions: Questions,
     /// The steady clock, read once for all levels of a request.
     clock: Cell<Option<u64>>,
 }
@@ -90,6 +92,7 @@ impl QuotaPool {
             chunks: RefCell::default(),
             watched: RefCell::default(),
             lost_until: Cell::new(0),
+            questions: Questions::new(),
             clock: Cell::new(None),
         }
     }
@@ -143,6 +146,16 @@ impl QuotaPool {
         if owed && grant.granted > 0 {
             self.watched.borrow_mut().entry(id).and_modify(|watched| watched.wanted = true);
         }
+    }
+
+    /// A question that is about to be asked.
+    pub(super) fn question(&self, asks: &[QuotaAsk]) -> Asked {
+        self.questions.begin(asks, self.abi.steady())
+    }
+
+    /// Whether the owner is to be told of questions that were not heard, although nothing is asked.
+    pub(super) fn is_to_tell(&self) -> bool {
+        self.questions.are_unheard() && self.abi.steady().0 >= self.lost_until.get()
     }
 
     /// The owner did not answer.

@@ -7,13 +7,13 @@
 use std::rc::Rc;
 
 use tollgate_enforce::websocket::{Judgement, Lane, Step};
-use tollgate_enforce::{Answer, Answers, Counter, Cx, FrameDecision, FrameLimits, HeaderMap, Question};
+use tollgate_enforce::{Answer, Answers, Counter, Cx, FrameDecision, FrameLimits, HeaderMap};
 use tollgate_model::QuotaUnit;
 
-use super::Flow;
+use super::{Flow, UnderWay};
 use crate::connection::RequestConnection;
 use crate::metrics::FRAMES_DROPPED;
-use crate::{Abi, CallId, Level, Response, Side, Status, Steady, Worker, quota};
+use crate::{Abi, CallId, Level, Response, Side, Status, Worker};
 
 /// Header by which clients ask for compression. A compressed message cannot be read without those before it, so none of them
 /// could be dropped.
@@ -32,7 +32,7 @@ pub(super) struct Frames {
     ways: [Way; 2],
     /// Answers to what was asked for the next frame.
     answers: Answers,
-    asked: Option<(CallId, Question, Steady)>,
+    asked: Option<UnderWay>,
     broken: bool,
 }
 
@@ -91,17 +91,15 @@ impl Frames {
 
     /// Whether that call-out is its own.
     pub(super) fn awaits(&self, call: CallId) -> bool {
-        self.asked.as_ref().is_some_and(|(asked, ..)| *asked == call)
+        self.asked.as_ref().is_some_and(|asked| asked.call == call)
     }
 
     /// The owner has answered.
     pub(super) fn on_answer(&mut self, handshake: &HeaderMap, response: Response) {
-        let Some((_, question, sent)) = self.asked.take() else { return };
+        let Some(asked) = self.asked.take() else { return };
         let worker = Rc::clone(&self.worker);
-        if let Question::Quota { asks, .. } = &question {
-            let granted = quota::take(&worker.directory.quotas, worker.abi.as_ref(), asks, sent, response);
-            self.answers.add(question, if granted { Answer::Granted } else { Answer::Failed });
-        }
+        let (question, answer) = asked.answer(&worker, response);
+        self.answers.add(question, answer);
         for side in [Side::Request, Side::Response] {
             let Some(size) = self.way(side).held.take() else { continue };
             if self.go_on(handshake, side, size) == Flow::Continue
@@ -238,16 +236,13 @@ impl Frames {
                     return Judgement::Drop;
                 }
             };
-            match worker.ask(&question) {
-                Ok(call) => {
-                    self.asked = Some((call, question, abi.steady()));
+            match worker.ask(question) {
+                Ok(asked) => {
+                    self.asked = Some(asked);
                     return Judgement::Wait;
                 }
                 // No answer will ever come, so this is the answer.
-                Err(_) => {
-                    quotas.lost();
-                    self.answers.add(question, Answer::Failed);
-                }
+                Err(question) => self.answers.add(question, Answer::Failed),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A response either goes on or is replaced, never both; while neither is decided, every part of it is stopped.
 
 use tollgate_enforce::rejection::Rejection;
-use tollgate_enforce::{HeaderMap, Held, Interception, Outcome, Question, Reply};
+use tollgate_enforce::{HeaderMap, Held, Interception, Outcome, Reply};
 
 use super::{Flow, carry};
 use crate::{Abi, CallId, Fields, Level, Response, Side, Worker};
@@ -113,7 +113,7 @@ impl Outgoing {
     fn ask(&mut self, worker: &Worker, told: Box<Told>, body: Body, trailers: Option<&Vec<u8>>) -> Flow {
         let Some(bytes) = body.read(worker.abi.as_ref()) else { return self.finish(worker, &told, body, None) };
         let call = told.interception.call(&told.headers, body.held(&bytes), trailers);
-        match worker.ask(&Question::Call(Box::new(call))) {
+        match worker.call(&call) {
             Ok(call) => {
                 *self = Self::Waiting(call, told, body);
                 Flow::Stop

@@ -200,4 +200,5 @@ mod chain;
 mod frames;
 mod interceptors;
 mod limits;
+mod unheard;
 mod uses;

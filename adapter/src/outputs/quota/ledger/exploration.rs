@@ -129,12 +129,15 @@ impl World {
     fn gateway_acts(&self, gateway: usize, worlds: &mut Vec<Self>) {
         let now = self.now();
         for (at, lease) in self.leases[gateway].iter().enumerate() {
-            if lease.left > 0 && lease.starts <= now && now < lease.ends {
-                let mut world = self.clone();
-                world.leases[gateway][at].left -= 1;
-                world.leases[gateway].retain(|lease| lease.left > 0);
-                world.used[usize::from(self.moment >= MOMENTS / 2)] += 1;
-                worlds.push(world);
+            if lease.left > 0 && now < lease.ends {
+                if lease.starts <= now {
+                    let mut world = self.clone();
+                    world.leases[gateway][at].left -= 1;
+                    world.leases[gateway].retain(|lease| lease.left > 0);
+                    world.used[usize::from(self.moment >= MOMENTS / 2)] += 1;
+                    worlds.push(world);
+                }
+                // What was not heard goes back like this too, before its window has begun.
                 if self.under_way.len() < UNDER_WAY {
                     let mut world = self.clone();
                     let Lease { window, left, .. } = world.leases[gateway].remove(at);

@@ -8,6 +8,9 @@ use crate::world::{self, PATH, Scale};
 
 /// Requests that differ: more than are remembered.
 const MANY: usize = 5_000;
+/// Tokens that are seen before the first is measured. All that there are in a scenario of new tokens are so many and
+/// [`MANY`] more.
+const SEEN: usize = 1_000;
 
 /// What a request is, and what the filter that gets it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Scenario {
     Authn,
     /// The same for another resource each time.
     AuthnPaths,
+    /// The same with a token that is new each time, without the check of its signature.
+    AuthnNew,
     /// `Authn` with subscription, scope, four levels of limits, header policies and record.
     Full,
     /// The same for another resource each time.
@@ -30,9 +35,10 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Authn,
         Self::AuthnPaths,
+        Self::AuthnNew,
         Self::Full,
         Self::FullPaths,
         Self::FullUnlimited,
@@ -46,6 +52,7 @@ impl Scenario {
         match self {
             Self::Authn => "authn",
             Self::AuthnPaths => "authn-paths",
+            Self::AuthnNew => "authn-new",
             Self::Full => "full",
             Self::FullPaths => "full-paths",
             Self::FullUnlimited => "full-unlimited",
@@ -67,11 +74,11 @@ impl Scenario {
 
     fn scale(self) -> Scale {
         let (apis, applications, revoked) = match self {
-            Self::Authn | Self::AuthnPaths => (1, 0, 0),
+            Self::Authn | Self::AuthnPaths | Self::AuthnNew => (1, 0, 0),
             Self::Full | Self::FullPaths | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
-        let everything = !matches!(self, Self::Authn | Self::AuthnPaths);
+        let everything = !matches!(self, Self::Authn | Self::AuthnPaths | Self::AuthnNew);
         let limits = everything && self != Self::FullUnlimited;
         Scale { apis, applications, revoked, everything, limits, sockets: false }
     }
@@ -103,6 +110,17 @@ impl Scenario {
             headers.retain(|(name, _)| *name != "authorization");
             expected = 401;
         }
+        if self == Self::AuthnNew {
+            for holder in 0..SEEN.saturating_add(MANY) {
+                let bearer = format!("Bearer {}", signer.unproven(holder)?);
+                let put = headers
+                    .iter()
+                    .map(|(name, value)| (*name, if *name == "authorization" { bearer.as_str() } else { *value }));
+                bench.put(&put.collect::<Vec<_>>());
+            }
+            run(&bench, SEEN, expected)?;
+            return Ok(bench);
+        }
         let paths = if matches!(self, Self::AuthnPaths | Self::FullPaths) { MANY } else { 1 };
         for number in 0..paths {
             let path = format!("{PATH}{number}");
@@ -112,12 +130,17 @@ impl Scenario {
         }
         // Long enough for leases of quota to have grown.
         for _ in 0..20 {
-            for _ in 0..500 {
-                let status = bench.run().with_context(|| bench.lines().join("\n"))?;
-                ensure!(status == expected, "answered {status}: {:?}", bench.lines());
-            }
+            run(&bench, 500, expected)?;
             bench.tick()?;
         }
         Ok(bench)
     }
+}
+
+fn run(bench: &Bench, requests: usize, expected: u16) -> Result<()> {
+    for _ in 0..requests {
+        let status = bench.run().with_context(|| bench.lines().join("\n"))?;
+        ensure!(status == expected, "answered {status}: {:?}", bench.lines());
+    }
+    Ok(())
 }

@@ -120,11 +120,13 @@ fn charges(cx: &Cx, request: &Request) -> Result<Vec<Charge>, Rejection> {
 /// The plans of the subscription and of the application.
 fn plans(request: &Request, cost: Cost, charges: &mut Vec<Charge>) {
     let Some(subscribed) = request.subscribed() else { return };
-    let mut plan = |level, key: &str, tier: &Tier| {
-        throttled(level, key, None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
+    let mut plan = |level, key: &dyn Fn() -> String, tier: &Tier| {
+        if !tier.limits.is_empty() {
+            throttled(level, &key(), None, &tier.limits, tier, tier.stop_on_quota_reach).charges(cost, charges);
+        }
     };
-    plan(Level::Subscription, &request.subscription_key(), &subscribed.tier);
-    plan(Level::Application, &request.application_key(), &subscribed.application_tier);
+    plan(Level::Subscription, &|| request.subscription_key(), &subscribed.tier);
+    plan(Level::Application, &|| request.application_key(), &subscribed.application_tier);
 }
 
 /// Burst control of the subscription.

@@ -109,7 +109,9 @@ impl Memory {
     fn put(&mut self, hash: u64, known: Known) {
         let weight = known.verdict.identity.token().map_or(0, |token| token.weight()).saturating_add(known.raw.len());
         if self.young.len() >= GENERATION || self.young_bytes.saturating_add(weight) > GENERATION_BYTES {
-            self.old = std::mem::take(&mut self.young);
+            // The next one will be as large, and so it need not grow.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
             self.young_bytes = 0;
         }
         self.young_bytes = self.young_bytes.saturating_add(weight);

@@ -2,10 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
 use tollgate_model::Issuer;
 
-use super::{Holder, strict_json};
+use super::Holder;
+use super::json::{Json, Object};
 
 /// What the gateway needs of a token's payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +101,13 @@ pub enum Validity {
 
 impl Claims {
     /// A payload nobody has vouched for yet.
-    pub(crate) fn read(payload: &[u8]) -> Result<Map<String, Value>, InvalidClaims> {
-        strict_json::object(payload).map_err(|_| InvalidClaims::Form)
+    pub(crate) fn read(payload: &[u8]) -> Result<Object<'_>, InvalidClaims> {
+        Object::read(payload).map_err(|_| InvalidClaims::Form)
+    }
+
+    /// The `iss` of such a payload.
+    pub(crate) fn issuer<'p>(payload: &'p Object) -> Option<&'p str> {
+        payload.text("iss")
     }
 
     /// Reads the claims as this issuer writes them. `own_id` names a token without `jti`.
@@ -111,45 +116,43 @@ impl Claims {
     /// When `exp` is missing, a claim that is used has the wrong type, or the token is for somebody else.
     pub fn of(
         issuer: &Issuer,
-        mut claims: Map<String, Value>,
+        mut claims: Object,
         own_id: impl FnOnce() -> String,
     ) -> Result<Self, InvalidClaims> {
         let consumer_key = match &issuer.consumer_key_claim {
-            Some(name) => text(&claims, name)?,
-            None => text(&claims, "consumerKey")?.or(text(&claims, "azp")?),
+            Some(name) => owned(&claims, name)?,
+            None => text(&claims, "consumerKey")?.or(text(&claims, "azp")?).map(str::to_owned),
         };
         let scopes = scopes(claims.get(issuer.scopes_claim.as_deref().unwrap_or("scope")))?;
         let (expires_at, not_before) = (seconds(&claims, "exp")?.ok_or(InvalidClaims::Form)?, seconds(&claims, "nbf")?);
-        let (issued_at, token_id) = (seconds(&claims, "iat")?, text(&claims, "jti")?);
+        let (issued_at, token_id) = (seconds(&claims, "iat")?, owned(&claims, "jti")?);
         if !issuer.audiences.is_empty() && !is_for(claims.get("aud"), &issuer.audiences) {
             return Err(InvalidClaims::Audience);
         }
         let certificate = certificate(&claims)?;
         // The original renames after it has read what makes a token good, and so nothing of that can be renamed into.
         for (remote, local) in &issuer.claim_mapping {
-            if let Some(value) = claims.remove(remote) {
-                claims.insert(local.clone(), value);
-            }
+            claims.rename(remote, local);
         }
-        let list = |name| Ok(text(&claims, name)?.filter(|list| !list.trim().is_empty()));
+        let list = |name| Ok(text(&claims, name)?.filter(|list| !list.trim().is_empty()).map(str::to_owned));
         Ok(Self {
-            subject: text(&claims, "sub")?,
+            subject: owned(&claims, "sub")?,
             token_id: token_id.unwrap_or_else(own_id),
             expires_at,
             not_before,
             issued_at,
             consumer_key,
             scopes,
-            key_type: match text(&claims, "keytype")?.as_deref() {
+            key_type: match text(&claims, "keytype")? {
                 None | Some("") => None,
                 Some("PRODUCTION") => Some(KeyType::Production),
                 Some("SANDBOX") => Some(KeyType::Sandbox),
                 Some(_) => Some(KeyType::Unknown),
             },
-            token_type: match text(&claims, "token_type")?.map(|kind| kind.to_ascii_lowercase()).as_deref() {
+            token_type: match text(&claims, "token_type")? {
                 None => TokenType::Unsaid,
-                Some("apikey") => TokenType::ApiKey,
-                Some("internalkey") => TokenType::InternalKey,
+                Some(kind) if kind.eq_ignore_ascii_case("apiKey") => TokenType::ApiKey,
+                Some(kind) if kind.eq_ignore_ascii_case("InternalKey") => TokenType::InternalKey,
                 Some(_) => TokenType::Other,
             },
             subscribed_apis: subscribed_apis(&claims)?,
@@ -190,31 +193,31 @@ impl Claims {
 }
 
 /// `aud` is a text or a list of texts (RFC 7519 §4.1.3).
-fn is_for(aud: Option<&Value>, audiences: &[String]) -> bool {
-    let known = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|audience| audience == text));
+fn is_for(aud: Option<&Json>, audiences: &[String]) -> bool {
+    let known = |value: &Json| value.as_text().is_some_and(|text| audiences.iter().any(|audience| audience == text));
     match aud {
-        Some(Value::Array(list)) => list.iter().any(known),
+        Some(Json::List(list)) => list.iter().any(known),
         Some(one) => known(one),
         None => false,
     }
 }
 
 /// The thumbprint that a token is bound to, as Envoy writes digests.
-fn certificate(claims: &Map<String, Value>) -> Result<Option<String>, InvalidClaims> {
+fn certificate(claims: &Object) -> Result<Option<String>, InvalidClaims> {
     let Some(thumbprint) = claims.get("cnf").and_then(|cnf| cnf.get("x5t#S256")) else { return Ok(None) };
-    let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let bytes = thumbprint.as_text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let bytes = bytes.filter(|bytes| bytes.len() == 32).ok_or(InvalidClaims::Form)?;
     Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-fn subscribed_apis(claims: &Map<String, Value>) -> Result<Option<Vec<SubscribedApi>>, InvalidClaims> {
+fn subscribed_apis(claims: &Object) -> Result<Option<Vec<SubscribedApi>>, InvalidClaims> {
     let list = match claims.get("subscribedAPIs") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(list)) => list,
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::List(list)) => list,
         Some(_) => return Err(InvalidClaims::Form),
     };
-    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
-    let read = |entry: &Value| SubscribedApi {
+    let text = |entry: &Json, name: &str| entry.get(name).and_then(Json::as_text).map(str::to_owned);
+    let read = |entry: &Json| SubscribedApi {
         name: text(entry, "name"),
         context: text(entry, "context"),
         version: text(entry, "version"),
@@ -224,21 +227,25 @@ fn subscribed_apis(claims: &Map<String, Value>) -> Result<Option<Vec<SubscribedA
     Ok(Some(list.iter().map(read).collect()))
 }
 
-fn text(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, InvalidClaims> {
+fn text<'c>(claims: &'c Object, name: &str) -> Result<Option<&'c str>, InvalidClaims> {
     match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
         Some(_) => Err(InvalidClaims::Form),
     }
 }
 
+fn owned(claims: &Object, name: &str) -> Result<Option<String>, InvalidClaims> {
+    Ok(text(claims, name)?.map(str::to_owned))
+}
+
 /// A NumericDate (RFC 7519 §2), which may have a fraction.
-fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, InvalidClaims> {
+fn seconds(claims: &Object, name: &str) -> Result<Option<i64>, InvalidClaims> {
     /// Times are refused beyond this (the year 287396), where a float still holds every integer.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
     match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Number(number)) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => Ok(Some(whole)),
             (None, Some(float)) if float.abs() < LIMIT => Ok(Some(float as i64)),
             _ => Err(InvalidClaims::Form),
@@ -247,12 +254,12 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Inval
     }
 }
 
-fn scopes(claim: Option<&Value>) -> Result<Vec<String>, InvalidClaims> {
+fn scopes(claim: Option<&Json>) -> Result<Vec<String>, InvalidClaims> {
     match claim {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(list)) => Ok(list.split_whitespace().map(str::to_owned).collect()),
-        Some(Value::Array(list)) => {
-            list.iter().map(|scope| scope.as_str().map(str::to_owned).ok_or(InvalidClaims::Form)).collect()
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Text(list)) => Ok(list.split_whitespace().map(str::to_owned).collect()),
+        Some(Json::List(list)) => {
+            list.iter().map(|scope| scope.as_text().map(str::to_owned).ok_or(InvalidClaims::Form)).collect()
         }
         Some(_) => Err(InvalidClaims::Form),
     }

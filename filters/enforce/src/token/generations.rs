@@ -48,6 +48,9 @@ impl<V: Clone> Generations<V> {
     }
 
     pub(super) fn get(&mut self, raw: &str, weight: impl FnOnce(&V) -> usize) -> Option<V> {
+        if self.young.is_empty() && self.old.is_empty() {
+            return None;
+        }
         let hash = self.hasher.hash_one((self.hashed)(raw.as_bytes()));
         if let Some((_, value)) = self.young.find(hash, |(key, _)| same(key.as_bytes(), raw.as_bytes())) {
             return Some(value.clone());
@@ -62,7 +65,9 @@ impl<V: Clone> Generations<V> {
     pub(super) fn put(&mut self, raw: Rc<str>, value: V, weight: usize) {
         let bytes = raw.len().saturating_add(weight).saturating_add(OVERHEAD);
         if self.young_bytes.saturating_add(bytes) > self.most_bytes {
-            self.old = std::mem::take(&mut self.young);
+            // The next one will be as large, and so it need not grow.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
             self.young_bytes = 0;
         }
         self.young_bytes = self.young_bytes.saturating_add(bytes);

@@ -2,8 +2,9 @@
 //!
 //! Nothing of this lets anybody in, so parts of an unexpected form count as absent.
 
-use serde_json::{Map, Value};
 use tollgate_model::{Application, GraphQlLimits, SpikeArrest, Tier};
+
+use super::json::{Json, Object};
 
 /// The `application` and `tierInfo` claims.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,9 +17,9 @@ pub struct Holder {
 
 impl Holder {
     /// Reads the claims; `None` when there are none.
-    pub(super) fn read(claims: &Map<String, Value>) -> Option<Box<Self>> {
-        let application = claims.get("application").and_then(Value::as_object).map(application);
-        let tiers: Vec<Tier> = claims.get("tierInfo").and_then(Value::as_object).map(tiers).unwrap_or_default();
+    pub(super) fn read(claims: &Object) -> Option<Box<Self>> {
+        let application = claims.get("application").and_then(Json::as_object).map(application);
+        let tiers: Vec<Tier> = claims.get("tierInfo").and_then(Json::as_object).map(tiers).unwrap_or_default();
         (application.is_some() || !tiers.is_empty()).then(|| Box::new(Self { application, tiers }))
     }
 
@@ -31,9 +32,12 @@ impl Holder {
     }
 }
 
-fn application(claim: &Map<String, Value>) -> Application {
-    let text = |name: &str| claim.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let id = claim.get("id").and_then(|id| id.as_i64().or_else(|| id.as_str()?.parse().ok()));
+fn application(claim: &Object) -> Application {
+    let text = |name: &str| claim.text(name).unwrap_or_default().to_owned();
+    let id = claim.get("id").and_then(|id| match id.as_number() {
+        Some(number) => number.as_i64(),
+        None => id.as_text()?.parse().ok(),
+    });
     Application {
         uuid: text("uuid"),
         id: id.unwrap_or(-1),
@@ -44,13 +48,13 @@ fn application(claim: &Map<String, Value>) -> Application {
     }
 }
 
-fn tiers(claim: &Map<String, Value>) -> Vec<Tier> {
-    let tier = |(name, info): (&String, &Value)| {
+fn tiers(claim: &Object) -> Vec<Tier> {
+    let tier = |(name, info): (&str, &Json)| {
         let number = |member: &str| {
-            let number = info.get(member).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
-            number.filter(|number| *number > 0)
+            let number = info.get(member).and_then(Json::as_number).and_then(|number| number.as_u64());
+            number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0)
         };
-        let seconds = match info.get("spikeArrestUnit").and_then(Value::as_str).unwrap_or_default() {
+        let seconds = match info.get("spikeArrestUnit").and_then(Json::as_text).unwrap_or_default() {
             "sec" | "second" | "s" => Some(1),
             "min" | "minute" | "m" => Some(60),
             "hour" | "hours" | "h" => Some(3_600),
@@ -58,7 +62,7 @@ fn tiers(claim: &Map<String, Value>) -> Vec<Tier> {
             _ => None,
         };
         Tier {
-            stop_on_quota_reach: info.get("stopOnQuotaReach").and_then(Value::as_bool).unwrap_or(true),
+            stop_on_quota_reach: info.get("stopOnQuotaReach").and_then(Json::as_bool).unwrap_or(true),
             spike_arrest: number("spikeArrestLimit")
                 .zip(seconds)
                 .map(|(requests, seconds)| SpikeArrest { requests, seconds }),
@@ -69,17 +73,17 @@ fn tiers(claim: &Map<String, Value>) -> Vec<Tier> {
             ..Tier::named(name)
         }
     };
-    claim.iter().map(tier).collect()
+    claim.members().map(tier).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn read(claims: Value) -> Option<Box<Holder>> {
-        Holder::read(claims.as_object().unwrap())
+        Holder::read(&Object::read(claims.to_string().as_bytes()).unwrap())
     }
 
     #[test]

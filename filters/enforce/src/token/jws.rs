@@ -2,13 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tollgate_model::Algorithm;
 
-use super::strict_json;
+use super::json::{Json, Object};
 
 /// Longest token that is looked at. Envoy's own limit for all headers together is 60 KiB unless raised.
 pub const MAX_TOKEN: usize = 64 * 1024;
@@ -29,19 +26,14 @@ pub struct Jws<'t> {
 }
 
 /// The members of a JOSE header that matter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct JoseHeader {
     /// Name of the signature algorithm.
     pub alg: String,
     /// Id of the key.
-    #[serde(default)]
     pub kid: Option<String>,
     /// SHA-1 thumbprint of the key's certificate.
-    #[serde(default)]
     pub x5t: Option<String>,
-    /// Extensions that must be understood. None are, so a token that has any is refused (RFC 7515 §4.1.11).
-    #[serde(default)]
-    crit: Option<IgnoredAny>,
 }
 
 /// The text is not a signed token in compact form.
@@ -74,12 +66,24 @@ impl<'t> Jws<'t> {
         let (signing_input, signature) = raw.rsplit_once('.').ok_or(NotAJws)?;
         let (header, payload) = signing_input.split_once('.').ok_or(NotAJws)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| NotAJws);
-        let header = strict_json::object(&decode(header)?).map_err(|_| NotAJws)?;
-        let header = JoseHeader::deserialize(Value::Object(header)).map_err(|_| NotAJws)?;
-        if header.crit.is_some() {
+        let header = JoseHeader::read(&decode(header)?)?;
+        Ok(Self { raw, header, signing_input, payload: decode(payload)?, signature: decode(signature)? })
+    }
+}
+
+impl JoseHeader {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, NotAJws> {
+        let members = Object::read(bytes).map_err(|_| NotAJws)?;
+        let text = |name| match members.get(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text.as_ref().to_owned())),
+            Some(_) => Err(NotAJws),
+        };
+        // Extensions that must be understood. None are, so a token that has any is refused (RFC 7515 §4.1.11).
+        if !matches!(members.get("crit"), None | Some(Json::Null)) {
             return Err(NotAJws);
         }
-        Ok(Self { raw, header, signing_input, payload: decode(payload)?, signature: decode(signature)? })
+        Ok(Self { alg: text("alg")?.ok_or(NotAJws)?, kid: text("kid")?, x5t: text("x5t")? })
     }
 }
 
@@ -103,6 +107,10 @@ mod tests {
         check(r#"{"alg":"RS256","kid":"a","x5t":"b","typ":"at+jwt","other":[1]}"#, true);
         check(r#"{"kid":"a"}"#, false);
         check(r#"{"alg":1}"#, false);
+        check(r#"{"alg":null}"#, false);
+        check(r#"{"alg":"RS256","kid":null,"x5t":null}"#, true);
+        check(r#"{"alg":"RS256","kid":1}"#, false);
+        check(r#"{"alg":"RS256","x5t":[]}"#, false);
         check(r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, false);
         check(r#"{"alg":"RS256","alg":"none"}"#, false);
         check(r#"{"alg":"RS256","typ":"a","typ":"b"}"#, false);

@@ -286,7 +286,7 @@ mod tests {
         });
         let (keys, left_out) = VerificationKey::compile_set(&JwkSet { keys: jwks.collect() });
         assert_eq!(left_out, []);
-        let header: JoseHeader = serde_json::from_str(header).unwrap();
+        let header = JoseHeader::read(header.as_bytes()).unwrap();
         let selected = VerificationKey::select(&keys, &header, Algorithm::RS256);
         let length = |key: &VerificationKey| match &key.material {
             Material::Rsa { modulus, .. } => modulus.len() - 256,

@@ -7,11 +7,11 @@ mod claims;
 mod der;
 mod generations;
 mod holder;
+mod json;
 mod jws;
 mod key;
 mod portable;
 mod signature;
-mod strict_json;
 
 use std::rc::Rc;
 

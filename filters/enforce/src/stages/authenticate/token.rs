@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::super::admit::Admitted;
 use super::rules::Attempt;
 use super::verify::{has_three_parts, judge};
+use crate::bytes::has_whitespace;
 use crate::decide::Halt;
 use crate::token::{Usage, VerifiedToken};
 use crate::{Cx, Header};
@@ -35,10 +36,18 @@ pub(super) fn raw<'c>(cx: &Cx<'c>, admitted: &Admitted) -> Option<&'c str> {
 /// The token of `Bearer <token>`. As in the original, anything but two words of which the second has three parts counts
 /// as no credentials at all.
 pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
-    let mut words = std::str::from_utf8(value).ok()?.split_ascii_whitespace();
-    let (scheme, token) = (words.next()?, words.next()?);
-    let well_formed = words.next().is_none() && scheme.eq_ignore_ascii_case("bearer") && has_three_parts(token);
-    well_formed.then_some(token)
+    let value = std::str::from_utf8(value).ok()?;
+    let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
+    let token = match value.split_once(' ') {
+        // Its usual form, without a look at every single byte.
+        Some((scheme, token)) if is_bearer(scheme) && !has_whitespace(token.as_bytes()) => token,
+        _ => {
+            let mut words = value.split_ascii_whitespace();
+            let (scheme, token) = (words.next()?, words.next()?);
+            (words.next().is_none() && is_bearer(scheme)).then_some(token)?
+        }
+    };
+    has_three_parts(token).then_some(token)
 }
 
 #[cfg(test)]
@@ -53,6 +62,14 @@ mod tests {
             ("BEARER\ta.b.c", Some("a.b.c")),
             ("Bearer", None),
             ("Bearer a.b", None),
+            ("\tBearer a.b.c", Some("a.b.c")),
+            ("Bearer\ta.b.c ", Some("a.b.c")),
+            (" Bearer a.b.c", Some("a.b.c")),
+            ("Bearer \ta.b.c", Some("a.b.c")),
+            ("Bearer a.b.c\r", Some("a.b.c")),
+            ("Bearer a.b.c\u{b}", Some("a.b.c\u{b}")),
+            ("Bearer a.b.c d", None),
+            ("Bearer a.b.cccccccccccccc d", None),
             ("Bearer a.b.c.d", None),
             ("Bearer Bearer a.b.c", None),
             ("Something a.b.c", None),

@@ -21,7 +21,7 @@ pub(crate) type Judgement = Result<Rc<VerifiedToken>, Rejection>;
 
 /// Whether its text looks like a signed token at all.
 pub(super) fn has_three_parts(text: &str) -> bool {
-    text.bytes().filter(|byte| *byte == b'.').count() == 2
+    text.split('.').take(4).count() == 3
 }
 
 /// The token behind this text, if it is good now.
@@ -115,7 +115,7 @@ const fn signature(verdict: Verdict) -> Result<(), Flaw> {
 /// All that can be said of a token without its signature. The flaw of one that is not worth checking that.
 fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Result<(Rc<CompiledIssuer>, Algorithm, Claims), Flaw> {
     let payload = Claims::read(&jws.payload).map_err(|_| Flaw::Claims)?;
-    let named = payload.get("iss").and_then(|iss| iss.as_str()).map(str::to_owned);
+    let named = Claims::issuer(&payload).map(str::to_owned);
     let service = |name| cx.directory.issuer_named(name);
     let issuer = match usage {
         Usage::AccessToken => named.as_deref().and_then(|iss| cx.directory.issuer(iss)),

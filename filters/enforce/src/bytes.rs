@@ -23,7 +23,8 @@ pub(crate) fn has_whitespace(bytes: &[u8]) -> bool {
     // It has a bit for the first byte below 33, if there is one, and perhaps for others behind that.
     let suspect = |word: u64| word.wrapping_sub(ONES.wrapping_mul(33)) & !word & ONES.wrapping_mul(128) != 0;
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut pieces = words.iter().map(|word| (word.as_slice(), suspect(u64::from_le_bytes(*word)))).chain([(rest, true)]);
+    let mut pieces =
+        words.iter().map(|word| (word.as_slice(), suspect(u64::from_le_bytes(*word)))).chain([(rest, true)]);
     pieces.any(|(piece, suspect)| suspect && piece.iter().any(u8::is_ascii_whitespace))
 }
 

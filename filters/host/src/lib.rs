@@ -16,8 +16,6 @@ mod connection;
 mod envoy;
 #[cfg(test)]
 mod fake;
-#[cfg(any(target_arch = "wasm32", test))]
-mod memory;
 mod metrics;
 mod quota;
 mod reach;
@@ -33,4 +31,7 @@ pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, St
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};
 pub use role::{Authenticate, Authorize, Enforcer, Mediate, Module, Observe, RateLimit, Role};
+/// It only has to be linked.
+#[cfg(target_arch = "wasm32")]
+use tollgate_memory as _;
 pub use worker::{Response, Worker};

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use tollgate_model::contract::BackendJwt;
 
 use super::generations::{Generations, whole};
-use super::{Usage, VerifiedToken, signed};
+use super::headers::Headers;
+use super::{JoseHeader, Jws, Usage, VerifiedToken, signed};
 use crate::Timestamp;
 use crate::stages::Subscribed;
 
@@ -37,6 +38,7 @@ pub enum Known {
 #[derive(Debug, Default)]
 pub struct TokenCache {
     judged: [RefCell<Memory>; 3],
+    headers: Headers,
     vouched: RefCell<BackendMemory>,
 }
 
@@ -81,6 +83,16 @@ impl TokenCache {
             let age = now.0.checked_sub(since.0)?;
             (age < BAD_MS).then_some(Known::Bad)
         })?
+    }
+
+    /// The header that this text is, if it is that of a token found good lately.
+    pub(crate) fn header(&self, text: &str) -> Option<Rc<JoseHeader>> {
+        self.headers.get(text)
+    }
+
+    /// Remembers the header of a token that is good.
+    pub(crate) fn put_header(&self, jws: &Jws) {
+        self.headers.put(jws);
     }
 
     /// Remembers a verified token.

@@ -114,11 +114,7 @@ impl Claims {
     ///
     /// # Errors
     /// When `exp` is missing, a claim that is used has the wrong type, or the token is for somebody else.
-    pub fn of(
-        issuer: &Issuer,
-        mut claims: Object,
-        own_id: impl FnOnce() -> String,
-    ) -> Result<Self, InvalidClaims> {
+    pub fn of(issuer: &Issuer, mut claims: Object, own_id: impl FnOnce() -> String) -> Result<Self, InvalidClaims> {
         let consumer_key = match &issuer.consumer_key_claim {
             Some(name) => owned(&claims, name)?,
             None => text(&claims, "consumerKey")?.or(text(&claims, "azp")?).map(str::to_owned),

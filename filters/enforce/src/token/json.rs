@@ -2,6 +2,7 @@
 //! name somebody else might read the other (RFC 8725 §2.4). Depth is bounded by the parser.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::Deserialize;
@@ -26,7 +27,9 @@ pub struct Object<'t>(Vec<(Cow<'t, str>, Json<'t>)>);
 impl<'t> Object<'t> {
     /// The object that these bytes are.
     pub(super) fn read(bytes: &'t [u8]) -> serde_json::Result<Self> {
-        match serde_json::from_slice(bytes)? {
+        // Looked at once, and not text by text.
+        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        match serde_json::from_str(text)? {
             Json::Object(members) => Ok(members),
             _ => Err(serde_json::Error::custom("not an object")),
         }
@@ -58,15 +61,20 @@ impl<'t> Object<'t> {
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(other, _)| other.as_ref().cmp(name))
+        self.0.binary_search_by(|(other, _)| order(other, name))
     }
 
     /// None when a name appears twice.
     fn of(mut members: Vec<(Cow<'t, str>, Json<'t>)>) -> Option<Self> {
-        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        members.sort_unstable_by(|(one, _), (other, _)| order(one, other));
         let twice = members.iter().zip(members.iter().skip(1)).any(|((one, _), (other, _))| one == other);
         (!twice).then_some(Self(members))
     }
+}
+
+/// By length first, which tells most names apart.
+fn order(one: &str, other: &str) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 impl<'t> Json<'t> {

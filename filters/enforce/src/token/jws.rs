@@ -1,5 +1,7 @@
 //! The compact serialization of a signed token (RFC 7515 §7.1), taken apart but not yet believed.
 
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -16,7 +18,7 @@ pub struct Jws<'t> {
     /// All of it.
     pub raw: &'t str,
     /// Its header.
-    pub header: JoseHeader,
+    pub header: Rc<JoseHeader>,
     /// Header and payload as they were signed.
     pub signing_input: &'t str,
     /// Decoded payload: JSON, if the issuer is honest.
@@ -55,18 +57,34 @@ impl<'t> Jws<'t> {
         }
     }
 
+    /// The text of the header.
+    pub(crate) fn header_text(&self) -> &'t str {
+        self.signing_input.split_once('.').map_or("", |(header, _)| header)
+    }
+
     /// Takes a token apart.
     ///
     /// # Errors
     /// When it is too long, does not have three base64url parts, or its header is not a JSON object with an `alg`.
     pub fn parse(raw: &'t str) -> Result<Self, NotAJws> {
+        Self::parse_knowing(raw, |_| None)
+    }
+
+    /// The same, where a header may be known by its text.
+    pub(crate) fn parse_knowing(
+        raw: &'t str,
+        known: impl FnOnce(&str) -> Option<Rc<JoseHeader>>,
+    ) -> Result<Self, NotAJws> {
         if raw.len() > MAX_TOKEN {
             return Err(NotAJws);
         }
         let (signing_input, signature) = raw.rsplit_once('.').ok_or(NotAJws)?;
         let (header, payload) = signing_input.split_once('.').ok_or(NotAJws)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| NotAJws);
-        let header = JoseHeader::read(&decode(header)?)?;
+        let header = match known(header) {
+            Some(header) => header,
+            None => Rc::new(JoseHeader::read(&decode(header)?)?),
+        };
         Ok(Self { raw, header, signing_input, payload: decode(payload)?, signature: decode(signature)? })
     }
 }

@@ -6,6 +6,7 @@ mod cache;
 mod claims;
 mod der;
 mod generations;
+mod headers;
 mod holder;
 mod json;
 mod jws;
@@ -21,7 +22,7 @@ pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType, Valid
 pub use der::ecdsa_signature;
 pub(crate) use generations::signed;
 pub use holder::Holder;
-pub use jws::{Jws, MAX_TOKEN, NotAJws};
+pub use jws::{JoseHeader, Jws, MAX_TOKEN, NotAJws};
 pub use key::{JwkError, Material, VerificationKey};
 pub use portable::PortableVerifier;
 pub use signature::{SignatureVerifier, Verdict};

@@ -64,7 +64,8 @@ const fn useless(usage: Usage, flaw: Flaw) -> Rejection {
 
 /// Judges a token that this worker does not remember. Everything that costs little comes before the signature.
 fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
-    let Ok(jws) = Jws::parse(raw) else {
+    let tokens = cx.directory.tokens();
+    let Ok(jws) = Jws::parse_knowing(raw, |header| tokens.header(header)) else {
         let token = usage == Usage::AccessToken;
         let no_token = Rejection::InvalidCredentials(BadCredentials::NotAToken);
         return Ok(Err(if token { no_token } else { useless(usage, Flaw::Form) }));
@@ -74,14 +75,14 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
         Err(flaw) => return Ok(Err(useless(usage, flaw))),
     };
     if let Some(good) = cx.directory.vouched(usage, raw) {
-        let token = || remember(cx, usage, &jws, issuer, claims);
-        return Ok(if good { Ok(token()) } else { Err(useless(usage, Flaw::Signature)) });
+        let flaw = useless(usage, Flaw::Signature);
+        return Ok(if good { Ok(remember(cx, usage, jws, issuer, claims)) } else { Err(flaw) });
     }
     let flaw = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {
         Some(key) => {
             let verdict = cx.directory.verifier().verify(key, algorithm, &jws);
             if verdict == Verdict::Invalid {
-                cx.directory.tokens().put_bad(usage, raw, cx.now);
+                tokens.put_bad(usage, raw, cx.now);
             }
             signature(verdict)
         }
@@ -94,12 +95,13 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     };
     match flaw {
         Err(flaw) => Ok(Err(useless(usage, flaw))),
-        Ok(()) => Ok(Ok(remember(cx, usage, &jws, issuer, claims))),
+        Ok(()) => Ok(Ok(remember(cx, usage, jws, issuer, claims))),
     }
 }
 
-fn remember(cx: &Cx, usage: Usage, jws: &Jws, issuer: Rc<CompiledIssuer>, claims: Claims) -> Rc<VerifiedToken> {
-    let payload = jws.payload.as_slice().into();
+fn remember(cx: &Cx, usage: Usage, jws: Jws, issuer: Rc<CompiledIssuer>, claims: Claims) -> Rc<VerifiedToken> {
+    cx.directory.tokens().put_header(&jws);
+    let payload = jws.payload.into_boxed_slice();
     let token = Rc::new(VerifiedToken { claims, usage, raw: jws.raw.into(), issuer, payload });
     cx.directory.tokens().put(Rc::clone(&token));
     token

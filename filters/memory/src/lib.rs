@@ -1,7 +1,12 @@
 //! Comparing memory, for whatever compares slices and texts in a module: maps of all kinds above all. The C library of wasm
 //! goes byte by byte, and is not linked where these are.
 //!
+//! A crate of its own because of `no_builtins`. The compiler takes these names for those of C's functions, of which it believes
+//! to know everything; where it also saw what is in them, it made code of callers in which equal lengths compared wrongly.
+//!
 //! Must stay a plain loop over words: a compiler that sees a comparison of slices here would have it call itself.
+#![no_builtins]
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "it is tested natively, and used in modules"))]
 
 use std::cmp::Ordering;
 

@@ -51,6 +51,8 @@ pub struct Load {
 pub struct Measured {
     /// Requests answered per second.
     pub requests_per_second: f64,
+    /// Requests answered, where the program tells how many.
+    pub requests: usize,
     /// Microseconds of processor time that Envoy took for one of them. Steadier than rates where other programs run beside.
     pub cpu_microseconds: f64,
     /// Everything the program said.
@@ -79,7 +81,7 @@ impl Load {
     ///
     /// # Errors
     /// When a program is missing, or an answer was not the expected one.
-    pub fn run(&self, port: u16, path: &str, requests: &Requests, seed: usize) -> Result<Measured> {
+    pub fn run(&self, port: u16, path: &str, requests: &Requests, position: usize) -> Result<Measured> {
         let url = format!("http://127.0.0.1:{port}{path}");
         match requests {
             Requests::Same { headers, status } => {
@@ -97,7 +99,7 @@ impl Load {
             }
             Requests::Rotating(file) => {
                 let mut command = self.wrk(&url);
-                command.arg("--script").arg(&self.script).args(["--", "rotate"]).arg(file).arg(seed.to_string());
+                command.arg("--script").arg(&self.script).args(["--", "rotate"]).arg(file).arg(position.to_string());
                 read_wrk(said(&mut command)?, 200)
             }
             Requests::Http2(header) => {
@@ -153,7 +155,8 @@ fn read_wrk(output: String, status: u16) -> Result<Measured> {
     let requests_per_second = number("Requests/sec:")
         .and_then(|number| number.parse().ok())
         .with_context(|| format!("wrk did not say how many requests a second:\n{output}"))?;
-    Ok(Measured { requests_per_second, cpu_microseconds: 0.0, output })
+    let requests = usize::try_from(all)?;
+    Ok(Measured { requests_per_second, requests, cpu_microseconds: 0.0, output })
 }
 
 fn read_h2load(output: String) -> Result<Measured> {
@@ -167,7 +170,7 @@ fn read_h2load(output: String) -> Result<Measured> {
     let requests_per_second = rate
         .and_then(|number| number.parse().ok())
         .with_context(|| format!("h2load did not say how many requests a second:\n{output}"))?;
-    Ok(Measured { requests_per_second, cpu_microseconds: 0.0, output })
+    Ok(Measured { requests_per_second, requests: 0, cpu_microseconds: 0.0, output })
 }
 
 fn read_frames(output: String) -> Result<Measured> {
@@ -175,7 +178,7 @@ fn read_frames(output: String) -> Result<Measured> {
     let rate = said.get("rate").and_then(Value::as_f64);
     let requests_per_second =
         rate.with_context(|| format!("frames did not say how many echoes a second:\n{output}"))?;
-    Ok(Measured { requests_per_second, cpu_microseconds: 0.0, output })
+    Ok(Measured { requests_per_second, requests: 0, cpu_microseconds: 0.0, output })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod inside;
 mod load;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -32,8 +33,8 @@ use tollgate_bench::world::PATH;
 
 /// Tokens of each algorithm: more than any cache of the contenders holds, so that taking turns they are always new.
 const TOKENS: usize = 30_000;
-/// Between the first tokens of one run and of the next.
-const STRIDE: usize = 7_919;
+/// Requests that may be under way when a run ends: their tokens were seen too.
+const UNDER_WAY: usize = 100;
 /// Rounds of the open loop.
 const LATENCY_ROUNDS: usize = 5;
 /// Seconds of each of its runs.
@@ -118,14 +119,16 @@ impl Plan {
 fn compare(arena: &Arena, plan: &Plan, case: Case) -> Result<Outcome> {
     let rounds = plan.rounds.saturating_mul(case.rounds).div_ceil(100).max(3);
     eprintln!("{}: {rounds} rounds of {} s for {} contenders", case.name, plan.load.seconds, case.contenders.len());
-    let mut seed = 0_usize;
+    // Where each goes on, so that what a contender remembers of its last run is of no use in the next one.
+    let mut positions = BTreeMap::<Contender, usize>::new();
     let mut round = |load: &Load, order: &[Contender]| -> Result<Round> {
         let mut measured = Round::new();
         for contender in order {
-            seed = seed.saturating_add(STRIDE);
+            let position = positions.entry(*contender).or_default();
             let before = arena.processor_time()?;
-            let run = load.run(arena.port(*contender, case.proxied), PATH, &case.requests, seed);
+            let run = load.run(arena.port(*contender, case.proxied), PATH, &case.requests, *position);
             let mut run = run.with_context(|| format!("{}, {}", case.name, contender.name()))?;
+            *position = position.saturating_add(run.requests).saturating_add(UNDER_WAY);
             let took = arena.processor_time()?.saturating_sub(before).as_secs_f64();
             run.cpu_microseconds = took * 1e6 / (run.requests_per_second * f64::from(load.seconds));
             measured.insert(*contender, run);

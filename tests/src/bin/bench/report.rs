@@ -250,7 +250,12 @@ mod tests {
     use crate::load::Requests;
 
     fn outcome(name: &'static str, contenders: &[Contender], rates: &[&[f64]]) -> Outcome {
-        let run = |requests_per_second| Measured { requests_per_second, cpu_microseconds: 0.0, output: String::new() };
+        let run = |requests_per_second| Measured {
+            requests_per_second,
+            requests: 0,
+            cpu_microseconds: 0.0,
+            output: String::new(),
+        };
         let round = |rates: &&[f64]| contenders.iter().copied().zip(rates.iter().map(|rate| run(*rate))).collect();
         let requests = Requests::Same { headers: Vec::new(), status: 200 };
         let (workers, proxied, contenders) = (1, false, contenders.to_vec());

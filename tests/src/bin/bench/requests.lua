@@ -1,6 +1,6 @@
 -- Requests for wrk that differ. Every one is made before the run, so that none costs anything while it lasts.
---   wrk --script requests.lua URL -- rotate FILE SEED   each line of the file has a token, or a path and a token
---   wrk --script requests.lua URL -- body BYTES         POST with so many bytes
+--   wrk --script requests.lua URL -- rotate FILE POSITION  each line of the file has a token, or a path and a token
+--   wrk --script requests.lua URL -- body BYTES            POST with so many bytes
 local requests, position = {}, 0
 
 function init(args)

@@ -71,6 +71,7 @@ impl Arena {
             backend,
             module: &module,
             jwks: &tokens.jwks,
+            token: &tokens.warm,
         };
         let bootstrap = setup.bootstrap(contenders)?.to_string();
         let feed = Feed::start(feed, snapshots(contenders, &tokens.jwks)?).await?;

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use tollgate_bench::world::{self, API_KEY_HEADER, PATH};
 
 use crate::arena::Tokens;
-use crate::contender::Contender::{self, Authn, AuthnCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions};
+use crate::contender::Contender::{
+    self, Authn, AuthnCalls, AuthnNewCalls, ExtAuthz, Full, FullApis, FullCalls, FullSubscriptions,
+};
 use crate::contender::Contender::{
     Frames, FramesUnlimited, FullUnlimited, JwtCached, JwtUncached, NativeChain, None as NoFilter,
 };
@@ -68,7 +70,7 @@ pub fn quick(tokens: &Tokens) -> Result<Vec<Case>> {
             rounds: 100,
         },
         Case { name, workers, proxied, contenders, requests, rounds },
-        cold("new_tokens_rs256", tokens.folder.join("rs256.txt"), 60),
+        cold("new_tokens_rs256", tokens.folder.join("rs256.txt"), &[NoFilter, JwtUncached, AuthnNewCalls, Authn], 60),
     ])
 }
 
@@ -90,7 +92,7 @@ pub fn further(tokens: &Tokens) -> Result<Vec<Case>> {
     let apis = spread(tokens)?;
     let refused = Requests::Same { headers: Vec::new(), status: 401 };
     Ok(vec![
-        cold("new_tokens_es256", tokens.folder.join("es256.txt"), 35),
+        cold("new_tokens_es256", tokens.folder.join("es256.txt"), &[NoFilter, JwtUncached, Authn], 35),
         usual("rotating_10000_tokens", &everybody, Requests::Rotating(rotation)),
         usual("spread_over_1000_apis", &[NoFilter, FullApis], Requests::Rotating(apis)),
         usual("api_key", &[NoFilter, Full], api_key),
@@ -110,8 +112,8 @@ pub fn further(tokens: &Tokens) -> Result<Vec<Case>> {
     ])
 }
 
-fn cold(name: &'static str, file: PathBuf, rounds: usize) -> Case {
-    let contenders = vec![NoFilter, JwtUncached, Authn];
+fn cold(name: &'static str, file: PathBuf, contenders: &[Contender], rounds: usize) -> Case {
+    let contenders = contenders.to_vec();
     Case { name, workers: 1, proxied: false, contenders, requests: Requests::Rotating(file), rounds }
 }
 

@@ -17,6 +17,8 @@ pub enum Contender {
     ExtAuthz,
     /// The calls between Envoy and the module that `Authn` makes, by a module that does nothing else.
     AuthnCalls,
+    /// The same for a token that is new: Envoy checks one signature, always the same.
+    AuthnNewCalls,
     /// Ours, with nothing but tokens to check.
     Authn,
     /// The calls of `Full`.
@@ -37,13 +39,14 @@ pub enum Contender {
 
 impl Contender {
     /// In the order in which they take turns.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::None,
         Self::JwtCached,
         Self::JwtUncached,
         Self::NativeChain,
         Self::ExtAuthz,
         Self::AuthnCalls,
+        Self::AuthnNewCalls,
         Self::Authn,
         Self::FullCalls,
         Self::Full,
@@ -63,6 +66,7 @@ impl Contender {
             Self::NativeChain => "native_chain",
             Self::ExtAuthz => "ext_authz",
             Self::AuthnCalls => "authn_calls_only",
+            Self::AuthnNewCalls => "authn_new_calls_only",
             Self::Authn => "authn",
             Self::FullCalls => "full_calls_only",
             Self::Full => "full",
@@ -87,7 +91,7 @@ impl Contender {
         };
         match self {
             Self::None | Self::JwtCached | Self::JwtUncached | Self::NativeChain | Self::ExtAuthz => None,
-            Self::AuthnCalls | Self::FullCalls => None,
+            Self::AuthnCalls | Self::AuthnNewCalls | Self::FullCalls => None,
             Self::Authn => scale(1, 0, 0, false),
             Self::Full | Self::FullUnlimited | Self::Frames | Self::FramesUnlimited => scale(1, 10, 0, true),
             Self::FullApis => scale(6_000, 10, 0, true),
@@ -103,7 +107,7 @@ impl Contender {
     /// What a request without credentials is answered with.
     pub const fn without_credentials(self) -> u16 {
         match self {
-            Self::None | Self::AuthnCalls | Self::FullCalls => 200,
+            Self::None | Self::AuthnCalls | Self::AuthnNewCalls | Self::FullCalls => 200,
             Self::ExtAuthz => 403,
             _ => 401,
         }

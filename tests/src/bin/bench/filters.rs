@@ -36,6 +36,8 @@ pub struct Setup<'s> {
     pub module: &'s Path,
     /// Keys of the tokens.
     pub jwks: &'s Value,
+    /// One of them, signed with the first of the keys.
+    pub token: &'s str,
 }
 
 impl Setup<'_> {
@@ -78,8 +80,12 @@ impl Setup<'_> {
                 let code = json!({ "filename": self.module });
                 vec![module(contender, &code)]
             }
-            Contender::AuthnCalls => vec![module(contender, &json!({ "inline_bytes": floor::module(false)? }))],
-            Contender::FullCalls => vec![module(contender, &json!({ "inline_bytes": floor::module(true)? }))],
+            Contender::AuthnCalls => vec![module(contender, &json!({ "inline_bytes": floor::authn()? }))],
+            Contender::AuthnNewCalls => {
+                let code = floor::new_token(&floor::question(self.token, self.jwks)?)?;
+                vec![module(contender, &json!({ "inline_bytes": code }))]
+            }
+            Contender::FullCalls => vec![module(contender, &json!({ "inline_bytes": floor::full()? }))],
         })
     }
 

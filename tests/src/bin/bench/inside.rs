@@ -65,6 +65,7 @@ fn vm_start(tokens: &Tokens) -> Result<Vec<f64>> {
         backend: 1,
         module: &module,
         jwks: &tokens.jwks,
+        token: &tokens.warm,
     };
     let validate = |contender| -> Result<Duration> {
         let file = folder.path().join("envoy.json");

@@ -21,6 +21,9 @@ const MAX_WATCHED: usize = 65_536;
 const IDLE_MS: u64 = 500;
 /// A lease that nobody drew from for so long goes back to its owner.
 const IDLE_LEASE_MS: u64 = 3_000;
+/// Unless it is less than this part of what a process has of the limit. Of very many callers who come seldom, each would have to
+/// wait for the owner every time, and nobody misses so little.
+const SMALL_PART: u64 = 100;
 /// How often a lease is looked at that nobody draws from.
 const LOOK_MS: u64 = 1_000;
 /// A worker that was refused looks again after so long: others may have given something back.
@@ -217,11 +220,17 @@ impl QuotaPool {
             let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(lease::wanted));
             return (want.flatten().map(|want| ask(want, None)), true);
         }
-        let mut left = false;
+        let part = limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
+        let (small, mut left) = (part / SMALL_PART, false);
         let idle = bucket::update(self.abi.as_ref(), id, now, |entry| {
             entry.iter_mut().for_each(|entry| lease::turn(entry, now));
             left = entry.is_some_and(|entry| entry.is_current(now) && entry.left > 0 && entry.own == 0);
             let idle = entry.as_mut().filter(|entry| left && now.saturating_sub(entry.drawn) > IDLE_LEASE_MS)?;
+            if idle.left <= small {
+                // It stays where it is, and is looked after again once somebody draws from it.
+                left = false;
+                return None;
+            }
             // Out of reach before it is given back.
             let unused = Unused { window: idle.window, amount: std::mem::take(&mut idle.left) };
             idle.leased = idle.leased.saturating_sub(unused.amount);
@@ -239,8 +248,11 @@ impl QuotaPool {
             if now >= chunk.ends || now < chunk.touched {
                 return false;
             }
-            if now.saturating_sub(chunk.touched) <= IDLE_MS || chunk.left == 0 {
+            if now.saturating_sub(chunk.touched) <= IDLE_MS {
                 return true;
+            }
+            if chunk.left == 0 {
+                return now < chunk.refused_until;
             }
             let returned = bucket::update(self.abi.as_ref(), *id, now, |entry| {
                 if let Some(entry) = entry.as_mut().filter(|entry| entry.window == chunk.window) {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tollgate_enforce::{Counter, Quotas, Stock, Timestamp};
 use tollgate_model::{Limit, Posture, QuotaAsk, QuotaGrant, QuotaUnit, TimeUnit, Window};
 
-use super::{QuotaPool, bucket};
+use super::{QuotaPool, bucket, lease};
 use crate::Steady;
 use crate::fake::FakeEnvoy;
 use crate::metrics::Metrics;
@@ -250,6 +250,30 @@ fn idle_leases_go_back_to_the_owner() {
     }
     let rest = (0..30).filter(|_| other.request(0, &counter, &mut owner, START + 5_000)).count();
     assert_eq!(rest, 15);
+}
+
+/// Callers who come every few seconds find what is left of their leases, and cost nothing meanwhile.
+#[test]
+fn leases_that_are_small_beside_the_limit_stay() {
+    for (limit, replicas, stays) in [(10_000, 1, true), (10_000, 3, true), (1_000, 1, false), (10_000, 50, false)] {
+        let (process, counter) = (Process::new(1), counter(limit));
+        process.workers[0].set_replicas(replicas);
+        let mut owner = Owner::new(limit, false);
+        assert!(process.request(0, &counter, &mut owner, START));
+        for tick in 1..45 {
+            process.tick(0, &mut owner, START + tick * 100);
+        }
+        let unused = if stays { lease::FIRST_WANT - 1 } else { 0 };
+        assert_eq!(owner.leased, unused + 1, "{limit} for {replicas}");
+        process.envoy.host_calls.borrow_mut().clear();
+        for tick in 46..90 {
+            process.tick(0, &mut owner, START + tick * 100);
+        }
+        let calls = process.envoy.host_calls.borrow().iter().filter(|call| **call != "steady").count();
+        assert!(calls <= 1, "{limit} for {replicas}: {calls} calls, though nobody looks after it");
+        let next = process.stock(0, &counter, START + 10_000);
+        assert_eq!(next == Stock::Enough, stays, "{limit} for {replicas}");
+    }
 }
 
 #[test]

@@ -41,6 +41,10 @@ async fn check(owner: Arc<dyn QuotaOwner>) {
     assert_eq!([next[0].granted, next[0].left, next[1].granted, next[1].left], [4, 6, 6, 0]);
     assert_eq!(next[0].window, window + 1);
     assert!(next[0].starts_in_ms > 0 && next[0].starts_in_ms < next[0].ends_in_ms);
+    // What was leased of it can come back before it begins.
+    let back = Some(Unused { window: window + 1, amount: 3 });
+    assert_eq!(granted(owner.as_ref(), "a", ask("lone", 10, 0, back)).await, 0);
+    assert_eq!(granted(owner.as_ref(), "a", ahead(9)).await, 3);
     assert_eq!(granted(owner.as_ref(), "a", ask("lone", 10, 1, None)).await, 0);
     // Several holders share: each gets part of what is left, and all of it goes out in the end.
     let mut total = 0;

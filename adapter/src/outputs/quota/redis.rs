@@ -197,8 +197,10 @@ impl Redis {
             if open.is_empty() {
                 break;
             }
-            let commands = self.commands(open.iter().filter_map(|at| asks.get(*at)), holder)?;
-            let answers = match self.run(&commands, &mut connection).await {
+            let open_asks: Vec<&QuotaAsk> = open.iter().filter_map(|at| asks.get(*at)).collect();
+            let commands = self.commands(&open_asks, holder, true)?;
+            let once_more = self.commands(&open_asks, holder, false)?;
+            let answers = match self.run([&commands, &once_more], &mut connection).await {
                 Ok(answers) => answers,
                 Err(error) => {
                     self.fail(error.to_string()).await;
@@ -219,7 +221,8 @@ impl Redis {
         grants.ok_or_else(|| OwnerError::Unreachable("the clock of Redis runs too fast to be followed".to_owned()))
     }
 
-    fn commands<'q>(&self, asks: impl Iterator<Item = &'q QuotaAsk>, holder: &str) -> Result<Vec<Cmd>, LedgerError> {
+    /// One command for each ask; only where `returns`, what is unused goes back.
+    fn commands(&self, asks: &[&QuotaAsk], holder: &str, returns: bool) -> Result<Vec<Cmd>, LedgerError> {
         let now_ms = self.clock.now_ms().saturating_add(self.offset_ms.load(Ordering::Relaxed));
         let zone = &self.settings.zone;
         let mut commands = Vec::new();
@@ -228,7 +231,7 @@ impl Redis {
             let next = window::at(ask.limit.window, zone, span.end_ms).ok_or(LedgerError::Calendar)?;
             // The braces make a cluster place the counter by its own name.
             let key = format!("{PREFIX}{{{}}}", ask.key);
-            let unused = ask.unused.unwrap_or(Unused { window: i64::MIN, amount: 0 });
+            let unused = ask.unused.filter(|_| returns).unwrap_or(Unused { window: i64::MIN, amount: 0 });
             let mut command = redis::cmd("EVALSHA");
             command
                 .arg(self.script.get_hash())
@@ -250,13 +253,14 @@ impl Redis {
         self.offset_ms.store(theirs.saturating_sub(self.clock.now_ms()), Ordering::Relaxed);
     }
 
-    /// Runs the batch, and loads the script first where it is missing. What had run by then is leased twice, which costs
-    /// quota and never adds to it.
-    async fn run(&self, commands: &[Cmd], connection: &mut Connection) -> Result<Vec<Answer>, RedisError> {
-        match connection.send(commands).await {
+    /// Runs the batch. Where the script is missing it is loaded, and the second form of the batch runs, which gives nothing back:
+    /// of the first, part may have run, on other nodes of a cluster. That is leased twice, which costs quota; given back twice
+    /// it would add to it.
+    async fn run(&self, [first, again]: [&[Cmd]; 2], connection: &mut Connection) -> Result<Vec<Answer>, RedisError> {
+        match connection.send(first).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.script.load_async(connection).await?;
-                connection.send(commands).await
+                connection.send(again).await
             }
             other => other,
         }

@@ -74,6 +74,12 @@ pub struct Latency {
     pub p99: f64,
     /// 99.9 % of them.
     pub p999: f64,
+    /// What 99 % of the requests of a tenth of a second took less than, in half of the tenths.
+    #[serde(rename = "p99OfTenths")]
+    pub p99_of_tenths: f64,
+    /// Share of the tenths in which that is more than a millisecond.
+    #[serde(rename = "disturbedTenths")]
+    pub disturbed_tenths: f64,
 }
 
 impl Load {

@@ -183,15 +183,19 @@ impl Report {
         if self.latency.is_empty() {
             return;
         }
-        out.push_str("\nLatency at half load, open loop, µs:\n\n| | requests/s | p50 | p90 | p99 | p99.9 |\n|---|---|---|---|---|---|\n");
+        out.push_str("\nLatency at half load, open loop, µs:\n\n| | requests/s | p50 | p90 | p99 | p99.9 | p99 of a tenth of a second | tenths disturbed |\n|---|---|---|---|---|---|---|---|\n");
         for (contender, rounds) in &self.latency {
             let median =
                 |of: fn(&Latency) -> f64| Spread::of(rounds.iter().map(of).collect()).map_or(0.0, |it| it.median);
             let (rate, p50, p90) = (median(|it| it.rate), median(|it| it.p50), median(|it| it.p90));
             let (p99, p999) = (median(|it| it.p99), median(|it| it.p999));
+            let (of_tenths, disturbed) = (median(|it| it.p99_of_tenths), median(|it| it.disturbed_tenths * 100.0));
             line(
                 out,
-                format_args!("| `{}` | {rate:.0} | {p50:.0} | {p90:.0} | {p99:.0} | {p999:.0} |", contender.name()),
+                format_args!(
+                    "| `{}` | {rate:.0} | {p50:.0} | {p90:.0} | {p99:.0} | {p999:.0} | {of_tenths:.0} | {disturbed:.0} % |",
+                    contender.name()
+                ),
             );
         }
     }

@@ -19,6 +19,20 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Steady(pub u64);
 
+/// What a clock of the host says: nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nanos(pub u64);
+
+const NANOS_A_MS: u64 = 1_000_000;
+
+impl Nanos {
+    /// Of the time of day.
+    #[must_use]
+    pub const fn timestamp(self) -> Timestamp {
+        Timestamp(self.0 / NANOS_A_MS)
+    }
+}
+
 /// How loud a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -73,10 +87,18 @@ pub enum Fields {
 ///
 /// Costs were measured on Envoy 1.40: a call that returns bytes takes some 0.8 µs, one that does not 0.1 to 0.2 µs.
 pub trait Abi {
-    /// The clock.
-    fn now(&self) -> Timestamp;
+    /// The clock: since the epoch.
+    fn now_nanos(&self) -> Nanos;
     /// The clock for lengths of time.
-    fn steady(&self) -> Steady;
+    fn steady_nanos(&self) -> Nanos;
+    /// The clock.
+    fn now(&self) -> Timestamp {
+        self.now_nanos().timestamp()
+    }
+    /// The clock for lengths of time.
+    fn steady(&self) -> Steady {
+        Steady(self.steady_nanos().0 / NANOS_A_MS)
+    }
     /// Writes to Envoy's log.
     fn log(&self, level: Level, text: &str);
     /// All headers (or trailers) in proxy-wasm's encoding.

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tollgate_enforce::{HeaderMap, Reply, Timestamp};
+use tollgate_enforce::{HeaderMap, Reply};
 
-use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Nanos, Side, Status};
 
 /// A worker of the whole enforcer.
 pub(crate) fn enforcer(abi: Rc<dyn Abi>, configuration: &[u8]) -> Result<crate::Worker, String> {
@@ -104,20 +104,26 @@ impl FakeEnvoy {
         }
     }
 
+    /// Lets so many milliseconds pass, by both clocks.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.now.set(self.now.get() + ms);
+        self.steady.set(self.steady.get() + ms);
+    }
+
     fn count(&self, call: &'static str) {
         self.host_calls.borrow_mut().push(call);
     }
 }
 
 impl Abi for FakeEnvoy {
-    fn now(&self) -> Timestamp {
+    fn now_nanos(&self) -> Nanos {
         self.count("now");
-        Timestamp(self.now.get())
+        Nanos(self.now.get().saturating_mul(1_000_000))
     }
 
-    fn steady(&self) -> Steady {
+    fn steady_nanos(&self) -> Nanos {
         self.count("steady");
-        Steady(self.steady.get())
+        Nanos(self.steady.get().saturating_mul(1_000_000))
     }
 
     fn log(&self, _: Level, text: &str) {

@@ -26,7 +26,7 @@ mod snapshot;
 mod usage;
 mod worker;
 
-pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
+pub use abi::{Abi, CallId, Fields, Level, MetricId, MetricKind, Nanos, Side, Status, Steady};
 #[cfg(target_arch = "wasm32")]
 pub use envoy::start;
 pub use request::{Flow, RequestFlow};

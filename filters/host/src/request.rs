@@ -304,8 +304,9 @@ impl RequestFlow {
         let Worker { directory, abi, .. } = &*self.worker;
         let callbacks = self.worker.callbacks();
         let connection = &RequestConnection(Rc::clone(abi));
-        let now = abi.now();
-        directory.quotas.begin();
+        let clock = abi.now_nanos();
+        let now = clock.timestamp();
+        directory.quotas.begin(clock);
         let cx = Cx { directory, request, answers: &self.answers, connection, now, callbacks };
         let role = &self.worker.role;
         let explain =

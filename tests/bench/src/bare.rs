@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use tollgate_enforce::{HeaderMap, Reply, Timestamp};
+use tollgate_enforce::{HeaderMap, Reply};
 use tollgate_host::{
-    Abi, CallId, Enforcer, Fields, Flow, Level, MetricId, MetricKind, Module as _, RequestFlow, Response, Side, Status,
-    Steady, Worker,
+    Abi, CallId, Enforcer, Fields, Flow, Level, MetricId, MetricKind, Module as _, Nanos, RequestFlow, Response, Side,
+    Status, Worker,
 };
 use tollgate_model::contract::FEED_PATH;
 use tollgate_model::{QuotaAnswer, QuotaAsk, QuotaGrant, QuotaRequest};
@@ -167,14 +167,14 @@ impl Bare {
 }
 
 impl Abi for Bare {
-    fn now(&self) -> Timestamp {
+    fn now_nanos(&self) -> Nanos {
         self.count("now");
-        Timestamp(self.now)
+        Nanos(self.now.saturating_mul(1_000_000))
     }
 
-    fn steady(&self) -> Steady {
+    fn steady_nanos(&self) -> Nanos {
         self.count("steady");
-        Steady(self.now)
+        Nanos(self.now.saturating_mul(1_000_000))
     }
 
     fn log(&self, _: Level, text: &str) {

@@ -29,13 +29,15 @@ pub enum Scenario {
     FullUnlimited,
     /// `Full` among 6,000 APIs, 20,000 applications and as many revoked tokens.
     FullLarge,
+    /// `Full` for 5,000 callers in turn, each with an application and limits of its own.
+    FullCallers,
     /// No credentials at all.
     Rejected,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Authn,
         Self::AuthnPaths,
         Self::AuthnNew,
@@ -43,6 +45,7 @@ impl Scenario {
         Self::FullPaths,
         Self::FullUnlimited,
         Self::FullLarge,
+        Self::FullCallers,
         Self::Rejected,
     ];
 
@@ -57,6 +60,7 @@ impl Scenario {
             Self::FullPaths => "full-paths",
             Self::FullUnlimited => "full-unlimited",
             Self::FullLarge => "full-large",
+            Self::FullCallers => "full-callers",
             Self::Rejected => "rejected",
         }
     }
@@ -76,6 +80,7 @@ impl Scenario {
         let (apis, applications, revoked) = match self {
             Self::Authn | Self::AuthnPaths | Self::AuthnNew => (1, 0, 0),
             Self::Full | Self::FullPaths | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
+            Self::FullCallers => (1, MANY, 0),
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
         let everything = !matches!(self, Self::Authn | Self::AuthnPaths | Self::AuthnNew);
@@ -110,18 +115,25 @@ impl Scenario {
             headers.retain(|(name, _)| *name != "authorization");
             expected = 401;
         }
-        if self == Self::AuthnNew {
-            for holder in 0..SEEN.saturating_add(MANY) {
+        if matches!(self, Self::AuthnNew | Self::FullCallers) {
+            let holders = if self == Self::AuthnNew { SEEN.saturating_add(MANY) } else { MANY };
+            for holder in 0..holders {
                 let bearer = format!("Bearer {}", signer.unproven(holder)?);
                 let put = headers
                     .iter()
                     .map(|(name, value)| (*name, if *name == "authorization" { bearer.as_str() } else { *value }));
                 bench.put(&put.collect::<Vec<_>>());
             }
-            run(&bench, SEEN, expected)?;
-            return Ok(bench);
+            if self == Self::AuthnNew {
+                run(&bench, SEEN, expected)?;
+                return Ok(bench);
+            }
         }
-        let paths = if matches!(self, Self::AuthnPaths | Self::FullPaths) { MANY } else { 1 };
+        let paths = match self {
+            Self::FullCallers => 0,
+            Self::AuthnPaths | Self::FullPaths => MANY,
+            _ => 1,
+        };
         for number in 0..paths {
             let path = format!("{PATH}{number}");
             let put =
@@ -129,7 +141,7 @@ impl Scenario {
             bench.put(&put.collect::<Vec<_>>());
         }
         // Long enough for leases of quota to have grown.
-        for _ in 0..20 {
+        for _ in 0..40 {
             run(&bench, 500, expected)?;
             bench.tick()?;
         }

@@ -6,9 +6,9 @@ mod raw;
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
-use tollgate_enforce::{HeaderMap, Reply, Timestamp};
+use tollgate_enforce::{HeaderMap, Reply};
 
-use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Side, Status, Steady};
+use crate::{Abi, CallId, Fields, Level, MetricId, MetricKind, Nanos, Side, Status};
 
 pub use contexts::start;
 
@@ -17,12 +17,12 @@ pub use contexts::start;
 struct Envoy;
 
 impl Abi for Envoy {
-    fn now(&self) -> Timestamp {
-        Timestamp(raw::now() / 1_000_000)
+    fn now_nanos(&self) -> Nanos {
+        Nanos(raw::now())
     }
 
-    fn steady(&self) -> Steady {
-        Steady(raw::steady() / 1_000_000)
+    fn steady_nanos(&self) -> Nanos {
+        Nanos(raw::steady())
     }
 
     fn log(&self, level: Level, text: &str) {

@@ -5,6 +5,7 @@
 
 use tollgate_enforce::Counter;
 
+use super::pool::idle_at;
 use super::{QuotaPool, bucket, lease};
 
 impl QuotaPool {
@@ -18,6 +19,6 @@ impl QuotaPool {
             low = lease::runs_low(&mut spent, now);
             *entry = Some(spent);
         });
-        self.watch(id, counter, low, now);
+        self.watch(id, counter, low, idle_at(now), None);
     }
 }

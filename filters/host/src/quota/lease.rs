@@ -187,12 +187,13 @@ pub(super) const fn wanted(entry: &Entry) -> u64 {
     entry.want.saturating_add(entry.owed).saturating_add(entry.owed_next)
 }
 
-/// How much a worker draws: less as less is left, so that the last of it is not scattered over the workers.
-pub(super) fn chunk_size(left: u64, cost: u64) -> u64 {
+/// How much a worker draws: less as less is left, so that the last of it is not scattered over the workers. What is
+/// `small` may be, up to half of it.
+pub(super) fn chunk_size(left: u64, cost: u64, small: u64) -> u64 {
     if left < cost {
         return 0;
     }
-    (left / 8).clamp(cost, cost.saturating_mul(CHUNK)).min(left)
+    (left / 8).max(small.min(left / 2)).clamp(cost, cost.saturating_mul(CHUNK)).min(left)
 }
 
 pub(super) fn first_want(counter: &Counter) -> u64 {

@@ -5,7 +5,7 @@
 //! the lease does, and what a worker does not use goes back, so that no request is refused while another worker sits on
 //! quota for long.
 //!
-//! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one.
+//! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one ([`clock`]).
 //!
 //! An answer that is not heard is not used later either, and the owner is told to take back what it leased ([`unheard`]).
 //!
@@ -17,6 +17,7 @@
 mod bucket;
 mod bytes;
 mod calls;
+mod clock;
 mod lease;
 mod pool;
 #[cfg(test)]

@@ -8,10 +8,11 @@ use tollgate_enforce::{Counter, CounterId, Quotas, Standing, Stock, Timestamp};
 use tollgate_model::{Limit, MAX_ASKS, Posture, QuotaAsk, QuotaGrant, QuotaUnit, Unused};
 
 use super::bucket;
+use super::clock::{Clock, went_back};
 use super::lease::{self, FIRST_WANT};
 use super::unheard::{Asked, Questions};
 use crate::metrics::{Metrics, QUOTA_DEGRADED};
-use crate::{Abi, Steady};
+use crate::{Abi, Nanos, Steady};
 
 /// Chunks a worker keeps. Beyond it, those whose window has ended go, and then all.
 const MAX_CHUNKS: usize = 65_536;
@@ -21,11 +22,12 @@ const MAX_WATCHED: usize = 65_536;
 const IDLE_MS: u64 = 500;
 /// A lease that nobody drew from for so long goes back to its owner.
 const IDLE_LEASE_MS: u64 = 3_000;
+/// How often a lease is looked at that is too small to go back.
+const LOOK_MS: u64 = 30_000;
 /// Unless it is less than this part of what a process has of the limit. Of very many callers who come seldom, each would have to
-/// wait for the owner every time, and nobody misses so little.
+/// wait for the owner every time, and nobody misses so little. A chunk as small stays as long as a lease, for it would be drawn again
+/// and again.
 const SMALL_PART: u64 = 100;
-/// How often a lease is looked at that nobody draws from.
-const LOOK_MS: u64 = 1_000;
 /// A worker that was refused looks again after so long: others may have given something back.
 const RECHECK_MS: u64 = 250;
 /// After a failure the owner is not asked again for so long.
@@ -43,8 +45,8 @@ pub(crate) struct QuotaPool {
     watched: RefCell<HashMap<u128, Watched>>,
     lost_until: Cell<u64>,
     questions: Questions,
-    /// The steady clock, read once for all levels of a request.
-    clock: Cell<Option<u64>>,
+    /// The steady clock, the same for all levels of a request.
+    clock: Clock,
 }
 
 /// What this worker holds of a counter.
@@ -61,6 +63,8 @@ struct Chunk {
     touched: u64,
     /// What others may still get, as far as is known.
     spare: u64,
+    /// So little that it stays for a while.
+    small: u64,
 }
 
 /// A counter that this worker has drawn from.
@@ -70,8 +74,10 @@ struct Watched {
     limit: Limit,
     /// Whether more is to be asked for at the next tick.
     wanted: bool,
-    /// When its lease was last looked at.
-    looked: u64,
+    /// Before then nobody can have left its lease alone for long. A look at it costs a host call.
+    look_at: u64,
+    /// End of the window of the chunk that was drawn last.
+    ends: u64,
     /// End of the window at which some of the next one was thought of.
     ahead_of: u64,
 }
@@ -89,6 +95,7 @@ enum Drawn {
 impl QuotaPool {
     pub(crate) fn new(abi: Rc<dyn Abi>, metrics: Rc<Metrics>) -> Self {
         Self {
+            clock: Clock::new(Rc::clone(&abi)),
             abi,
             metrics,
             replicas: Cell::new(1),
@@ -96,7 +103,6 @@ impl QuotaPool {
             watched: RefCell::default(),
             lost_until: Cell::new(0),
             questions: Questions::new(),
-            clock: Cell::new(None),
         }
     }
 
@@ -105,16 +111,9 @@ impl QuotaPool {
         self.replicas.set(u64::from(replicas.max(1)));
     }
 
-    /// To be called before a request is decided: what the clock said before is past.
-    pub(crate) fn begin(&self) {
-        self.clock.set(None);
-    }
-
-    /// Now, for the request that is being decided.
-    fn now(&self) -> u64 {
-        let now = self.clock.get().unwrap_or_else(|| self.abi.steady().0);
-        self.clock.set(Some(now));
-        now
+    /// To be called before a request is decided, with the time of day: what the clock said before is past.
+    pub(crate) fn begin(&self, wall: Nanos) {
+        self.clock.begin(wall);
     }
 
     /// Takes what [`Quotas::stock`] has just said is there.
@@ -122,7 +121,7 @@ impl QuotaPool {
         if counter.limit().unit == QuotaUnit::Bytes {
             return self.spend(counter, counter.cost);
         }
-        let now = self.now();
+        let now = self.clock.now();
         if let Some(chunk) = self.chunks.borrow_mut().get_mut(&counter.id().0) {
             chunk.left = chunk.left.saturating_sub(counter.cost);
             chunk.touched = now;
@@ -144,6 +143,8 @@ impl QuotaPool {
             merged.owed > 0
         });
         let Some(owed) = owed.filter(|_| !ask.ahead) else { return };
+        // It may be too much to stay.
+        self.watched.borrow_mut().entry(id).and_modify(|watched| watched.look_at = watched.look_at.min(idle_at(now)));
         // What was refused may be there now.
         self.chunks.borrow_mut().entry(id).and_modify(|chunk| chunk.refused_until = 0);
         if owed && grant.granted > 0 {
@@ -180,12 +181,9 @@ impl QuotaPool {
                 return true;
             }
             asks.extend(self.look_ahead(*id, watched, now));
-            // A look at what nobody asks for costs a host call, and can wait.
-            let fresh = now.saturating_sub(watched.looked) < LOOK_MS;
-            if asks.len() >= MAX_ASKS || (fresh && !watched.wanted) {
+            if asks.len() >= MAX_ASKS || (now < watched.look_at && !watched.wanted) {
                 return true;
             }
-            watched.looked = now;
             let (ask, lease_left) = self.look_after(*id, watched, now);
             asks.extend(ask);
             lease_left || watched.wanted || self.chunks.borrow().contains_key(id)
@@ -195,12 +193,15 @@ impl QuotaPool {
 
     /// Asks for some of the next window when the current one is about to end and traffic goes on.
     fn look_ahead(&self, id: u128, watched: &mut Watched, now: u64) -> Option<QuotaAsk> {
-        let chunk = *self.chunks.borrow().get(&id)?;
-        let is_due = now < chunk.ends && chunk.ends.saturating_sub(now) <= AHEAD_MS && watched.ahead_of != chunk.ends;
-        if !is_due || now.saturating_sub(chunk.touched) > IDLE_MS {
+        let ends = watched.ends;
+        if now >= ends || ends.saturating_sub(now) > AHEAD_MS || watched.ahead_of == ends {
             return None;
         }
-        watched.ahead_of = chunk.ends;
+        let touched = self.chunks.borrow().get(&id)?.touched;
+        if now.saturating_sub(touched) > IDLE_MS {
+            return None;
+        }
+        watched.ahead_of = ends;
         let want = bucket::update(self.abi.as_ref(), id, now, |entry| {
             // One worker asks for all, and nobody while the owner is away.
             let entry = entry.as_mut().filter(|entry| entry.is_current(now) && entry.ahead_of != entry.ends)?;
@@ -220,23 +221,27 @@ impl QuotaPool {
             let want = bucket::update(self.abi.as_ref(), id, now, |entry| entry.as_ref().map(lease::wanted));
             return (want.flatten().map(|want| ask(want, None)), true);
         }
-        let part = limit.amount.checked_div(self.replicas.get()).unwrap_or(0);
-        let (small, mut left) = (part / SMALL_PART, false);
+        let (small, mut left) = (self.part(limit) / SMALL_PART, false);
+        watched.look_at = idle_at(now);
         let idle = bucket::update(self.abi.as_ref(), id, now, |entry| {
             entry.iter_mut().for_each(|entry| lease::turn(entry, now));
-            left = entry.is_some_and(|entry| entry.is_current(now) && entry.left > 0 && entry.own == 0);
-            let idle = entry.as_mut().filter(|entry| left && now.saturating_sub(entry.drawn) > IDLE_LEASE_MS)?;
-            if idle.left <= small {
-                // It stays where it is, and is looked after again once somebody draws from it.
-                left = false;
+            let lease = entry.as_mut().filter(|entry| entry.is_current(now) && entry.left > 0 && entry.own == 0);
+            left = lease.as_ref().is_some_and(|lease| now < idle_at(lease.drawn) || lease.left > small);
+            let lease = lease?;
+            if now < idle_at(lease.drawn) {
+                watched.look_at = idle_at(lease.drawn);
+                return None;
+            }
+            if lease.left <= small {
+                watched.look_at = now.saturating_add(LOOK_MS);
                 return None;
             }
             // Out of reach before it is given back.
-            let unused = Unused { window: idle.window, amount: std::mem::take(&mut idle.left) };
-            idle.leased = idle.leased.saturating_sub(unused.amount);
-            idle.want = FIRST_WANT;
+            let unused = Unused { window: lease.window, amount: std::mem::take(&mut lease.left) };
+            lease.leased = lease.leased.saturating_sub(unused.amount);
+            lease.want = FIRST_WANT;
             // The owner had nothing left, and has this much now.
-            idle.refused_until = 0;
+            lease.refused_until = 0;
             Some(unused)
         });
         (idle.flatten().map(|unused| ask(0, Some(unused))), left)
@@ -245,10 +250,11 @@ impl QuotaPool {
     /// Puts what this worker did not use lately back where others find it.
     fn return_idle_chunks(&self, now: u64) {
         self.chunks.borrow_mut().retain(|id, chunk| {
-            if now >= chunk.ends || now < chunk.touched {
+            if now >= chunk.ends || went_back(chunk.touched, now) {
                 return false;
             }
-            if now.saturating_sub(chunk.touched) <= IDLE_MS {
+            let idle = if chunk.left > 0 && chunk.left <= chunk.small { IDLE_LEASE_MS } else { IDLE_MS };
+            if now.saturating_sub(chunk.touched) <= idle {
                 return true;
             }
             if chunk.left == 0 {
@@ -259,19 +265,27 @@ impl QuotaPool {
                     entry.left = entry.left.saturating_add(chunk.left);
                 }
             });
+            // With that the lease may be too much to stay.
+            self.watched.borrow_mut().entry(*id).and_modify(|watched| watched.look_at = now);
             returned.is_none()
         });
     }
 
+    /// What the process has of a limit when each counts for itself.
+    fn part(&self, limit: Limit) -> u64 {
+        limit.amount.checked_div(self.replicas.get()).unwrap_or(0)
+    }
+
     fn draw(&self, id: u128, counter: &Counter, now: u64) -> Drawn {
-        let mut low = false;
+        let small = self.part(counter.limit()) / SMALL_PART;
+        let (mut low, mut stays) = (false, false);
         let drawn = bucket::update(self.abi.as_ref(), id, now, |entry| {
             entry.iter_mut().for_each(|entry| lease::turn(entry, now));
             let Some(found) = entry.as_mut().filter(|entry| entry.is_current(now)) else {
                 let owed = entry.map_or(0, |entry| entry.owed_next);
                 return Drawn::Nothing { want: lease::first_want(counter).saturating_add(owed) };
             };
-            let amount = lease::chunk_size(found.left, counter.cost);
+            let amount = lease::chunk_size(found.left, counter.cost, small);
             if amount == 0 && now >= found.refused_until {
                 return Drawn::Nothing { want: lease::wanted(found).max(counter.cost) };
             }
@@ -283,6 +297,7 @@ impl QuotaPool {
                 refused_until: if amount == 0 { found.refused_until.min(now.saturating_add(RECHECK_MS)) } else { 0 },
                 touched: now,
                 spare,
+                small,
             };
             if amount > 0 && counter.limit().unit == QuotaUnit::Bytes {
                 return Drawn::Shared(drawn(0, found.left.saturating_add(found.spare)));
@@ -293,26 +308,36 @@ impl QuotaPool {
                 found.left = rest;
                 found.drawn = now;
                 low = lease::runs_low(found, now);
+                stays = rest <= small;
             }
             Drawn::Chunk(chunk)
         });
-        self.watch(id, counter, low, now);
+        let ends = match &drawn {
+            Some(Drawn::Chunk(chunk) | Drawn::Shared(chunk)) => Some(chunk.ends),
+            Some(Drawn::Nothing { .. }) | None => None,
+        };
+        let look_at = if stays { now.saturating_add(LOOK_MS) } else { idle_at(now) };
+        self.watch(id, counter, low, look_at, ends);
         drawn.unwrap_or(Drawn::Nothing { want: lease::first_want(counter) })
     }
 
-    pub(super) fn watch(&self, id: u128, counter: &Counter, wanted: bool, now: u64) {
+    /// Looks after a lease that was just drawn from, until the end of its window where that is known.
+    pub(super) fn watch(&self, id: u128, counter: &Counter, wanted: bool, look_at: u64, ends: Option<u64>) {
         let mut watched = self.watched.borrow_mut();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(&id) {
             watched.clear();
         }
-        let entry = watched.entry(id);
-        entry.and_modify(|watched| watched.wanted |= wanted).or_insert_with(|| Watched {
+        let watched = watched.entry(id).or_insert_with(|| Watched {
             key: counter.key().to_owned(),
             limit: counter.limit(),
             wanted,
-            looked: now,
+            look_at: 0,
+            ends: 0,
             ahead_of: 0,
         });
+        watched.wanted |= wanted;
+        watched.look_at = look_at;
+        watched.ends = ends.unwrap_or(watched.ends);
     }
 
     /// Keeps a chunk, together with what was left of the last one.
@@ -333,7 +358,7 @@ impl QuotaPool {
 
     /// Lets the process have its part of the window, less what it had already, because the owner is away.
     fn grant_locally(&self, id: u128, counter: &Counter, wall: Timestamp, now: u64) {
-        let part = counter.limit().amount.checked_div(self.replicas.get()).unwrap_or(0);
+        let part = self.part(counter.limit());
         bucket::update_knowing(self.abi.as_ref(), id, now, |entry, forgotten| {
             let own = || lease::own_window(id, counter, *entry, wall.0, now);
             let mut current = entry.filter(|entry| entry.is_current(now)).unwrap_or_else(own);
@@ -355,17 +380,19 @@ impl QuotaPool {
 
 impl Quotas for QuotaPool {
     fn standing(&self, counter: &Counter, wall: Timestamp) -> Option<Standing> {
-        let now = self.now();
+        let now = self.clock.now();
         let chunk = *self.chunks.borrow().get(&counter.id().0).filter(|chunk| now < chunk.ends)?;
         let until = Timestamp(wall.0.saturating_add(chunk.ends.saturating_sub(now)));
         Some(Standing { left: chunk.left.saturating_add(chunk.spare), until })
     }
 
     fn stock(&self, counter: &Counter, wall: Timestamp) -> Stock {
-        let (id, now) = (counter.id().0, self.now());
+        let (id, now) = (counter.id().0, self.clock.now());
         let exhausted =
             |ends: u64| Stock::Exhausted { until: Timestamp(wall.0.saturating_add(ends.saturating_sub(now))) };
-        if let Some(chunk) = self.chunks.borrow().get(&id).filter(|chunk| chunk.touched <= now && now < chunk.ends) {
+        if let Some(chunk) =
+            self.chunks.borrow().get(&id).filter(|chunk| !went_back(chunk.touched, now) && now < chunk.ends)
+        {
             if chunk.left >= counter.cost {
                 return Stock::Enough;
             }
@@ -393,6 +420,11 @@ impl Quotas for QuotaPool {
         }
         Stock::Lost
     }
+}
+
+/// When a lease has been left alone for long that was drawn from then.
+pub(super) const fn idle_at(drawn: u64) -> u64 {
+    drawn.saturating_add(IDLE_LEASE_MS).saturating_add(1)
 }
 
 fn id_of(ask: &QuotaAsk) -> u128 {

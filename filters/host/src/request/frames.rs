@@ -214,13 +214,14 @@ impl Frames {
         }
         let (abi, quotas) = (&worker.abi, &worker.directory.quotas);
         loop {
-            quotas.begin();
+            let clock = abi.now_nanos();
+            quotas.begin(clock);
             let decision = self.limits.decide(&Cx {
                 directory: &worker.directory,
                 request: handshake,
                 answers: &self.answers,
                 connection: &RequestConnection(Rc::clone(abi)),
-                now: abi.now(),
+                now: clock.timestamp(),
                 callbacks: worker.callbacks(),
             });
             let question = match decision {

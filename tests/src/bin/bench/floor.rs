@@ -20,7 +20,6 @@ const AUTHN: &str = r#"
   (import "env" "proxy_set_property" (func $record (param i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_call_foreign_function"
     (func $ask (param i32 i32 i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "clock_time_get" (func $steady (param i32 i64 i32) (result i32)))
   (memory (export "memory") 4)
   (data (i32.const 64) "authorization")
   (data (i32.const 128) ":path/orders/42")
@@ -41,10 +40,9 @@ const AUTHN: &str = r#"
     i32.const 0))
 "#;
 
-/// The further calls of `full`: the steady clock, the path, three headers, and the record.
+/// The further calls of `full`: the path, three headers, and the record.
 const FURTHER: &str = "
     (drop (call $set (i32.const 0) (i32.const 128) (i32.const 5) (i32.const 133) (i32.const 10)))
-    (drop (call $steady (i32.const 1) (i64.const 0) (i32.const 8)))
     (drop (call $set (i32.const 0) (i32.const 192) (i32.const 14) (i32.const 256) (i32.const 52)))
     (drop (call $set (i32.const 0) (i32.const 206) (i32.const 15) (i32.const 256) (i32.const 5)))
     (drop (call $set (i32.const 0) (i32.const 221) (i32.const 14) (i32.const 256) (i32.const 10)))

@@ -36,11 +36,11 @@ fn it_goes_back_and_is_said_until_that_is_heard() {
     // Nobody knows whether that was heard. A question for which nothing can be leased need not be told of.
     worker.on_response(call, Response { arrived: false, body: 0 });
     assert!(tick(&envoy, &worker).is_none(), "the owner has its pause");
-    envoy.steady.set(envoy.steady.get() + LOST_MS);
+    envoy.pass(LOST_MS);
     let (mut late, call, second) = waiting(&envoy, &worker);
     assert_eq!(second.unheard, [first.id.unwrap()]);
     late.on_response(call, Response { arrived: false, body: 0 });
-    envoy.steady.set(envoy.steady.get() + LOST_MS);
+    envoy.pass(LOST_MS);
     let (call, told) = tick(&envoy, &worker).unwrap();
     assert_eq!(told.unheard, [first.id.unwrap(), second.id.unwrap()]);
     let body = grant_all(&envoy, &serde_json::to_vec(&told).unwrap());

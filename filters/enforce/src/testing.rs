@@ -58,8 +58,7 @@ pub(crate) fn claims() -> Claims {
 
 pub(crate) fn verified(raw: &str) -> Rc<VerifiedToken> {
     let issuer = Rc::new(CompiledIssuer::compile(issuer()).0);
-    let payload = Box::default();
-    Rc::new(VerifiedToken { claims: claims(), usage: Usage::AccessToken, raw: raw.into(), issuer, payload })
+    Rc::new(VerifiedToken { claims: claims(), usage: Usage::AccessToken, raw: raw.into(), issuer })
 }
 
 /// A connection as a test wants it.

@@ -81,7 +81,7 @@ pub fn identify(
     let subscribed = subscribed.ok_or(Unknown::Refused("102500"))?;
     let token = identity.token();
     let said = token.and_then(|token| token.claims.key_type);
-    let claims = token.map(|token| payload(&token.payload, &token.issuer.issuer.claim_mapping));
+    let claims = token.map(|token| payload(&token.payload()?, &token.issuer.issuer.claim_mapping));
     Ok(Caller {
         subject: token.and_then(|token| token.claims.subject.clone()),
         // An opaque key says nothing.

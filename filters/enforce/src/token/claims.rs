@@ -173,18 +173,11 @@ impl Claims {
         }
     }
 
-    /// Bytes that it takes in memory, roughly.
-    pub(super) fn weight(&self) -> usize {
-        let texts = [&self.subject, &self.consumer_key, &self.permitted_addresses, &self.permitted_referers];
-        let apis = self
-            .subscribed_apis
-            .iter()
-            .flatten()
-            .flat_map(|api| [&api.name, &api.context, &api.version, &api.tier, &api.subscriber_tenant]);
-        let texts = texts.into_iter().chain(apis).flatten().chain(&self.scopes).chain([&self.token_id]);
-        let holder = self.holder.as_deref().map_or(0, Holder::weight);
-        let own = size_of::<Self>().saturating_add(holder);
-        texts.fold(own, |sum, text| sum.saturating_add(text.len()).saturating_add(size_of::<String>()))
+    /// Bytes that its lists take, but for the texts in them.
+    pub(super) fn lists(&self) -> usize {
+        let apis = self.subscribed_apis.as_ref().map_or(0, Vec::len).saturating_mul(size_of::<SubscribedApi>());
+        let scopes = self.scopes.len().saturating_mul(size_of::<String>());
+        apis.saturating_add(scopes).saturating_add(self.holder.as_deref().map_or(0, Holder::lists))
     }
 }
 

@@ -28,7 +28,7 @@ impl<'t> Object<'t> {
     /// The object that these bytes are.
     pub(super) fn read(bytes: &'t [u8]) -> serde_json::Result<Self> {
         // Looked at once, and not text by text.
-        let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
+        let text = simdutf8::basic::from_utf8(bytes).map_err(serde_json::Error::custom)?;
         match serde_json::from_str(text)? {
             Json::Object(members) => Ok(members),
             _ => Err(serde_json::Error::custom("not an object")),

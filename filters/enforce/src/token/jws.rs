@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tollgate_model::Algorithm;
 
 use super::json::{Json, Object};
+use crate::bytes::first;
 
 /// Longest token that is looked at. Envoy's own limit for all headers together is 60 KiB unless raised.
 pub const MAX_TOKEN: usize = 64 * 1024;
@@ -78,15 +79,26 @@ impl<'t> Jws<'t> {
         if raw.len() > MAX_TOKEN {
             return Err(NotAJws);
         }
-        let (signing_input, signature) = raw.rsplit_once('.').ok_or(NotAJws)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(NotAJws)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| NotAJws);
+        let [header, payload, signature] = parts(raw).ok_or(NotAJws)?;
+        let signing_input = raw.get(..raw.len().saturating_sub(signature.len()).saturating_sub(1)).ok_or(NotAJws)?;
         let header = match known(header) {
             Some(header) => header,
             None => Rc::new(JoseHeader::read(&decode(header)?)?),
         };
         Ok(Self { raw, header, signing_input, payload: decode(payload)?, signature: decode(signature)? })
     }
+}
+
+/// The three parts of a signed token in compact form.
+pub(crate) fn parts(text: &str) -> Option<[&str; 3]> {
+    let ([first, second, _], 2) = first::<3>(text.as_bytes(), b'.') else { return None };
+    let (after_first, after_second) = (first.saturating_add(1), second.saturating_add(1));
+    Some([text.get(..first)?, text.get(after_first..second)?, text.get(after_second..)?])
+}
+
+/// The bytes of a part, which have one text only: padding and stray bits are refused.
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, NotAJws> {
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| NotAJws)
 }
 
 impl JoseHeader {
@@ -107,6 +119,8 @@ impl JoseHeader {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn encode(text: &str) -> String {
@@ -151,6 +165,28 @@ mod tests {
         }
         assert_eq!(id("one", Algorithm::RS256), encode("one"));
         assert_eq!(id("one", Algorithm::ES256).len(), 43);
+    }
+
+    proptest! {
+        /// A decoder that is less strict would give one token several texts.
+        #[test]
+        fn decodes_what_the_standard_allows(
+            bytes in prop::collection::vec(any::<u8>(), 0..70),
+            change in prop::option::of((0..100_usize, "[A-Za-z0-9_+/=. \\-\\n\u{e9}]")),
+        ) {
+            let mut text = URL_SAFE_NO_PAD.encode(&bytes);
+            if let Some((place, change)) = change {
+                let place = place.min(text.len());
+                text.replace_range(place.min(text.len().saturating_sub(1))..place, &change);
+            }
+            prop_assert_eq!(decode(&text).ok(), URL_SAFE_NO_PAD.decode(&text).ok(), "{}", text);
+        }
+
+        #[test]
+        fn has_three_parts_or_none(text in "[a.]{0,12}[ab\u{e9}]{0,9}[.]{0,2}.{0,20}") {
+            let expected: Vec<&str> = text.split('.').collect();
+            prop_assert_eq!(parts(&text).map(Vec::from), (expected.len() == 3).then_some(expected));
+        }
     }
 
     #[test]

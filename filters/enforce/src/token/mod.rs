@@ -22,6 +22,7 @@ pub use claims::{Claims, InvalidClaims, KeyType, SubscribedApi, TokenType, Valid
 pub use der::ecdsa_signature;
 pub(crate) use generations::signed;
 pub use holder::Holder;
+pub(crate) use jws::parts;
 pub use jws::{JoseHeader, Jws, MAX_TOKEN, NotAJws};
 pub use key::{JwkError, Material, VerificationKey};
 pub use portable::PortableVerifier;
@@ -40,27 +41,31 @@ pub struct VerifiedToken {
     pub raw: Rc<str>,
     /// Who says it.
     pub issuer: Rc<CompiledIssuer>,
-    /// All that it says, as JSON, for the few who ask for more than the claims.
-    pub payload: Box<[u8]>,
 }
 
 impl VerifiedToken {
+    /// All that it says, as JSON, for the few who ask for more than the claims: it is decoded for each of them.
+    pub(crate) fn payload(&self) -> Option<Vec<u8>> {
+        let [_, payload, _] = parts(&self.raw)?;
+        jws::decode(payload).ok()
+    }
+
     /// Whether it is good only on connections that show a certificate.
     pub(crate) fn is_bound(&self) -> bool {
         self.claims.certificate.is_some() && self.issuer.issuer.certificate_bound_tokens
     }
 
-    /// Bytes that it takes.
+    /// Bytes that it takes beside its text, roughly: the texts of its claims are no longer than that.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.claims.weight().saturating_add(self.payload.len())
+        size_of::<Self>().saturating_add(self.raw.len()).saturating_add(self.claims.lists())
     }
 }
 
 /// Whoever has the text can use the token.
 impl std::fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { claims, usage, issuer, raw: _, payload: _ } = self;
+        let Self { claims, usage, issuer, raw: _ } = self;
         f.debug_struct("VerifiedToken")
             .field("claims", claims)
             .field("usage", usage)

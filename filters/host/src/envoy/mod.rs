@@ -1,5 +1,6 @@
 //! Envoy as the host: the [`Abi`] over the raw functions, and the contexts through which Envoy calls in.
 
+mod allocator;
 mod contexts;
 mod raw;
 

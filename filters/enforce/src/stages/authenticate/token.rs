@@ -36,7 +36,7 @@ pub(super) fn raw<'c>(cx: &Cx<'c>, admitted: &Admitted) -> Option<&'c str> {
 /// The token of `Bearer <token>`. As in the original, anything but two words of which the second has three parts counts
 /// as no credentials at all.
 pub(crate) fn bearer_token(value: &[u8]) -> Option<&str> {
-    let value = std::str::from_utf8(value).ok()?;
+    let value = simdutf8::basic::from_utf8(value).ok()?;
     let is_bearer = |scheme: &str| scheme.eq_ignore_ascii_case("bearer");
     let token = match value.split_once(' ') {
         // Its usual form, without a look at every single byte.

@@ -9,7 +9,7 @@ use tollgate_model::{Algorithm, Issuer};
 use crate::decide::Halt;
 use crate::rejection::{BadCredentials, Flaw, Rejection};
 use crate::token::{
-    Claims, InvalidClaims, Jws, Known, TokenType, Usage, Validity, Verdict, VerificationKey, VerifiedToken,
+    Claims, InvalidClaims, Jws, Known, TokenType, Usage, Validity, Verdict, VerificationKey, VerifiedToken, parts,
 };
 use crate::{Answer, CompiledIssuer, Cx, Question};
 
@@ -21,7 +21,7 @@ pub(crate) type Judgement = Result<Rc<VerifiedToken>, Rejection>;
 
 /// Whether its text looks like a signed token at all.
 pub(super) fn has_three_parts(text: &str) -> bool {
-    text.split('.').take(4).count() == 3
+    parts(text).is_some()
 }
 
 /// The token behind this text, if it is good now.
@@ -76,7 +76,7 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     };
     if let Some(good) = cx.directory.vouched(usage, raw) {
         let flaw = useless(usage, Flaw::Signature);
-        return Ok(if good { Ok(remember(cx, usage, jws, issuer, claims)) } else { Err(flaw) });
+        return Ok(if good { Ok(remember(cx, usage, &jws, issuer, claims)) } else { Err(flaw) });
     }
     let flaw = match VerificationKey::select(&issuer.keys, &jws.header, algorithm) {
         Some(key) => {
@@ -95,14 +95,13 @@ fn examine(cx: &Cx, usage: Usage, raw: &str) -> Result<Judgement, Halt> {
     };
     match flaw {
         Err(flaw) => Ok(Err(useless(usage, flaw))),
-        Ok(()) => Ok(Ok(remember(cx, usage, jws, issuer, claims))),
+        Ok(()) => Ok(Ok(remember(cx, usage, &jws, issuer, claims))),
     }
 }
 
-fn remember(cx: &Cx, usage: Usage, jws: Jws, issuer: Rc<CompiledIssuer>, claims: Claims) -> Rc<VerifiedToken> {
-    cx.directory.tokens().put_header(&jws);
-    let payload = jws.payload.into_boxed_slice();
-    let token = Rc::new(VerifiedToken { claims, usage, raw: jws.raw.into(), issuer, payload });
+fn remember(cx: &Cx, usage: Usage, jws: &Jws, issuer: Rc<CompiledIssuer>, claims: Claims) -> Rc<VerifiedToken> {
+    cx.directory.tokens().put_header(jws);
+    let token = Rc::new(VerifiedToken { claims, usage, raw: jws.raw.into(), issuer });
     cx.directory.tokens().put(Rc::clone(&token));
     token
 }
@@ -117,25 +116,26 @@ const fn signature(verdict: Verdict) -> Result<(), Flaw> {
 /// All that can be said of a token without its signature. The flaw of one that is not worth checking that.
 fn plausible(cx: &Cx, usage: Usage, jws: &Jws) -> Result<(Rc<CompiledIssuer>, Algorithm, Claims), Flaw> {
     let payload = Claims::read(&jws.payload).map_err(|_| Flaw::Claims)?;
-    let named = Claims::issuer(&payload).map(str::to_owned);
+    let named = Claims::issuer(&payload);
     let service = |name| cx.directory.issuer_named(name);
     let issuer = match usage {
-        Usage::AccessToken => named.as_deref().and_then(|iss| cx.directory.issuer(iss)),
+        Usage::AccessToken => named.and_then(|iss| cx.directory.issuer(iss)),
         // Their `iss` is whatever the portal was told; the name of the service says whose keys they are.
         Usage::ApiKey => service(Issuer::API_KEYS).or_else(|| service(Issuer::PUBLISHER)),
         Usage::InternalKey => service(Issuer::PUBLISHER),
     };
     let issuer = issuer.ok_or(Flaw::Issuer)?;
+    // Where one key signs everything, nothing but the issuer tells an access token from an old key.
+    let is_of_others = || named.is_some_and(|iss| iss != issuer.iss() && cx.directory.issuer(iss).is_some());
+    let of_others = usage == Usage::ApiKey && is_of_others();
     let algorithm = Algorithm::from_name(&jws.header.alg).filter(|algorithm| issuer.allows(*algorithm));
     let algorithm = algorithm.ok_or(Flaw::Algorithm)?;
     let claims = Claims::of(&issuer.issuer, payload, || jws.own_id(algorithm)).map_err(|invalid| match invalid {
         InvalidClaims::Form => Flaw::Claims,
         InvalidClaims::Audience => Flaw::Audience,
     })?;
-    // Where one key signs everything, nothing but the issuer tells an access token from an old key.
-    let of_others = || named.is_some_and(|iss| iss != issuer.iss() && cx.directory.issuer(&iss).is_some());
     let fits = match claims.token_type {
-        TokenType::Unsaid => usage == Usage::AccessToken || (usage == Usage::ApiKey && !of_others()),
+        TokenType::Unsaid => usage == Usage::AccessToken || (usage == Usage::ApiKey && !of_others),
         TokenType::ApiKey => usage == Usage::ApiKey,
         TokenType::InternalKey => usage == Usage::InternalKey,
         TokenType::Other => usage == Usage::AccessToken,

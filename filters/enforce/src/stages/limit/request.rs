@@ -180,7 +180,7 @@ impl<'r, 'c> Request<'r, 'c> {
     }
 
     fn payload(&self) -> Option<&Value> {
-        let payload = || serde_json::from_slice(&self.permit.token.as_ref()?.payload).ok();
+        let payload = || serde_json::from_slice(&self.permit.token.as_ref()?.payload()?).ok();
         self.claims.get_or_init(payload).as_ref()
     }
 }

@@ -5,7 +5,7 @@
 
 use tollgate_enforce::Counter;
 
-use super::pool::idle_at;
+use super::upkeep::idle_at;
 use super::{QuotaPool, bucket, lease};
 
 impl QuotaPool {

@@ -2,8 +2,8 @@
 //!
 //! The owner of a counter leases part of a window to the process; the lease lies in shared data ([`bucket`]). A worker draws
 //! a chunk of it into its own memory, so that almost every request is counted without a host call. Chunks become small as
-//! the lease does, and what a worker does not use goes back, so that no request is refused while another worker sits on
-//! quota for long.
+//! the lease does, and what a worker does not use goes back ([`upkeep`]), so that no request is refused while another worker
+//! sits on quota for long.
 //!
 //! Time is the host's steady clock throughout, so that setting the wall clock neither stretches a lease nor ends one ([`clock`]).
 //!
@@ -23,6 +23,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 mod unheard;
+mod upkeep;
 
 pub(crate) use calls::{Pending, send, take};
 pub(crate) use pool::QuotaPool;

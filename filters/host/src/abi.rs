@@ -23,13 +23,14 @@ pub struct Steady(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(pub u64);
 
-const NANOS_A_MS: u64 = 1_000_000;
-
 impl Nanos {
+    /// How many a millisecond has.
+    pub const A_MS: u64 = 1_000_000;
+
     /// Of the time of day.
     #[must_use]
     pub const fn timestamp(self) -> Timestamp {
-        Timestamp(self.0 / NANOS_A_MS)
+        Timestamp(self.0 / Self::A_MS)
     }
 }
 
@@ -87,17 +88,17 @@ pub enum Fields {
 ///
 /// Costs were measured on Envoy 1.40: a call that returns bytes takes some 0.8 µs, one that does not 0.1 to 0.2 µs.
 pub trait Abi {
-    /// The clock: since the epoch.
+    /// The time of day, since the epoch.
     fn now_nanos(&self) -> Nanos;
-    /// The clock for lengths of time.
+    /// The clock for lengths of time, since whenever it began.
     fn steady_nanos(&self) -> Nanos;
-    /// The clock.
+    /// The time of day in milliseconds.
     fn now(&self) -> Timestamp {
         self.now_nanos().timestamp()
     }
-    /// The clock for lengths of time.
+    /// The clock for lengths of time, in milliseconds.
     fn steady(&self) -> Steady {
-        Steady(self.steady_nanos().0 / NANOS_A_MS)
+        Steady(self.steady_nanos().0 / Nanos::A_MS)
     }
     /// Writes to Envoy's log.
     fn log(&self, level: Level, text: &str);

@@ -10,14 +10,13 @@ use std::rc::Rc;
 use crate::{Abi, Nanos};
 
 /// How long after a look the time of day is believed.
-const MOMENT: u64 = 20 * NANOS_A_MS;
+const MOMENT: u64 = 20 * Nanos::A_MS;
 /// A look at both clocks that took longer says too little of how they differ: the thread did not run in between.
-const AT_ONCE: u64 = NANOS_A_MS / 10;
-const NANOS_A_MS: u64 = 1_000_000;
+const AT_ONCE: u64 = Nanos::A_MS / 10;
 
 /// Whether the clock has gone back since, beyond what two ways of reading it may differ by.
 pub(super) const fn went_back(before: u64, now: u64) -> bool {
-    before.saturating_sub(now) > MOMENT / NANOS_A_MS
+    before.saturating_sub(now) > MOMENT / Nanos::A_MS
 }
 
 /// The steady clock of a request.
@@ -47,7 +46,7 @@ impl Clock {
         if let Some(told) = self.told.get() {
             return told;
         }
-        let now = self.by_time_of_day().unwrap_or_else(|| self.look()).0 / NANOS_A_MS;
+        let now = self.by_time_of_day().unwrap_or_else(|| self.look()).0 / Nanos::A_MS;
         self.told.set(Some(now));
         now
     }
@@ -98,7 +97,7 @@ mod tests {
             envoy.steady.set(steady);
             envoy.now.set(wall);
             envoy.host_calls.borrow_mut().clear();
-            clock.begin(Nanos(wall * NANOS_A_MS));
+            clock.begin(Nanos(wall * Nanos::A_MS));
             assert_eq!((clock.now(), clock.now()), (told, told), "{wall}");
             assert_eq!(envoy.host_calls.borrow().contains(&"steady"), asked, "{wall}");
         }

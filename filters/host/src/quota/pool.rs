@@ -115,7 +115,9 @@ impl QuotaPool {
         });
         let Some(owed) = owed.filter(|_| !ask.ahead) else { return };
         // It may be too much to stay.
-        self.watched.borrow_mut().entry(id).and_modify(|watched| watched.look_at = watched.look_at.min(idle_at(now)));
+        if let Some(watched) = self.watched.borrow_mut().get_mut(&id) {
+            watched.look_at = watched.look_at.min(idle_at(now));
+        }
         // What was refused may be there now.
         self.chunks.borrow_mut().entry(id).and_modify(|chunk| chunk.refused_until = 0);
         if owed && grant.granted > 0 {

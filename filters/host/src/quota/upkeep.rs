@@ -138,7 +138,9 @@ impl QuotaPool {
                 }
             });
             // With that the lease may be too much to stay.
-            self.watched.borrow_mut().entry(*id).and_modify(|watched| watched.look_at = now);
+            if let Some(watched) = self.watched.borrow_mut().get_mut(id) {
+                watched.look_at = now;
+            }
             returned.is_none()
         });
     }

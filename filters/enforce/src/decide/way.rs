@@ -18,7 +18,7 @@ use crate::stages::admit::Admitted;
 use crate::stages::limit;
 use crate::stages::verdict::{self, Verdict, Verdicts};
 use crate::token::signed;
-use crate::{Answers, Cx, Decision, Edits, Header};
+use crate::{Answers, Cx, Decision, Edits};
 
 /// Ways of one worker.
 const PLACES: usize = 1_024;
@@ -60,8 +60,8 @@ impl Ways {
 
     /// Where to look for ways of such requests: by the path and the end of the credentials.
     fn spot(&self, cx: &Cx) -> Option<u64> {
-        let Header::One(credentials) = cx.request.get("authorization") else { return None };
-        Some(self.hasher.hash_one((cx.request.pseudo(":path")?, signed(credentials))))
+        let (path, credentials) = cx.request.path_and_authorization()?;
+        Some(self.hasher.hash_one((path, signed(credentials))))
     }
 }
 

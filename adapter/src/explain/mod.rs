@@ -92,7 +92,7 @@ pub fn explain(world: &World, request: &Request, now: Timestamp) -> Result<Expla
         let (decision, trace) = tollgate_enforce::explain(&cx);
         let asked = match decision {
             Decision::Ask(question) => answer(&question, request).map(|answer| (question, answer)),
-            Decision::Forward(_) | Decision::Repeat(_) | Decision::Reply(_) => None,
+            Decision::Forward(_) | Decision::Reply(_) => None,
         };
         let Some((question, answer)) = asked else {
             let line = path.split('?').next().unwrap_or_default();

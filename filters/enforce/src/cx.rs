@@ -82,8 +82,6 @@ impl<'c> Cx<'c> {
 pub enum Decision {
     /// Send it on, changed like this.
     Forward(Edits),
-    /// Send it on, changed like one that looked the same: its path, and headers of the request and nothing else.
-    Repeat(Rc<Edits>),
     /// Answer it here.
     Reply(Reply),
     /// Find this out, add the answer, and decide again.

@@ -5,6 +5,7 @@ pub(crate) mod way;
 
 use std::rc::Rc;
 
+pub use self::way::{Repeat, again};
 use self::way::{Spot, Walked};
 use crate::cors;
 use crate::explain::{Silent, Tracer, facts};
@@ -15,15 +16,11 @@ use crate::stages::verdict::{self, Verdict};
 use crate::stages::{ask, authenticate, authorize, limit, mediate, observe};
 use crate::{Cx, Decision, Edits, Question, Reply};
 
-/// Decides. Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
+/// Decides about a request that is not to go the way of an earlier one ([`again`]). Deterministic and free of effects: the same `cx` gives the same decision, so it may be called again whenever
 /// an answer has arrived. What is to be counted is noted in the answers, once a request, and taken by the host.
 #[must_use]
 pub fn decide(cx: &Cx) -> Decision {
-    let spot = Spot::of(cx);
-    if let Some(decision) = spot.as_ref().and_then(|spot| spot.again(cx)) {
-        return decision;
-    }
-    let trodden = spot.filter(Spot::is_trodden);
+    let trodden = Spot::of(cx).filter(Spot::is_trodden);
     let mut walked = None;
     let decision = conclude(cx, &Silent, |cx, admitted, known| {
         let edits = walk_on(cx, admitted, &Silent, known)?;

@@ -46,7 +46,7 @@ pub use cx::{
     Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Record, Reply, RequestBody,
     Timestamp,
 };
-pub use decide::{decide, parts};
+pub use decide::{Repeat, again, decide, parts};
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use evidence::{Evidence, MAX_EVIDENCE, NotEvidence, Query, Reached};
 pub use explain::explain;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tollgate_enforce::explain::{Trace, explain};
 use tollgate_enforce::parts::{self, Decided};
 use tollgate_enforce::token::{Jws, SignatureVerifier, Verdict, VerificationKey};
-use tollgate_enforce::{Cx, Decision};
+use tollgate_enforce::{Cx, Decision, Directory, HeaderMap, Repeat, Timestamp, again};
 use tollgate_model::Algorithm;
 
 use crate::Abi;
@@ -14,6 +14,9 @@ use crate::signature::HostVerifier;
 
 /// Decides, and says why.
 pub(crate) type Explain = fn(&Cx) -> (Decision, Trace);
+
+/// What becomes of a request that goes the way of an earlier one.
+type Again = fn(&dyn Directory, &HeaderMap, Timestamp) -> Option<Rc<Repeat>>;
 
 /// Makes what signatures are checked with.
 type MakeVerifier = fn(&Rc<dyn Abi>, &Rc<Metrics>) -> Box<dyn SignatureVerifier>;
@@ -25,6 +28,8 @@ pub struct Role {
     pub(crate) name: &'static str,
     /// Decides, given what the module before it has left.
     pub(crate) decide: fn(&Cx, Option<&[u8]>) -> Decided,
+    /// Tells whether a request goes the way of an earlier one, where ways are remembered.
+    pub(crate) again: Option<Again>,
     /// Says why it decides so, where somebody is allowed to ask; only the whole way can be explained.
     pub(crate) explain: Option<Explain>,
     /// Makes what signatures are checked with.
@@ -64,33 +69,69 @@ pub enum Mediate {}
 pub enum Observe {}
 
 impl Module for Enforcer {
-    const ROLE: Role =
-        Role { name: "enforcer", decide: parts::whole, explain: Some(explain), verifier: by_host, follows: false };
+    const ROLE: Role = Role {
+        name: "enforcer",
+        decide: parts::whole,
+        again: Some(again),
+        explain: Some(explain),
+        verifier: by_host,
+        follows: false,
+    };
 }
 
 impl Module for Authenticate {
-    const ROLE: Role =
-        Role { name: "authenticate", decide: parts::authenticate, explain: None, verifier: by_host, follows: false };
+    const ROLE: Role = Role {
+        name: "authenticate",
+        decide: parts::authenticate,
+        again: None,
+        explain: None,
+        verifier: by_host,
+        follows: false,
+    };
 }
 
 impl Module for Authorize {
-    const ROLE: Role =
-        Role { name: "authorize", decide: parts::authorize, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role = Role {
+        name: "authorize",
+        decide: parts::authorize,
+        again: None,
+        explain: None,
+        verifier: by_nobody,
+        follows: true,
+    };
 }
 
 impl Module for RateLimit {
-    const ROLE: Role =
-        Role { name: "ratelimit", decide: parts::limit, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role = Role {
+        name: "ratelimit",
+        decide: parts::limit,
+        again: None,
+        explain: None,
+        verifier: by_nobody,
+        follows: true,
+    };
 }
 
 impl Module for Mediate {
-    const ROLE: Role =
-        Role { name: "mediate", decide: parts::mediate, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role = Role {
+        name: "mediate",
+        decide: parts::mediate,
+        again: None,
+        explain: None,
+        verifier: by_nobody,
+        follows: true,
+    };
 }
 
 impl Module for Observe {
-    const ROLE: Role =
-        Role { name: "observe", decide: parts::observe, explain: None, verifier: by_nobody, follows: true };
+    const ROLE: Role = Role {
+        name: "observe",
+        decide: parts::observe,
+        again: None,
+        explain: None,
+        verifier: by_nobody,
+        follows: true,
+    };
 }
 
 fn by_host(abi: &Rc<dyn Abi>, metrics: &Rc<Metrics>) -> Box<dyn SignatureVerifier> {

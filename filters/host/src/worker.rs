@@ -19,7 +19,7 @@ use crate::reach::Reach;
 use crate::request::UnderWay;
 use crate::snapshot::{Feed, Leadership, POLL_TIMEOUT_MS, Poll, SnapshotDirectory};
 use crate::usage::UsageLog;
-use crate::{Abi, CallId, Level, Role, Status};
+use crate::{Abi, CallId, Level, Nanos, Role, Status};
 
 /// How often a VM looks at shared data. With the leader's tick it bounds how long a change takes to reach every worker.
 const TICK: Duration = Duration::from_millis(100);
@@ -124,6 +124,13 @@ impl Worker {
         if self.directory.settings().is_none() {
             self.directory.refresh();
         }
+    }
+
+    /// The time at which a request is decided from here on.
+    pub(crate) fn clock(&self) -> Nanos {
+        let clock = self.abi.now_nanos();
+        self.directory.quotas.begin(clock);
+        clock
     }
 
     /// Every [`TICK`]: looks for news, and if this VM leads, keeps a poll under way.

@@ -97,7 +97,6 @@ fn outcome(directory: &TestDirectory, line: &str, headers: &[(&str, &str)]) -> S
 fn describe(decision: Decision) -> String {
     match decision {
         Decision::Forward(edits) => describe_edits(&edits),
-        Decision::Repeat(edits) => describe_edits(&edits),
         Decision::Reply(reply) => {
             let code = serde_json::from_slice::<serde_json::Value>(&reply.body).map_or(String::new(), |body| {
                 format!(" {}: {}", body["code"].as_str().unwrap(), body["error_description"].as_str().unwrap())

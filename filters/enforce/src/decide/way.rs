@@ -2,7 +2,7 @@
 //!
 //! What a stage looks at of the headers is noted by the header map; nothing else of a request counts on the ways that are
 //! remembered, and they lead to a backend without a question to anybody. The life of the token and the quotas are judged
-//! every time. Ways live and go with the verdicts that they rest on, so a change of any table counts at once; the same test compares
+//! every time. Must stay short: it is all the code that such a request runs through. Ways live and go with the verdicts that they rest on, so a change of any table counts at once; the same test compares
 //! them with decisions that remember nothing.
 
 use std::cell::RefCell;
@@ -10,6 +10,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 
 use hashbrown::DefaultHashBuilder;
+use tollgate_model::contract::EXPLAIN_HEADER;
 
 use super::Known;
 use crate::headers::Excerpt;
@@ -18,7 +19,7 @@ use crate::stages::admit::Admitted;
 use crate::stages::limit;
 use crate::stages::verdict::{self, Verdict, Verdicts};
 use crate::token::signed;
-use crate::{Answers, Cx, Decision, Edits};
+use crate::{Answers, Counter, Cx, Directory, Edits, Header, HeaderMap, Timestamp};
 
 /// Ways of one worker.
 const PLACES: usize = 1_024;
@@ -32,8 +33,42 @@ struct Way {
     looks: Excerpt,
     verdict: Rc<Verdict>,
     skew_seconds: u32,
+    repeat: Rc<Repeat>,
+}
+
+/// What becomes of a request that goes the way of an earlier one.
+#[derive(Debug)]
+pub struct Repeat {
+    edits: Edits,
     charges: Rc<[Charge]>,
-    edits: Rc<Edits>,
+}
+
+impl Repeat {
+    /// Send it on, changed like this: its path, and headers of the request, and nothing else.
+    #[must_use]
+    pub const fn edits(&self) -> &Edits {
+        &self.edits
+    }
+
+    /// What it counts against. Each has enough.
+    pub fn counters(&self) -> impl Iterator<Item = &Counter> {
+        self.charges.iter().map(|charge| &*charge.counter)
+    }
+}
+
+/// What becomes of the request, if it looks like one whose way is known, and may go it now. Who is to be refused, or must ask, is
+/// told so by the stages.
+#[must_use]
+pub fn again(directory: &dyn Directory, request: &HeaderMap, now: Timestamp) -> Option<Rc<Repeat>> {
+    let ways = &directory.verdicts()?.ways;
+    let spot = ways.spot(request)?;
+    let places = ways.places.try_borrow().ok()?;
+    let (known, way) = places.get(place(spot))?.way.as_ref()?;
+    let goes = *known == spot
+        && way.looks.is_of(request)
+        && way.verdict.is_current(now, way.skew_seconds)
+        && limit::have_enough(directory.quotas(), &way.repeat.charges, now);
+    goes.then(|| Rc::clone(&way.repeat))
 }
 
 /// One place: what came last, and what came twice in a row.
@@ -59,8 +94,8 @@ impl Ways {
     }
 
     /// Where to look for ways of such requests: by the path and the end of the credentials.
-    fn spot(&self, cx: &Cx) -> Option<u64> {
-        let (path, credentials) = cx.request.path_and_authorization()?;
+    fn spot(&self, request: &HeaderMap) -> Option<u64> {
+        let (path, credentials) = request.path_and_authorization()?;
         Some(self.hasher.hash_one((path, signed(credentials))))
     }
 }
@@ -79,20 +114,8 @@ impl<'c> Spot<'c> {
     /// None where nothing is remembered, and for a request that has asked somebody.
     pub(super) fn of(cx: &Cx<'c>) -> Option<Self> {
         let verdicts = cx.directory.verdicts().filter(|_| cx.answers.are_fresh())?;
-        let hash = verdicts.ways.spot(cx)?;
+        let hash = verdicts.ways.spot(cx.request)?;
         Some(Self { verdicts, hash })
-    }
-
-    /// The decision, if the request looks like one whose way is known, and may go it now.
-    pub(super) fn again(&self, cx: &Cx) -> Option<Decision> {
-        let places = self.verdicts.ways.places.try_borrow().ok()?;
-        let (hash, way) = places.get(place(self.hash))?.way.as_ref()?;
-        if *hash != self.hash || !way.looks.is_of(cx.request) || !way.verdict.is_current(cx, way.skew_seconds) {
-            return None;
-        }
-        // Who is to be refused, or must ask, is told so by the stages.
-        limit::again(cx, &way.charges).ok()?;
-        Some(Decision::Repeat(Rc::clone(&way.edits)))
     }
 
     /// Whether such a request was here before, and so will probably come again.
@@ -110,7 +133,7 @@ impl<'c> Spot<'c> {
         let Some(edits) = repeatable(cx.answers, edits) else { return };
         let Some(looks) = cx.request.excerpt(MAX_HEADERS) else { return };
         let Walked { verdict, skew_seconds, charges } = walked;
-        let way = Way { looks, verdict, skew_seconds, charges, edits: Rc::new(edits) };
+        let way = Way { looks, verdict, skew_seconds, repeat: Rc::new(Repeat { edits, charges }) };
         if let Ok(mut places) = self.verdicts.ways.places.try_borrow_mut()
             && let Some(place) = places.get_mut(place(self.hash))
         {
@@ -130,7 +153,10 @@ impl Walked {
     /// None when anything else may count: who is kept out (by address, perhaps), the connection, or a clock.
     pub(super) fn of(cx: &Cx, admitted: &Admitted, known: &Known) -> Option<Self> {
         let verdict = known.as_ref()?;
-        let plain = cx.directory.throttle().deny.is_empty()
+        // A pass that is looked at again may be good then.
+        let explained = admitted.settings.explain.is_some() && cx.request.get(EXPLAIN_HEADER) != Header::Absent;
+        let plain = !explained
+            && cx.directory.throttle().deny.is_empty()
             && admitted.settings.traffic_manager.is_none()
             && admitted.settings.backend_jwt.is_none()
             && admitted.operation.interceptors.is_empty();

@@ -102,7 +102,6 @@ impl Verdict {
     fn of(decision: &Decision) -> Self {
         match decision {
             Decision::Forward(edits) => Self::Forward { cluster: facts::cluster(edits) },
-            Decision::Repeat(edits) => Self::Forward { cluster: facts::cluster(edits) },
             Decision::Reply(reply) => Self::Reply { status: reply.status, details: reply.details },
             Decision::Ask(question) => Self::Ask { question: question_text(question) },
         }

@@ -83,9 +83,10 @@ impl Excerpt {
         let same = map.layout().pairs.iter().filter(|pair| pair.mark & self.asked != 0).all(|pair| {
             known.next().is_some_and(|known| {
                 (pair.span.name, pair.span.value) == (known.name, known.value)
-                    && pair.span.text(&map.bytes).is_some_and(|one| {
-                        known.text(&self.bytes).is_some_and(|other| bytes::same(one, other))
-                    })
+                    && pair
+                        .span
+                        .text(&map.bytes)
+                        .is_some_and(|one| known.text(&self.bytes).is_some_and(|other| bytes::same(one, other)))
             })
         });
         same && known.next().is_none()

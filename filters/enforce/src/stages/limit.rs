@@ -22,7 +22,7 @@ use crate::evidence::{Evidence, Reached};
 use crate::limit::charge::{Charge, Cost, Throttled};
 use crate::limit::fields::Standings;
 use crate::rejection::{Level, Rejection};
-use crate::{CompiledPolicy, Counter, Cx, Question, Standing, Stock, Timestamp};
+use crate::{CompiledPolicy, Counter, Cx, Question, Quotas, Standing, Stock, Timestamp};
 
 /// How often one request asks the owner of its quotas.
 const MAX_ROUNDS: u8 = 3;
@@ -74,12 +74,9 @@ pub(crate) fn limit<'p>(cx: &Cx, admitted: &Admitted, verdict: &'p Rc<Verdict>) 
     Ok(Grant { permit })
 }
 
-/// Counts a request that counts against the same as one before it.
-pub(crate) fn again(cx: &Cx, charges: &[Charge]) -> Result<(), Halt> {
-    if !charges.is_empty() {
-        cx.answers.count(in_stock(cx, charges)?);
-    }
-    Ok(())
+/// Whether a request that counts against the same as one before it passes, and is to be taken from all of them.
+pub(crate) fn have_enough(quotas: &dyn Quotas, charges: &[Charge], now: Timestamp) -> bool {
+    charges.iter().all(|charge| quotas.stock(&charge.counter, now) == Stock::Enough)
 }
 
 /// The proof for a request that another module has counted.

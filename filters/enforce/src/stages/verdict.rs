@@ -20,7 +20,7 @@ use super::authorize::Permit;
 use crate::bytes::same;
 use crate::decide::way::Ways;
 use crate::token::{Validity, signed};
-use crate::{Cx, Header};
+use crate::{Cx, Header, Timestamp};
 
 /// Verdicts of one generation. When it is full it becomes the old one, and the old one goes.
 const GENERATION: usize = 8_192;
@@ -35,9 +35,9 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Whether the token that it is about is good now.
-    pub(crate) fn is_current(&self, cx: &Cx, skew_seconds: u32) -> bool {
+    pub(crate) fn is_current(&self, now: Timestamp, skew_seconds: u32) -> bool {
         let token = self.identity.token();
-        token.is_some_and(|token| token.claims.at(cx.now.seconds(), skew_seconds) == Validity::Current)
+        token.is_some_and(|token| token.claims.at(now.seconds(), skew_seconds) == Validity::Current)
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn recall(cx: &Cx, admitted: &Admitted) -> Option<Rc<Verdict>> {
     let verdicts = cx.directory.verdicts().filter(|_| depends_on_token_only(cx, admitted))?;
     let verdict = verdicts.get(&admitted.operation, shown(cx, admitted)?)?;
     // Why a token is not good any more is for the stages to say.
-    verdict.is_current(cx, admitted.settings.clock_skew_seconds).then_some(verdict)
+    verdict.is_current(cx.now, admitted.settings.clock_skew_seconds).then_some(verdict)
 }
 
 /// A verdict, to be recalled where nothing but the token counts.

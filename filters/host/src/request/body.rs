@@ -18,6 +18,11 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
+    /// Of a request whose headers have arrived; `ended` if nothing follows.
+    pub(super) fn begun(ended: bool) -> Self {
+        Self { ended, ..Self::default() }
+    }
+
     pub(super) fn arrived(&mut self, size: usize, end: bool) {
         self.size = Some(size);
         self.ended |= end;

@@ -1,10 +1,12 @@
 //! Requests against a fake host: what the client and the backend see, and how many host calls it takes.
 
 use serde_json::json;
+use tollgate_model::contract::EVIDENCE_STATE;
 
 use super::*;
 use crate::fake::FakeEnvoy;
 use crate::fake::world::{Row, frame, rows};
+use crate::{Abi, Side};
 
 /// Base64url without padding, which the tests need for tokens only.
 fn base64url(bytes: &[u8]) -> String {

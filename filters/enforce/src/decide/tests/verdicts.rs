@@ -4,14 +4,14 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use tollgate_model::{
-    ApiKeyPlace, Application, ClientCertificate, Credential, DenyCondition, HeaderPolicy, Issuer, KeyType, Limit,
-    MutualSsl, Operation, Policies, QuotaUnit, RequestPolicy, Requirement, Secret, Security, Subscription,
-    SubscriptionState, Tier, TierKind, TimeUnit, Window, keys,
+    ApiKeyPlace, Application, ClientCertificate, Credential, DenyCondition, ExplainKey, HeaderPolicy, Issuer, KeyType,
+    Limit, MutualSsl, Operation, Policies, QuotaUnit, RequestPolicy, Requirement, Secret, Security, Settings,
+    Subscription, SubscriptionState, Tier, TierKind, TimeUnit, Window, keys,
 };
 
 use super::*;
 use crate::testing::{issuer, operation, resource};
-use crate::{CompiledIssuer, Stock, Throttle, Verdicts};
+use crate::{CompiledIssuer, Counter, Stock, Throttle, Verdicts, again};
 
 /// What may change between two requests.
 #[derive(Debug, Clone, Copy)]
@@ -207,11 +207,15 @@ fn decided(
     now: u64,
 ) -> (String, Vec<(String, u64)>) {
     let (answers, now) = (Answers::default(), Timestamp(now));
+    let counted = |counter: &Counter| (counter.key().to_owned(), counter.cost);
+    if let Some(repeat) = again(directory, request, now) {
+        return (describe_edits(repeat.edits()), repeat.counters().map(counted).collect());
+    }
     let certificate = certificate.then(|| "aa".repeat(32));
     let connection = &TestConnection { certificate, ..TestConnection::default() };
     let decision = decide(&Cx { directory, request, answers: &answers, connection, now, callbacks: Callbacks::NONE });
-    let counted = answers.settle().iter().map(|counter| (counter.key().to_owned(), counter.cost)).collect();
-    (describe(decision), counted)
+    let settled = answers.settle();
+    (describe(decision), settled.iter().map(|counter| counted(counter)).collect())
 }
 
 proptest! {
@@ -252,8 +256,10 @@ fn ways_that_were_walked_twice_are_remembered() {
         let request = request("GET /pets/1.0/x/y", &[&[("authorization", bearer.as_str())], more].concat());
         let (answers, connection) = (Answers::default(), &TestConnection::default());
         let (now, callbacks) = (Timestamp(now * 1000), Callbacks::NONE);
-        let again = decide(&Cx { directory, request: &request, answers: &answers, connection, now, callbacks });
-        matches!(again, Decision::Repeat(_))
+        again(directory, &request, now).is_some() || {
+            let _ = decide(&Cx { directory, request: &request, answers: &answers, connection, now, callbacks });
+            false
+        }
     };
     let walked: Vec<bool> = (0..5).map(|_| call(&directory, NOW, &[])).collect();
     assert_eq!(walked, [false, false, true, true, true]);
@@ -268,6 +274,15 @@ fn ways_that_were_walked_twice_are_remembered() {
     directory.throttle = Rc::new(Throttle { deny: vec![elsewhere], custom: Vec::new() });
     directory.verdicts.as_ref().unwrap().clear();
     assert!((0..5).all(|_| !call(&directory, NOW, &[])));
+    // Nor is a request with a pass, which may be looked at the next time, where passes mean anything.
+    directory.throttle = Rc::new(Throttle::default());
+    let pass = [("x-tollgate-explain", "pass")];
+    for (explain, repeated) in [(None, true), (Some(ExplainKey { key: jwk("explain") }), false)] {
+        directory.settings = Some(Settings { explain, ..Settings::default() });
+        directory.verdicts.as_ref().unwrap().clear();
+        assert_eq!((0..5).any(|_| call(&directory, NOW, &pass)), repeated);
+        assert!((0..5).any(|_| call(&directory, NOW, &[])), "without a pass");
+    }
 }
 
 /// Otherwise the comparison above would prove nothing.

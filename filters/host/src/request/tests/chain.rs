@@ -1,5 +1,7 @@
 //! Modules of a chain, each a worker of its own in one process: what they leave for each other.
 
+use tollgate_enforce::{Directory as _, Evidence};
+
 use super::*;
 use crate::{Authenticate, Authorize, Mediate, Module, Observe, RateLimit, Role};
 

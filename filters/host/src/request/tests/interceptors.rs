@@ -3,7 +3,6 @@
 use tollgate_enforce::HeaderMap;
 
 use super::*;
-use crate::Side;
 use crate::fake::world::Row;
 
 /// A worker on a gateway that makes all callbacks, whose API asks about every response of `/open`.

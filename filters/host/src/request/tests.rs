@@ -189,6 +189,33 @@ fn a_request_that_cannot_be_edited_does_not_pass() {
     assert_eq!((flow, envoy.replies.borrow()[0].status), (Flow::Stop, 500));
 }
 
+/// It is let go without a state of its own, sees nothing of what follows, and is refused all the same when it cannot be edited.
+#[test]
+fn a_request_that_goes_the_way_of_an_earlier_one() {
+    let (envoy, worker) = worker();
+    let line = [(":method", "GET"), (":path", "/pets/1.0/pet/5"), (":authority", "localhost")];
+    let again = || {
+        envoy.begin_request(&[&line[..], &[("authorization", &bearer("k"))]].concat());
+        let mut flow = RequestFlow::new(Rc::clone(&worker));
+        let action = flow.on_request_headers(false);
+        (flow, action)
+    };
+    for turn in 0..4 {
+        let (mut flow, action) = again();
+        assert_eq!(action, Flow::Continue);
+        assert_eq!(matches!(flow.course, Course::Repeated), turn > 1, "a way is remembered when it was walked twice");
+        assert_eq!(envoy.header("x-wso2-cluster-header").as_deref(), Some("prod"));
+        assert_eq!(flow.on_request_body(7, true), Flow::Continue);
+        assert_eq!(flow.on_response_headers(false), Flow::Continue);
+        assert_eq!(flow.on_response_body(7, true), Flow::Continue);
+    }
+    assert!(envoy.replies.borrow().is_empty());
+    envoy.frozen.set(true);
+    let (mut flow, action) = again();
+    assert_eq!((action, envoy.replies.borrow()[0].status), (Flow::Stop, 500));
+    assert_eq!(flow.on_request_body(7, true), Flow::Stop, "it was answered");
+}
+
 #[test]
 fn without_envoys_function_signatures_are_checked_here() {
     let (envoy, worker) = worker();

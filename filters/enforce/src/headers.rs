@@ -75,13 +75,15 @@ impl HeaderMap {
         let (mut path, mut authorization, mut doubled) = (None, None, false);
         for span in spans(table(&bytes).ok_or(MalformedHeaders)?) {
             // Each one, or the sum of their lengths could wrap around.
-            let (name, _) = span.read(&bytes).ok_or(MalformedHeaders)?;
-            let found = match name.len() {
-                5 if bytes::same(name, PATH.as_bytes()) => &mut path,
-                13 if bytes::same(name, AUTHORIZATION.as_bytes()) => &mut authorization,
+            span.end().filter(|end| *end <= bytes.len()).ok_or(MalformedHeaders)?;
+            let (wanted, found) = match span.name {
+                5 => (PATH, &mut path),
+                13 => (AUTHORIZATION, &mut authorization),
                 _ => continue,
             };
-            doubled |= found.replace(span).is_some();
+            if bytes::same(span.name_in(&bytes), wanted.as_bytes()) {
+                doubled |= found.replace(span).is_some();
+            }
         }
         let usual = path.zip(authorization).filter(|_| !doubled);
         Ok(Self { bytes, usual, layout: OnceCell::new(), asked: Cell::new(0) })
@@ -176,8 +178,12 @@ impl Layout {
     fn of(bytes: &[u8]) -> Self {
         let spans = spans(table(bytes).unwrap_or_default());
         let mut pairs = Vec::with_capacity(spans.len());
-        pairs.extend(spans.map(|span| Pair { span, mark: mark(span.read(bytes).unwrap_or_default().0) }));
-        let marks = pairs.iter().fold(0, |marks, pair: &Pair| marks | pair.mark);
+        let mut marks = 0;
+        for span in spans {
+            let mark = mark(span.name_in(bytes));
+            marks |= mark;
+            pairs.push(Pair { span, mark });
+        }
         Self { pairs, marks }
     }
 }
@@ -186,6 +192,11 @@ impl Span {
     /// Behind the zero byte of the value.
     fn end(self) -> Option<usize> {
         self.start.checked_add(self.name)?.checked_add(self.value)?.checked_add(2)
+    }
+
+    /// The name. It is there where [`HeaderMap::parse`] has looked.
+    fn name_in(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..).and_then(|bytes| bytes.get(..self.name)).unwrap_or_default()
     }
 
     /// Name and value, if they and the zero bytes are there. They are where [`HeaderMap::parse`] has looked.

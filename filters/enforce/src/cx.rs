@@ -10,7 +10,7 @@ use tollgate_model::{Callbacks, JwkSet, QuotaAsk, Usage};
 use crate::decide::Halt;
 use crate::rejection::Rejection;
 use crate::stages::limit::FrameLimits;
-use crate::{Call, Connection, Counter, Directory, HeaderMap, Interception};
+use crate::{Call, Connection, Counter, CounterId, Directory, HeaderMap, Interception};
 
 /// Milliseconds since the Unix epoch. The host reads the clock once a request and passes it in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,11 +181,24 @@ pub enum Answer {
     /// To [`Question::Body`].
     Body(RequestBody),
     /// To [`Question::Quota`]: what was granted is at hand now.
-    Granted,
+    Granted {
+        /// But for what was granted of windows that were over when the answer came. The owner has counted it, nobody else
+        /// can have it, and so it is this request's.
+        late: Vec<LateGrant>,
+    },
     /// To [`Question::Body`]: it has more bytes than that.
     BodyTooLarge,
     /// Nothing, or nothing that can be read. Each stage says what that means to it.
     Failed,
+}
+
+/// What was granted of a window that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateGrant {
+    /// Of which counter.
+    pub counter: CounterId,
+    /// How much.
+    pub amount: u64,
 }
 
 /// What a service answered.
@@ -360,6 +373,12 @@ impl Answers {
     pub(crate) fn quota_rounds(&self) -> u8 {
         let rounds = self.given.iter().filter(|(question, _)| matches!(question, Question::Quota { .. })).count();
         u8::try_from(rounds).unwrap_or(u8::MAX)
+    }
+
+    /// Whether the counter's owner has counted the request in a window that was over when it said so.
+    pub(crate) fn were_late_for(&self, counter: &Counter) -> bool {
+        let is_it = |grant: &LateGrant| grant.counter == counter.id() && grant.amount >= counter.cost;
+        self.given.iter().any(|(_, answer)| matches!(answer, Answer::Granted { late } if late.iter().any(is_it)))
     }
 
     /// Whether the request has asked all it may.

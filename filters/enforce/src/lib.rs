@@ -43,7 +43,7 @@ mod wildcard;
 pub use call::Call;
 pub use connection::Connection;
 pub use cx::{
-    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, MAX_QUESTIONS, Question, Record, Reply, RequestBody,
+    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, LateGrant, MAX_QUESTIONS, Question, Record, Reply, RequestBody,
     Timestamp,
 };
 pub use decide::{Repeat, again, decide, parts};

@@ -204,6 +204,11 @@ fn in_stock(cx: &Cx, charges: &[Charge]) -> Result<Vec<Rc<Counter>>, Halt> {
     let (mut takes, mut asks) = (Vec::with_capacity(charges.len()), Vec::new());
     let mut standings = cx.directory.settings().filter(|settings| settings.limit_headers).map(|_| Standings::default());
     for charge in charges {
+        if cx.answers.were_late_for(&charge.counter) {
+            // Counted by its owner, in a window that is over. Bytes that follow belong to the next one.
+            takes.extend((charge.counter.limit().unit == QuotaUnit::Bytes).then(|| Rc::clone(&charge.counter)));
+            continue;
+        }
         let stock = quotas.stock(&charge.counter, cx.now);
         if let Some(standings) = standings.as_mut().filter(|_| charge.stops) {
             note(cx, charge, stock, standings);

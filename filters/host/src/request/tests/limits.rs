@@ -50,14 +50,40 @@ pub(super) fn token() -> String {
 
 /// The owner gives whatever is wanted.
 pub(super) fn grant_all(envoy: &FakeEnvoy, body: &[u8]) -> usize {
+    grant_until(3_600_000, envoy, body)
+}
+
+/// The same, of a window that ends so long after the question.
+fn grant_until(ends_in_ms: u64, envoy: &FakeEnvoy, body: &[u8]) -> usize {
     let request: QuotaRequest = serde_json::from_slice(body).unwrap();
     let grant =
-        |want| QuotaGrant { window: 1, granted: want, left: 0, starts_in_ms: 0, ends_in_ms: 3_600_000, retry_in_ms: 0 };
+        |want| QuotaGrant { window: 1, granted: want, left: 0, starts_in_ms: 0, ends_in_ms, retry_in_ms: 0 };
     let grants = request.asks.iter().map(|ask| grant(ask.want)).collect();
     let answer = serde_json::to_vec(&QuotaAnswer { grants }).unwrap();
     let length = answer.len();
     envoy.answer.replace(Some((200, answer)));
     length
+}
+
+/// The window always ends while the answer is on its way. The owner has counted the request in it.
+#[test]
+fn nobody_is_refused_for_coming_at_the_end_of_a_window() {
+    let (envoy, worker) = worker_with(&limited());
+    let line = [(":method", "GET"), (":path", "/pets/1.0/pet/5"), (":authority", "localhost")];
+    for _ in 0..3 {
+        envoy.begin_request(&[&line[..], &[("authorization", &token())]].concat());
+        let mut flow = RequestFlow::new(Rc::clone(&worker));
+        assert_eq!(flow.on_request_headers(true), Flow::Stop);
+        envoy.resumed.set(0);
+        let next = || envoy.calls.borrow_mut().pop();
+        while let Some(call) = next() {
+            envoy.pass(5);
+            let body = grant_until(5, &envoy, &call.body);
+            flow.on_response(call.id, Response { arrived: true, body });
+        }
+        assert_eq!(envoy.resumed.get(), 1, "{:?}", envoy.replies.borrow());
+        assert_eq!(envoy.header("x-wso2-cluster-header").as_deref(), Some("prod"));
+    }
 }
 
 fn pass(envoy: &Rc<FakeEnvoy>, worker: &Rc<Worker>) {

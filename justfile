@@ -44,7 +44,7 @@ lint:
 fuzz target='all' seconds='60':
     @toolchain/fuzz '{{ target }}' '{{ seconds }}'
 
-# Throughput and latency next to Envoy's own filters and to ext_authz, as ratios: `just bench [quick|full] [rounds] [seconds]`
+# Throughput and latency next to Envoy's own filters and to ext_authz, as ratios: `just bench [quick|full] [rounds] [seconds] [case…]`
 [no-exit-message]
 bench *arguments: wasm build
     @cargo build {{ locked }} --release --package tollgate-bench --bins

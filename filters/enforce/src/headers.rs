@@ -34,6 +34,8 @@ struct Layout {
     pairs: Vec<Pair>,
     /// Which marks names have. Most questions are about headers that are not there, and end here.
     marks: u64,
+    /// Which of them several names have. Of the others one header has been found when the first one is.
+    doubled: u64,
 }
 
 /// Where a header is, and how long its name and its value are.
@@ -108,12 +110,13 @@ impl HeaderMap {
 
     /// Every value of the header of that lower-case name, in order.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.may_have(mark(name.as_bytes()));
-        self.of(name.as_bytes())
+        let mark = mark(name.as_bytes());
+        self.may_have(mark);
+        self.of(name.as_bytes(), mark)
     }
 
-    fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let pairs = self.layout().pairs.iter().filter(move |pair| pair.span.name == name.len());
+    fn of(&self, name: &[u8], mark: u64) -> impl Iterator<Item = &[u8]> {
+        let pairs = self.layout().pairs.iter().filter(move |pair| pair.mark == mark);
         pairs.filter_map(move |pair| {
             let (candidate, value) = pair.span.read(&self.bytes)?;
             bytes::same(candidate, name).then_some(value)
@@ -124,15 +127,16 @@ impl HeaderMap {
     #[must_use]
     #[inline]
     pub fn get(&self, name: &str) -> Header<'_> {
-        if self.may_have(mark(name.as_bytes())) { self.find(name) } else { Header::Absent }
+        let mark = mark(name.as_bytes());
+        if self.may_have(mark) { self.find(name, mark) } else { Header::Absent }
     }
 
-    fn find(&self, name: &str) -> Header<'_> {
-        let mut values = self.of(name.as_bytes());
-        match (values.next(), values.next()) {
-            (None, _) => Header::Absent,
-            (Some(value), None) => Header::One(value),
-            (Some(_), Some(_)) => Header::Many,
+    fn find(&self, name: &str, mark: u64) -> Header<'_> {
+        let mut values = self.of(name.as_bytes(), mark);
+        match values.next() {
+            None => Header::Absent,
+            Some(value) if self.layout().doubled & mark == 0 || values.next().is_none() => Header::One(value),
+            Some(_) => Header::Many,
         }
     }
 
@@ -178,13 +182,14 @@ impl Layout {
     fn of(bytes: &[u8]) -> Self {
         let spans = spans(table(bytes).unwrap_or_default());
         let mut pairs = Vec::with_capacity(spans.len());
-        let mut marks = 0;
+        let (mut marks, mut doubled) = (0, 0);
         for span in spans {
             let mark = mark(span.name_in(bytes));
+            doubled |= marks & mark;
             marks |= mark;
             pairs.push(Pair { span, mark });
         }
-        Self { pairs, marks }
+        Self { pairs, marks, doubled }
     }
 }
 

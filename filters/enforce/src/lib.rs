@@ -43,8 +43,8 @@ mod wildcard;
 pub use call::Call;
 pub use connection::Connection;
 pub use cx::{
-    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, LateGrant, MAX_QUESTIONS, Question, Record, Reply, RequestBody,
-    Timestamp,
+    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, LateGrant, MAX_QUESTIONS, Question, Record, Reply,
+    RequestBody, Timestamp,
 };
 pub use decide::{Repeat, again, decide, parts};
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::bare::Bench;
 use crate::tokens::{Algorithm, Signer};
-use crate::world::{self, PATH, Scale};
+use crate::world::{self, API_KEY_HEADER, PATH, Scale};
 
 /// Requests that differ: more than are remembered.
 const MANY: usize = 5_000;
@@ -31,13 +31,15 @@ pub enum Scenario {
     FullLarge,
     /// `Full` for 5,000 callers in turn, each with an application and limits of its own.
     FullCallers,
+    /// `Full` with an API key instead of a token.
+    ApiKey,
     /// No credentials at all.
     Rejected,
 }
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Authn,
         Self::AuthnPaths,
         Self::AuthnNew,
@@ -46,6 +48,7 @@ impl Scenario {
         Self::FullUnlimited,
         Self::FullLarge,
         Self::FullCallers,
+        Self::ApiKey,
         Self::Rejected,
     ];
 
@@ -61,6 +64,7 @@ impl Scenario {
             Self::FullUnlimited => "full-unlimited",
             Self::FullLarge => "full-large",
             Self::FullCallers => "full-callers",
+            Self::ApiKey => "api-key",
             Self::Rejected => "rejected",
         }
     }
@@ -79,7 +83,7 @@ impl Scenario {
     fn scale(self) -> Scale {
         let (apis, applications, revoked) = match self {
             Self::Authn | Self::AuthnPaths | Self::AuthnNew => (1, 0, 0),
-            Self::Full | Self::FullPaths | Self::FullUnlimited | Self::Rejected => (1, 10, 0),
+            Self::Full | Self::FullPaths | Self::FullUnlimited | Self::ApiKey | Self::Rejected => (1, 10, 0),
             Self::FullCallers => (1, MANY, 0),
             Self::FullLarge => (6_000, 20_000, 20_000),
         };
@@ -97,6 +101,7 @@ impl Scenario {
         // Signed before the filter's clock stands still: taking over a large population may last minutes under callgrind, and a
         // token from the future is refused.
         let bearer = format!("Bearer {}", signer.token(Algorithm::Rs256, 0, &[])?);
+        let key = signer.api_key()?;
         let scale = self.scale();
         let bench = Bench::new(&world::frames(scale, &signer.jwks()?)?, scale.everything)?;
         let mut headers = vec![
@@ -110,6 +115,10 @@ impl Scenario {
             ("user-agent", "wrk"),
             ("accept", "*/*"),
         ];
+        if self == Self::ApiKey {
+            headers.retain(|(name, _)| *name != "authorization");
+            headers.push((API_KEY_HEADER, key.as_str()));
+        }
         let mut expected = 200;
         if self == Self::Rejected {
             headers.retain(|(name, _)| *name != "authorization");

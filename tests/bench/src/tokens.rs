@@ -84,6 +84,16 @@ impl Signer {
         Ok(format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
+    /// An API key of the first holder, with a subscription to the API that is called.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub fn api_key(&self) -> Result<String> {
+        let subscribed =
+            json!([{ "name": "Items", "version": "1.0.0", "context": "/items/1.0.0", "subscriptionTier": "Gold" }]);
+        self.token(Algorithm::Rs256, 0, &[("token_type", json!("apiKey")), ("subscribedAPIs", subscribed)])
+    }
+
     /// A token of the holder of that number whose signature is of RS256's length and nothing else, for hosts that believe all.
     ///
     /// # Errors

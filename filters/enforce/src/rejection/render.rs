@@ -19,6 +19,9 @@ pub(crate) fn challenge_for_certificate(reply: &mut Reply) {
     }
 }
 
+/// Bytes that most bodies have at most, so that few have to grow.
+const USUAL_BODY: usize = 256;
+
 /// Members in the order in which Choreo Connect writes them.
 #[derive(Serialize)]
 struct Body<'b> {
@@ -36,14 +39,10 @@ pub(super) fn json(rejection: &Rejection) -> Reply {
     if entry.challenge {
         headers.push(("www-authenticate".into(), CHALLENGE.to_owned()));
     }
-    // Serialising three strings cannot fail; were it ever to, an empty body still refuses.
-    Reply {
-        status: entry.status,
-        headers,
-        body: serde_json::to_vec(&body).unwrap_or_default(),
-        details: entry.details,
-        record: None,
-    }
+    let mut bytes = Vec::with_capacity(USUAL_BODY);
+    // Three strings, which cannot fail; were they ever to, a body that is cut off still refuses.
+    let _ = serde_json::to_writer(&mut bytes, &body);
+    Reply { status: entry.status, headers, body: bytes, details: entry.details, record: None }
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use crate::{Cx, Record};
 /// What [`crate::rejection::Entry::details`] begin with.
 const DETAILS: &str = "tollgate_";
 
+/// Bytes that most records have at most, so that few have to grow.
+const USUAL_RECORD: usize = 512;
+
 /// A record, as it is written. Members may be added; readers skip those that they do not know.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,8 +91,10 @@ fn written(
         key_type: permit.and_then(|permit| permit.key_type).map(name),
         application: permit.and_then(|permit| permit.subscribed.as_ref()).map(application),
     };
+    let mut record = Vec::with_capacity(USUAL_RECORD);
     // Texts and nothing else, which cannot fail.
-    Some(serde_json::to_vec(&written).ok()?.into())
+    serde_json::to_writer(&mut record, &written).ok()?;
+    Some(record.into())
 }
 
 fn operation<'a>(admitted: &'a Admitted) -> OperationMembers<'a> {

@@ -5,7 +5,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use serde_json::json;
 use tollgate_bench::argument;
 use tollgate_bench::tokens::{Algorithm, Signer, write};
 
@@ -18,10 +17,7 @@ fn main() -> Result<()> {
         std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
     };
     put("jwks.json", signer.jwks()?.to_string())?;
-    let subscribed =
-        json!([{ "name": "Items", "version": "1.0.0", "context": "/items/1.0.0", "subscriptionTier": "Gold" }]);
-    let key = [("token_type", json!("apiKey")), ("subscribedAPIs", subscribed)];
-    put("api-key.txt", format!("{}\n", signer.token(Algorithm::Rs256, 0, &key)?))?;
+    put("api-key.txt", format!("{}\n", signer.api_key()?))?;
     write(&signer, Algorithm::Rs256, count, &folder.join("rs256.txt"))?;
     write(&signer, Algorithm::Es256, count, &folder.join("es256.txt"))
 }

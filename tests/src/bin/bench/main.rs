@@ -1,4 +1,4 @@
-//! `bench [quick|full] [rounds] [seconds]`: what the enforcer costs, next to Envoy's own filters for the same work, to an
+//! `bench [quick|full] [rounds] [seconds] [case…]`: what the enforcer costs, next to Envoy's own filters for the same work, to an
 //! authorization service, and to no filter at all.
 //!
 //! One Envoy has a listener for every contender. They take turns, in one order and then in the other, so that whatever else
@@ -56,6 +56,8 @@ struct Plan {
     full: bool,
     rounds: usize,
     load: Load,
+    /// Names of cases; none for all.
+    only: Vec<String>,
 }
 
 async fn run() -> Result<()> {
@@ -67,6 +69,7 @@ async fn run() -> Result<()> {
     if plan.full {
         cases.extend(case::further(&tokens)?);
     }
+    plan.choose(&mut cases)?;
     for workers in [1, 2] {
         let cases: Vec<Case> = cases.iter().filter(|case| case.workers == workers).cloned().collect();
         let contenders: Vec<Contender> =
@@ -80,7 +83,7 @@ async fn run() -> Result<()> {
             report.outcomes.push(compare(&arena, &plan, case)?);
             report.write(&folder)?;
         }
-        if workers == 1 {
+        if workers == 1 && plan.only.is_empty() {
             latency(&arena, &tokens, &mut report)?;
             report.inside = Some(inside::measure(&arena, &tokens).await?);
         }
@@ -92,26 +95,29 @@ async fn run() -> Result<()> {
 
 impl Plan {
     fn read(folder: &Path) -> Result<Self> {
-        let mut arguments = std::env::args().skip(1).peekable();
-        let full = match arguments.peek().map(String::as_str) {
-            Some("full") => true,
-            Some("quick") | None => false,
-            Some(other) if other.parse::<u32>().is_ok() => false,
-            Some(other) => bail!("'{other}' is neither quick nor full; usage: bench [quick|full] [rounds] [seconds]"),
-        };
-        let mut numbers = arguments.filter(|text| !matches!(text.as_str(), "quick" | "full"));
-        let mut number = |name, usual: u32| match numbers.next() {
-            None => Ok(usual),
-            Some(text) => text.parse().with_context(|| format!("{name} is '{text}', not a number")),
-        };
-        let (rounds, seconds) = (number("rounds", 15)?, number("seconds", 2)?);
+        let full = std::env::args().nth(1).is_some_and(|word| word == "full");
+        let words = std::env::args().skip(1).filter(|word| !matches!(word.as_str(), "quick" | "full"));
+        let (numbers, only): (Vec<String>, Vec<String>) = words.partition(|word| word.parse::<u32>().is_ok());
+        ensure!(numbers.len() <= 2, "usage: bench [quick|full] [rounds] [seconds] [case…]");
+        let number = |at: usize, usual| numbers.get(at).map_or(Ok(usual), |text| text.parse());
+        let (rounds, seconds): (u32, u32) = (number(0, 15)?, number(1, 2)?);
         ensure!(rounds > 0 && seconds > 0, "there is nothing to measure in {rounds} rounds of {seconds} s");
         std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let script = folder.join("requests.lua");
         std::fs::write(&script, include_str!("requests.lua")).context("writing the script for wrk")?;
         let tool = |variable, name: &str| std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
         let (wrk, h2load) = (tool("TOLLGATE_WRK", "wrk"), tool("TOLLGATE_H2LOAD", "h2load"));
-        Ok(Self { full, rounds: usize::try_from(rounds)?, load: Load { wrk, h2load, seconds, script } })
+        Ok(Self { full, rounds: usize::try_from(rounds)?, load: Load { wrk, h2load, seconds, script }, only })
+    }
+
+    /// Leaves the cases that were asked for.
+    fn choose(&self, cases: &mut Vec<Case>) -> Result<()> {
+        let names: Vec<&str> = cases.iter().map(|case| case.name).collect();
+        if let Some(unknown) = self.only.iter().find(|name| !names.contains(&name.as_str())) {
+            bail!("'{unknown}' is no case; there are {}", names.join(", "));
+        }
+        cases.retain(|case| self.only.is_empty() || self.only.iter().any(|name| name == case.name));
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use tollgate_model::{
     ApiKeyPlace, Application, ClientCertificate, Credential, DenyCondition, ExplainKey, HeaderPolicy, Issuer, KeyType,
     Limit, MutualSsl, Operation, Policies, QuotaUnit, RequestPolicy, Requirement, Secret, Security, Settings,
@@ -12,6 +13,9 @@ use tollgate_model::{
 use super::*;
 use crate::testing::{issuer, operation, resource};
 use crate::{CompiledIssuer, Counter, Stock, Throttle, Verdicts, again};
+
+/// Texts of API keys that say nothing; the second one ends soon.
+const OPAQUE: [&str; 2] = ["opaque-1", "opaque-2"];
 
 /// What may change between two requests.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +57,10 @@ fn directory(changes: &[Change]) -> TestDirectory {
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
     };
     let both = Requirement { token: true, ..Requirement::api_key(key.clone()) };
+    let in_query = Requirement::api_key(ApiKeyPlace::Query { name: "a".to_owned() });
     let operations = vec![
+        operation("PATCH", any_of(vec![Requirement::api_key(key.clone()), in_query], &[])),
+        operation("HEAD", Security::Unsecured),
         Operation {
             policies: Some(policies()),
             ..operation("GET", any_of(vec![Requirement::api_key(key), Requirement::TOKEN], &[]))
@@ -77,6 +84,11 @@ fn directory(changes: &[Change]) -> TestDirectory {
         tables.applications.insert(number.to_owned(), application);
         let subscription = Subscription { state: SubscriptionState::Unblocked, tier: "S".to_owned() };
         tables.subscriptions.insert(keys::subscription(number, "pets"), subscription);
+    }
+    for (text, end) in [(OPAQUE[0], None), (OPAQUE[1], Some(NOW + 3))] {
+        let of_first = Credential::of("1".to_owned(), KeyType::Production);
+        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        tables.credentials.insert(keys::opaque_key(&digest), Credential { expires_at: end, ..of_first });
     }
     for (kind, name) in [(TierKind::Subscription, "S"), (TierKind::Application, "P")] {
         tables.tiers.insert((kind, name.to_owned()), Tier::named(name));
@@ -156,6 +168,10 @@ fn tokens() -> Vec<String> {
         of("2", json!({"cnf": {"x5t#S256": URL_SAFE_NO_PAD.encode([0xaa; 32])}})),
         of("1", json!({"token_type": "InternalKey"})),
         of("3", json!({})),
+        of("1", json!({"token_type": "apiKey"})),
+        of("2", json!({"token_type": "apiKey", "exp": NOW + 2})),
+        of("2", json!({"token_type": "apiKey", "permittedIP": "10.0.0.1"})),
+        of("2", json!({"token_type": "apiKey", "permittedReferer": "a.example"})),
     ]
 }
 
@@ -166,6 +182,9 @@ struct Sent {
     method: usize,
     path: usize,
     beside: usize,
+    key: usize,
+    /// Whether there is an access token at all.
+    bearer: bool,
     certificate: bool,
 }
 
@@ -173,28 +192,42 @@ fn sent() -> impl Strategy<Value = Sent> {
     let certificate = prop::bool::weighted(0.2);
     // Most look alike.
     let few = || prop_oneof![3 => Just(0_usize), 2 => 0..3_usize];
-    (any::<prop::sample::Index>(), few(), few(), 0..9_usize, certificate)
-        .prop_map(|(token, method, path, beside, certificate)| Sent { token, method, path, beside, certificate })
+    (any::<prop::sample::Index>(), 0..5_usize, few(), 0..9_usize, 0..9_usize, any::<bool>(), certificate).prop_map(
+        |(token, method, path, beside, key, bearer, certificate)| Sent {
+            token,
+            method,
+            path,
+            beside,
+            key,
+            bearer,
+            certificate,
+        },
+    )
 }
 
 impl Sent {
     fn request(&self, tokens: &[String], number: usize) -> HeaderMap {
         let bearer = format!("Bearer {}", tokens[self.token.index(tokens.len())]);
-        let line = format!("{} /pets/1.0/x{}", ["GET", "POST", "PUT"][self.method], ["", "/y", "/y?a=b"][self.path]);
+        let method = ["GET", "POST", "PUT", "PATCH", "HEAD"][self.method];
+        let line = format!("{method} /pets/1.0/x{}", ["", "/y", "/y?a=opaque-2"][self.path]);
+        let key = [OPAQUE[0], OPAQUE[1], &tokens[6], &tokens[7], &tokens[8], &tokens[9]].get(self.key).copied();
+        let key = key.map(|key| ("apikey", key));
         let beside = [
             vec![],
             vec![],
             vec![],
             vec![("internal-key", tokens[4].as_str())],
             vec![("content-length", "7")],
-            vec![("apikey", "x")],
+            vec![("apikey", "x"), ("referer", "a.example")],
             vec![("x-from", "7")],
             vec![("x-from", "8"), ("x-envoy-max-retries", "9")],
             vec![("x-wso2-cluster-header", "elsewhere"), ("upgrade", "websocket")],
         ];
         // Of which nobody asks.
         let id = number.to_string();
-        let own = [("authorization", bearer.as_str()), ("x-request-id", id.as_str())];
+        let mut own = vec![("x-request-id", id.as_str())];
+        own.extend(self.bearer.then_some(("authorization", bearer.as_str())));
+        own.extend(key);
         request(&line, &[&own[..], &beside[self.beside]].concat())
     }
 }
@@ -285,33 +318,49 @@ fn ways_that_were_walked_twice_are_remembered() {
     }
 }
 
-/// Otherwise the comparison above would prove nothing.
+/// Otherwise the comparison above would prove nothing. Tables change, and nobody says so.
 #[test]
 fn verdicts_are_remembered() {
+    let tokens = tokens();
+    let opaque: String = Sha256::digest(OPAQUE[0]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bearer = format!("Bearer {}", tokens[0]);
+    for (line, headers, revoked, remembered) in [
+        ("GET /pets/1.0/x", vec![("authorization", bearer.as_str())], "t1", true),
+        ("GET /pets/1.0/x", vec![("apikey", tokens[6].as_str())], "t1", true),
+        ("PATCH /pets/1.0/x", vec![("apikey", OPAQUE[0])], opaque.as_str(), true),
+        ("PATCH /pets/1.0/x?a=opaque-1", vec![], opaque.as_str(), true),
+        // Where else it comes from counts as well.
+        ("PATCH /pets/1.0/x", vec![("apikey", tokens[9].as_str()), ("referer", "a.example")], "t2", false),
+        ("PUT /pets/1.0/x", vec![("authorization", bearer.as_str()), ("apikey", tokens[6].as_str())], "t1", false),
+    ] {
+        let mut directory = directory(&[]);
+        directory.verdicts = Some(Verdicts::default());
+        let request = request(line, &headers);
+        let call = |directory: &TestDirectory| decided(directory, &request, false, NOW * 1000).0;
+        let good = call(&directory);
+        assert!(good.starts_with("->"), "{line}: {good}");
+        directory.subscribers.revoked.push(revoked.to_owned());
+        assert_eq!(call(&directory) == good, remembered, "{line} {headers:?}");
+        directory.verdicts.as_ref().unwrap().clear();
+        assert!(call(&directory).starts_with("401"), "{line}");
+    }
+}
+
+/// What a request without credentials counts against is found once, where none are asked for.
+#[test]
+fn a_verdict_about_nobody_is_remembered() {
     let mut directory = directory(&[]);
+    directory.api.tier = Some("A".to_owned());
+    directory.recompile();
     directory.verdicts = Some(Verdicts::default());
-    let bearer = format!("Bearer {}", tokens()[0]);
-    let request = request("GET /pets/1.0/x", &[("authorization", bearer.as_str())]);
-    // The whole way and not its parts, which remember nothing.
-    let call = |directory: &TestDirectory| {
-        let (answers, connection) = (Answers::default(), TestConnection::default());
-        let now = Timestamp(NOW * 1000);
-        let callbacks = Callbacks::NONE;
-        describe(decide(&Cx {
-            directory,
-            request: &request,
-            answers: &answers,
-            connection: &connection,
-            now,
-            callbacks,
-        }))
-    };
-    let good = call(&directory);
-    assert!(good.starts_with("->"), "{good}");
-    directory.subscribers.revoked.push("t1".to_owned());
-    assert_eq!(call(&directory), good, "nobody has said that a table has changed");
+    let limit = Limit { amount: 5, unit: QuotaUnit::Requests, window: Window { count: 1, unit: TimeUnit::Minute } };
+    let request = request("HEAD /pets/1.0/x", &[]);
+    for (limits, counted) in [(vec![limit], 1), (Vec::new(), 1)] {
+        directory.subscribers.tiers.insert((TierKind::Api, "A".to_owned()), Tier { limits, ..Tier::named("A") });
+        assert_eq!(decided(&directory, &request, false, NOW * 1000).1.len(), counted);
+    }
     directory.verdicts.as_ref().unwrap().clear();
-    assert!(call(&directory).starts_with("401"));
+    assert!(decided(&directory, &request, false, NOW * 1000).1.is_empty());
 }
 
 /// Whoever wants to know why is told of every stage, whether or not its outcome was known.

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use tollgate_model::{Api, ApiKeyPlace, Secret};
+use tollgate_model::{Api, ApiKeyPlace};
 
 use super::super::admit::Admitted;
 use super::super::authorize::{Subscribed, subscription};
+use super::opaque_key::{self, OpaqueKey};
+use super::restrictions;
 use super::rules::Attempt;
 use super::verify::{has_three_parts, judge};
-use super::{opaque_key, restrictions};
 use crate::decide::Halt;
 use crate::rejection::Rejection;
 use crate::token::{Usage, VerifiedToken};
@@ -23,8 +24,8 @@ use crate::{Cx, Header, query};
 pub(crate) struct ApiKey {
     /// What it says itself; an opaque one says nothing.
     pub(crate) token: Option<Rc<VerifiedToken>>,
-    /// The text of an opaque one.
-    pub(crate) opaque: Option<Secret>,
+    /// An opaque one.
+    pub(crate) opaque: Option<OpaqueKey>,
     /// On whose behalf it is used.
     pub(crate) subscribed: Subscribed,
 }
@@ -60,7 +61,7 @@ pub(super) fn raw(cx: &Cx, admitted: &Admitted) -> Option<String> {
 }
 
 /// What stands at that place. Two keys are as bad as none: nobody can tell which one counts.
-fn text_at<'r>(cx: &'r Cx, admitted: &'r Admitted, place: &ApiKeyPlace) -> Option<Cow<'r, [u8]>> {
+pub(super) fn text_at<'r>(cx: &'r Cx, admitted: &'r Admitted, place: &ApiKeyPlace) -> Option<Cow<'r, [u8]>> {
     match place {
         ApiKeyPlace::Header { name } => match cx.request.get(name) {
             Header::One(value) => Some(Cow::Borrowed(value)),

@@ -9,6 +9,7 @@ mod opaque_key;
 mod restrictions;
 mod revocation;
 mod rules;
+mod shown;
 mod token;
 mod verify;
 mod workload;
@@ -20,13 +21,14 @@ use tollgate_model::{Api, ApiKeyPlace, ClientCertificate, Security};
 pub(crate) use self::api_key::ApiKey;
 pub(crate) use self::rules::Attempt;
 use self::rules::{Certificates, Credentials, Rules};
+pub(crate) use self::shown::Shown;
 pub(crate) use self::token::{authorization_header, bearer_token};
 pub(crate) use self::workload::Workload;
 use super::admit::Admitted;
-use crate::Cx;
 use crate::decide::Halt;
 use crate::explain::Tracer;
-use crate::token::{Usage, VerifiedToken};
+use crate::token::{Usage, Validity, VerifiedToken};
+use crate::{Cx, Timestamp};
 
 /// Proof that somebody entitled to call has called.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,7 +133,18 @@ impl Identity {
             Self::Anonymous | Self::Certificate(_) | Self::Workload(_) => None,
             Self::Bearer(token) | Self::InternalKey(token) => Some((token.usage, &token.raw)),
             Self::ApiKey(ApiKey { token: Some(token), .. }) => Some((token.usage, &token.raw)),
-            Self::ApiKey(key) => key.opaque.as_ref().map(|text| (Usage::ApiKey, text.expose())),
+            Self::ApiKey(key) => key.opaque.as_ref().map(|key| (Usage::ApiKey, key.text.expose())),
+        }
+    }
+
+    /// Whether what says who it is, which was good once, is so now, as far as times go.
+    pub(crate) fn is_current(&self, now: Timestamp, skew_seconds: u32) -> bool {
+        match self {
+            Self::Anonymous => true,
+            Self::ApiKey(ApiKey { opaque: Some(key), .. }) => !key.is_over(now),
+            other => {
+                other.token().is_some_and(|token| token.claims.at(now.seconds(), skew_seconds) == Validity::Current)
+            }
         }
     }
 

@@ -56,8 +56,7 @@ pub(super) fn grant_all(envoy: &FakeEnvoy, body: &[u8]) -> usize {
 /// The same, of a window that ends so long after the question.
 fn grant_until(ends_in_ms: u64, envoy: &FakeEnvoy, body: &[u8]) -> usize {
     let request: QuotaRequest = serde_json::from_slice(body).unwrap();
-    let grant =
-        |want| QuotaGrant { window: 1, granted: want, left: 0, starts_in_ms: 0, ends_in_ms, retry_in_ms: 0 };
+    let grant = |want| QuotaGrant { window: 1, granted: want, left: 0, starts_in_ms: 0, ends_in_ms, retry_in_ms: 0 };
     let grants = request.asks.iter().map(|ask| grant(ask.want)).collect();
     let answer = serde_json::to_vec(&QuotaAnswer { grants }).unwrap();
     let length = answer.len();

@@ -20,7 +20,7 @@ const AUTHORIZATION: &str = "authorization";
 #[derive(Debug)]
 pub struct HeaderMap {
     bytes: Vec<u8>,
-    /// Where [`PATH`] and [`AUTHORIZATION`] are, if each is there once.
+    /// Where the path and what tells callers apart are; see [`HeaderMap::path_and_caller`].
     usual: Option<(Span, Span)>,
     /// Made when the first question comes; a request that goes the way of another one asks none.
     layout: OnceCell<Layout>,
@@ -75,9 +75,13 @@ impl HeaderMap {
     /// When the bytes are not a whole map, or hold more than 1,024 headers.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, MalformedHeaders> {
         let (mut path, mut authorization, mut doubled) = (None, None, false);
+        let mut longest: Option<Span> = None;
         for span in spans(table(&bytes).ok_or(MalformedHeaders)?) {
             // Each one, or the sum of their lengths could wrap around.
             span.end().filter(|end| *end <= bytes.len()).ok_or(MalformedHeaders)?;
+            if longest.is_none_or(|longest| longest.value < span.value) {
+                longest = Some(span);
+            }
             let (wanted, found) = match span.name {
                 5 => (PATH, &mut path),
                 13 => (AUTHORIZATION, &mut authorization),
@@ -87,7 +91,7 @@ impl HeaderMap {
                 doubled |= found.replace(span).is_some();
             }
         }
-        let usual = path.zip(authorization).filter(|_| !doubled);
+        let usual = path.zip(authorization.or(longest)).filter(|_| !doubled);
         Ok(Self { bytes, usual, layout: OnceCell::new(), asked: Cell::new(0) })
     }
 
@@ -95,11 +99,12 @@ impl HeaderMap {
         self.layout.get_or_init(|| Layout::of(&self.bytes))
     }
 
-    /// The values of `:path` and `authorization`, which tell most requests apart, if each is there once.
-    pub(crate) fn path_and_authorization(&self) -> Option<(&[u8], &[u8])> {
-        self.asked.set(self.asked.get() | const { Self::mark_of(PATH) | Self::mark_of(AUTHORIZATION) });
-        let (path, authorization) = self.usual?;
-        Some((path.read(&self.bytes)?.1, authorization.read(&self.bytes)?.1))
+    /// Two values that tell most requests apart: of `:path`, and of `authorization` or else the longest one there is, which is probably
+    /// an API key, or what a client says of itself. Nothing follows from them, so they count as asked for only when somebody asks.
+    /// None when the first two are there more than once.
+    pub(crate) fn path_and_caller(&self) -> Option<(&[u8], &[u8])> {
+        let (path, caller) = self.usual?;
+        Some((path.read(&self.bytes)?.1, caller.read(&self.bytes)?.1))
     }
 
     /// Every header, in order, names in lower case.

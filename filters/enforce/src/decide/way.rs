@@ -93,10 +93,10 @@ impl Ways {
         }
     }
 
-    /// Where to look for ways of such requests: by the path and the end of the credentials.
+    /// Where to look for ways of such requests: by the path, and the end of what tells callers apart.
     fn spot(&self, request: &HeaderMap) -> Option<u64> {
-        let (path, credentials) = request.path_and_authorization()?;
-        Some(self.hasher.hash_one((path, signed(credentials))))
+        let (path, caller) = request.path_and_caller()?;
+        Some(self.hasher.hash_one((path, signed(caller))))
     }
 }
 
@@ -137,6 +137,10 @@ impl<'c> Spot<'c> {
         if let Ok(mut places) = self.verdicts.ways.places.try_borrow_mut()
             && let Some(place) = places.get_mut(place(self.hash))
         {
+            // Requests that look different and come here in turn shall not write each other's ways over every time.
+            if place.way.as_ref().is_some_and(|(hash, _)| *hash == self.hash) {
+                place.last = !self.hash;
+            }
             place.way = Some((self.hash, way));
         }
     }

@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 use tollgate_model::Algorithm;
 
 use super::json::{Json, Object};
-use crate::bytes::first;
 
 /// Longest token that is looked at. Envoy's own limit for all headers together is 60 KiB unless raised.
 pub const MAX_TOKEN: usize = 64 * 1024;
@@ -91,7 +90,8 @@ impl<'t> Jws<'t> {
 
 /// The three parts of a signed token in compact form.
 pub(crate) fn parts(text: &str) -> Option<[&str; 3]> {
-    let ([first, second, _], 2) = first::<3>(text.as_bytes(), b'.') else { return None };
+    let mut dots = memchr::memchr_iter(b'.', text.as_bytes());
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else { return None };
     let (after_first, after_second) = (first.saturating_add(1), second.saturating_add(1));
     Some([text.get(..first)?, text.get(after_first..second)?, text.get(after_second..)?])
 }

@@ -318,6 +318,37 @@ fn ways_that_were_walked_twice_are_remembered() {
     }
 }
 
+/// Whoever shows an API key, or nothing where nothing is asked for, goes ways too, even beside others who look alike from afar.
+#[test]
+fn ways_are_for_all_callers() {
+    let tokens = tokens();
+    let mut directory = directory(&[]);
+    directory.verdicts = Some(Verdicts::default());
+    let goes = |line: &str, headers: &[(&str, &str)]| {
+        let (request, now) = (request(line, headers), Timestamp(NOW * 1000));
+        let gone = again(&directory, &request, now).is_some();
+        let _ = decided(&directory, &request, false, now.0);
+        gone
+    };
+    let agent = ("user-agent", "a program with a long name of its own");
+    for (line, headers) in [
+        ("GET /pets/1.0/x", vec![("apikey", tokens[6].as_str()), agent]),
+        ("PATCH /pets/1.0/x", vec![("apikey", OPAQUE[0]), agent]),
+        ("PATCH /pets/1.0/x/y?a=opaque-1", vec![agent]),
+        ("HEAD /pets/1.0/x/y/z", vec![agent]),
+        ("HEAD /pets/1.0/x/y/z", vec![]),
+    ] {
+        let gone: Vec<bool> = (0..4).map(|_| goes(line, &headers)).collect();
+        assert_eq!(gone, [false, false, true, true], "{line} {headers:?}");
+    }
+    let mut gone = 0;
+    for turn in 0..30 {
+        let key = OPAQUE[usize::from(turn % 10 == 9)];
+        gone += usize::from(goes("PATCH /pets/1.0/x/w", &[("apikey", key), agent]));
+    }
+    assert!(gone > 15, "{gone} of 30");
+}
+
 /// Otherwise the comparison above would prove nothing. Tables change, and nobody says so.
 #[test]
 fn verdicts_are_remembered() {

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 mod anonymous;
+mod answers;
 mod bytes;
 mod call;
 mod connection;
@@ -40,12 +41,10 @@ mod vouch;
 pub mod websocket;
 mod wildcard;
 
+pub use answers::{Answer, Answers, CallAnswer, LateGrant, MAX_QUESTIONS, RequestBody};
 pub use call::Call;
 pub use connection::Connection;
-pub use cx::{
-    Answer, Answers, CallAnswer, Cx, Decision, Edits, HeaderEdit, LateGrant, MAX_QUESTIONS, Question, Record, Reply,
-    RequestBody, Timestamp,
-};
+pub use cx::{Cx, Decision, Edits, HeaderEdit, Question, Record, Reply, Timestamp};
 pub use decide::{Repeat, again, decide, parts};
 pub use directory::{CompiledApi, CompiledIssuer, Directory, Invalid, RefreshGate, Unreadable};
 pub use evidence::{Evidence, MAX_EVIDENCE, NotEvidence, Query, Reached};

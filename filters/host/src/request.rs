@@ -5,6 +5,7 @@
 
 mod body;
 mod carry;
+mod explained;
 mod frames;
 mod journey;
 mod metered;

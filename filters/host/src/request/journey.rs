@@ -8,8 +8,8 @@ use tollgate_enforce::explain::pass;
 use tollgate_enforce::parts::Decided;
 use tollgate_enforce::rejection::Rejection;
 use tollgate_enforce::{
-    Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, FrameLimits, Header, HeaderEdit, HeaderMap,
-    MAX_QUESTIONS, Question, Reply,
+    Answer, Answers, Cx, Decision, Directory as _, Edits, Evidence, FrameLimits, HeaderEdit, HeaderMap, MAX_QUESTIONS,
+    Question, Reply,
 };
 use tollgate_model::contract::EVIDENCE_STATE;
 
@@ -17,14 +17,10 @@ use super::body::Incoming;
 use super::frames::{EXTENSIONS, Frames};
 use super::metered::Metered;
 use super::outgoing::Outgoing;
-use super::{Flow, UnderWay, carry};
+use super::{Flow, UnderWay, carry, explained};
 use crate::connection::RequestConnection;
 use crate::metrics::QUESTIONS;
-use crate::role::Explain;
-use crate::{Abi, CallId, Fields, Level, Nanos, Response, Side, Status, Worker};
-
-/// Longest id of a request in the log.
-const MAX_REQUEST_ID: usize = 64;
+use crate::{CallId, Fields, Level, Nanos, Response, Side, Status, Worker};
 
 /// Its state.
 pub(super) struct Journey {
@@ -275,7 +271,7 @@ impl Journey {
         let explain =
             role.explain.filter(|_| *self.explained.get_or_insert_with(|| pass::is_shown(&cx, &self.worker.passes)));
         let decision = match explain {
-            Some(explain) => explain_to_log(abi.as_ref(), &cx, explain),
+            Some(explain) => explained::decide(abi.as_ref(), &cx, explain),
             None => {
                 let Decided { decision, evidence } = (role.decide)(&cx, self.evidence.as_deref());
                 self.left = evidence;
@@ -355,21 +351,4 @@ impl Journey {
         }
         Outcome::Answered
     }
-}
-
-/// Decides, and says why in a line of the log that begins with `explain` and the request's id. The client learns nothing.
-fn explain_to_log(abi: &dyn Abi, cx: &Cx, explain: Explain) -> Decision {
-    let (decision, trace) = explain(cx);
-    let id = match cx.request.get("x-request-id") {
-        Header::One(id) => id
-            .iter()
-            .take(MAX_REQUEST_ID)
-            .filter(|byte| byte.is_ascii_graphic())
-            .map(|byte| char::from(*byte))
-            .collect(),
-        Header::Absent | Header::Many => "-".to_owned(),
-    };
-    let trace = serde_json::to_string(&trace).unwrap_or_default();
-    abi.log(Level::Info, &format!("explain {id} {trace}"));
-    decision
 }

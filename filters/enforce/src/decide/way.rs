@@ -1,9 +1,9 @@
 //! Ways that were walked before: a request that looks like an earlier one, to all stages, goes the same way without them.
 //!
 //! What a stage looks at of the headers is noted by the header map; nothing else of a request counts on the ways that are
-//! remembered, and they lead to a backend without a question to anybody. The life of the token and the quotas are judged
-//! every time. Must stay short: it is all the code that such a request runs through. Ways live and go with the verdicts that they rest on, so a change of any table counts at once; the same test compares
-//! them with decisions that remember nothing.
+//! remembered, and they lead to a backend without a question to anybody. The life of the credential and the quotas are judged
+//! every time. Ways live and go with the verdicts that they rest on, so a change of any table counts at once; the same test
+//! compares them with decisions that remember nothing. Must stay short: it is all the code that such a request runs through.
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;

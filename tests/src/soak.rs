@@ -1,13 +1,14 @@
 //! Traffic under constant change, every answer of which is held against what it must be.
 //!
 //! An API is deployed over and over, now open to every token and now only to those with a scope that none has; tokens are new, used
-//! again, expired, forged, missing, and taken back. A model of all that says which answers are right. While a change is under way
-//! both sides of it are; once it had time to arrive, only one is.
+//! again, expired, forged, missing, and taken back, and so are API keys, of which no scope is asked. A model of all that says which
+//! answers are right. While a change is under way both sides of it are; once it had time to arrive, only one is.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tollgate_model::Algorithm;
@@ -18,13 +19,17 @@ use crate::token::{Claims, KeyPair};
 use crate::{ApiProject, Etcd, Gateway, Settings, eventually};
 
 const ISSUER: &str = "https://soak.test/token";
+/// What tokens are for.
 const PATH: &str = "/soak/1.0.0/items/1";
+/// What API keys are for.
+const KEYS_PATH: &str = "/soak/1.0.0/keys/1";
+const KEY_HEADER: &str = "apikey";
 /// How long a change may take to be enforced everywhere. The promise is a fraction of it; what is tested here is the answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// Loops of requests.
 const LANES: usize = 4;
-/// Tokens that are used again.
-const POOL: usize = 64;
+/// Tokens, and API keys, that are used again: so many of each.
+const POOL: usize = 32;
 /// Bytes by which Envoy may grow once its memories are full.
 const GROWTH: u64 = 48 * 1024 * 1024;
 /// How long Envoy's memories take to fill at most.
@@ -59,13 +64,22 @@ struct Model {
 #[derive(Clone)]
 struct Pooled {
     token: String,
+    kind: Kind,
     id: String,
     revoked: Option<Instant>,
+}
+
+/// What a token is shown as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    AccessToken,
+    ApiKey,
 }
 
 /// What a request shows, and what is right for it.
 struct Shown {
     token: Option<String>,
+    kind: Kind,
     expected: Vec<u16>,
 }
 
@@ -99,13 +113,15 @@ pub async fn soak(duration: Duration, changes: Churn) -> Result<Account> {
     let key = KeyPair::shared()?;
     let pem = folder.path().join("soak.pem");
     std::fs::write(&pem, key.public_pem()?).context("writing the issuer's key")?;
+    let keys = "[[enforcer.security.tokenService]]\nname = 'APIM APIkey'\nvalidateSubscription = true";
+    let revocation = format!("[tollgate.revocation.etcd]\nendpoints = ['{}']", etcd.url());
+    let extra = format!("\n{revocation}\n\n{keys}\ncertificateFilePath = '{}'\n", pem.display());
     let service = TokenService {
         name: "Soak".to_owned(),
         issuer: ISSUER.to_owned(),
         keys: Keys::File(pem),
         algorithms: Vec::new(),
     };
-    let extra = format!("\n[tollgate.revocation.etcd]\nendpoints = ['{}']\n", etcd.url());
     let gateway =
         Arc::new(Gateway::with(Settings { extra, token_services: vec![service], ..Settings::default() }).await?);
     gateway.deploy(&project(&gateway, true), PATH).await?;
@@ -142,7 +158,12 @@ pub async fn soak(duration: Duration, changes: Churn) -> Result<Account> {
 }
 
 fn project(gateway: &Gateway, open: bool) -> ApiProject {
+    let schemes = json!({"securitySchemes": {
+        "default": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "https://x.test", "scopes": {}}}},
+        "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
+    }});
     let project = ApiProject::new("Soak", "1.0.0", "/soak").production(&gateway.backend.url());
+    let project = project.with_extension("components", schemes).asking("GET", "/keys/{id}", &json!([{"key": []}]));
     if open { project.secured("GET", "/items/{id}") } else { project.scoped("GET", "/items/{id}", &["nobody"]) }
 }
 
@@ -181,7 +202,9 @@ async fn push(gateway: &Gateway, model: &Shared, open: bool) -> Result<()> {
 
 async fn take_back(etcd: &Etcd, model: &Shared) -> Result<()> {
     let taken = with(model, |model| {
-        let pooled = model.pool.iter_mut().find(|pooled| pooled.revoked.is_none())?;
+        // Of both kinds in turn.
+        let kind = if model.account.revocations.is_multiple_of(2) { Kind::AccessToken } else { Kind::ApiKey };
+        let pooled = model.pool.iter_mut().find(|pooled| pooled.kind == kind && pooled.revoked.is_none())?;
         pooled.revoked = Some(Instant::now());
         model.account.revocations = model.account.revocations.saturating_add(1);
         Some(pooled.id.clone())
@@ -194,19 +217,29 @@ async fn take_back(etcd: &Etcd, model: &Shared) -> Result<()> {
 
 /// New tokens in place of those that were taken back long ago.
 fn refill(model: &Shared) {
-    let missing = with(model, |model| {
-        let old = |at: Instant| at.elapsed() > GRACE.saturating_mul(4);
-        model.pool.retain(|pooled| !pooled.revoked.is_some_and(old));
-        POOL.saturating_sub(model.pool.len())
-    });
-    let new: Vec<Pooled> = (0..missing).filter_map(|_| Pooled::new().ok()).collect();
-    with(model, |model| model.pool.extend(new));
+    for kind in [Kind::AccessToken, Kind::ApiKey] {
+        let held = with(model, |model| {
+            let old = |at: Instant| at.elapsed() > GRACE.saturating_mul(4);
+            model.pool.retain(|pooled| !pooled.revoked.is_some_and(old));
+            model.pool.iter().filter(|pooled| pooled.kind == kind).count()
+        });
+        let new: Vec<Pooled> = (held..POOL).filter_map(|_| Pooled::new(kind).ok()).collect();
+        with(model, |model| model.pool.extend(new));
+    }
 }
 
 impl Pooled {
-    fn new() -> Result<Self> {
+    fn new(kind: Kind) -> Result<Self> {
         let id = unique();
-        Ok(Self { token: sign(Claims::of(ISSUER).with("jti", id.clone()))?, id, revoked: None })
+        let claims = Claims::of(ISSUER).with("jti", id.clone());
+        let claims = match kind {
+            Kind::AccessToken => claims,
+            Kind::ApiKey => {
+                let listed = json!([{"name": "Soak", "context": "/soak/1.0.0", "version": "1.0.0"}]);
+                claims.with("token_type", "apiKey").with("subscribedAPIs", listed)
+            }
+        };
+        Ok(Self { token: sign(claims)?, kind, id, revoked: None })
     }
 }
 
@@ -227,11 +260,17 @@ async fn lane(number: usize, gateway: Arc<Gateway>, model: Shared) -> Result<()>
         turn = turn.wrapping_add(7);
         let begun = Instant::now();
         let shown = show(&model, turn)?;
-        let request = client.get(gateway.url(PATH));
-        let request = if let Some(token) = &shown.token { request.bearer_auth(token) } else { request };
+        let path = if shown.kind == Kind::ApiKey { KEYS_PATH } else { PATH };
+        let request = client.get(gateway.url(path));
+        let request = match (&shown.token, shown.kind) {
+            (None, _) => request,
+            (Some(token), Kind::AccessToken) => request.bearer_auth(token),
+            (Some(token), Kind::ApiKey) => request.header(KEY_HEADER, token),
+        };
         let status = Answer::of(request).await?.status.as_u16();
         // A change that has begun meanwhile excuses either answer.
-        let moved = with(&model, |model| model.settled.is_none_or(|settled| settled > begun));
+        let scoped = shown.kind == Kind::AccessToken;
+        let moved = scoped && with(&model, |model| model.settled.is_none_or(|settled| settled > begun));
         let excused =
             moved && matches!(status, 200 | 403) && shown.expected.iter().any(|right| [200, 403].contains(right));
         // So does a token that was taken back while it was on its way.
@@ -256,14 +295,15 @@ fn show(model: &Shared, turn: usize) -> Result<Shown> {
         _ => vec![200, 403],
     });
     let refused = vec![401];
+    let usual = |token: Option<String>, expected: Vec<u16>| Shown { token, kind: Kind::AccessToken, expected };
     Ok(match turn % 8 {
-        0 => Shown { token: Some(Pooled::new()?.token), expected: good },
-        1 => Shown { token: None, expected: refused },
-        2 => Shown { token: Some(sign(Claims::of(ISSUER).expiring(-60))?), expected: refused },
+        0 => usual(Some(Pooled::new(Kind::AccessToken)?.token), good),
+        1 => usual(None, refused),
+        2 => usual(Some(sign(Claims::of(ISSUER).expiring(-60))?), refused),
         3 => {
-            let token = Pooled::new()?.token;
+            let token = Pooled::new(Kind::AccessToken)?.token;
             let (content, _) = token.rsplit_once('.').ok_or_else(|| anyhow!("a token without a signature"))?;
-            Shown { token: Some(format!("{content}.{}", "A".repeat(342))), expected: refused }
+            usual(Some(format!("{content}.{}", "A".repeat(342))), refused)
         }
         _ => {
             let pooled = with(model, |model| {
@@ -271,12 +311,14 @@ fn show(model: &Shared, turn: usize) -> Result<Shown> {
                 model.pool.get(position).cloned()
             });
             let pooled = pooled.context("the pool is empty")?;
+            // Scopes are not asked of keys.
+            let good = if pooled.kind == Kind::ApiKey { vec![200] } else { good };
             let expected = match pooled.revoked {
                 None => good,
                 Some(at) if at.elapsed() > GRACE => refused,
                 Some(_) => [good, refused].concat(),
             };
-            Shown { token: Some(pooled.token), expected }
+            Shown { token: Some(pooled.token), kind: pooled.kind, expected }
         }
     })
 }

@@ -7,7 +7,7 @@ use tollgate_model::contract::BackendJwt;
 use tollgate_model::{JwkSet, Usage};
 
 use crate::stages::limit::FrameLimits;
-use crate::{Counter, CounterId, Question};
+use crate::{Counter, Question};
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,24 +21,11 @@ pub enum Answer {
     /// To [`Question::Body`].
     Body(RequestBody),
     /// To [`Question::Quota`]: what was granted is at hand now.
-    Granted {
-        /// But for what was granted of windows that were over when the answer came. The owner has counted it, nobody else
-        /// can have it, and so it is this request's.
-        late: Vec<LateGrant>,
-    },
+    Granted,
     /// To [`Question::Body`]: it has more bytes than that.
     BodyTooLarge,
     /// Nothing, or nothing that can be read. Each stage says what that means to it.
     Failed,
-}
-
-/// What was granted of a window that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LateGrant {
-    /// Of which counter.
-    pub counter: CounterId,
-    /// How much.
-    pub amount: u64,
 }
 
 /// What a service answered.
@@ -74,7 +61,7 @@ impl std::fmt::Debug for RequestBody {
 }
 
 /// Questions one request may ask before it is refused, so that a request can never circle.
-pub const MAX_QUESTIONS: usize = 8;
+pub const MAX_QUESTIONS: usize = 12;
 
 /// The answers a request has collected, in the order asked, and what it is to be counted against.
 #[derive(Debug, Default)]
@@ -213,12 +200,6 @@ impl Answers {
     pub(crate) fn quota_rounds(&self) -> u8 {
         let rounds = self.given.iter().filter(|(question, _)| matches!(question, Question::Quota { .. })).count();
         u8::try_from(rounds).unwrap_or(u8::MAX)
-    }
-
-    /// Whether the counter's owner has counted the request in a window that was over when it said so.
-    pub(crate) fn were_late_for(&self, counter: &Counter) -> bool {
-        let is_it = |grant: &LateGrant| grant.counter == counter.id() && grant.amount >= counter.cost;
-        self.given.iter().any(|(_, answer)| matches!(answer, Answer::Granted { late } if late.iter().any(is_it)))
     }
 
     /// Whether the request has asked all it may.

@@ -1,30 +1,32 @@
 //! Looking at bytes by words. In wasm the comparison of the C library goes byte by byte, and a token has a thousand of them.
 
-/// Whether both are the same. Not for secrets: it stops at the first difference.
+/// Whether both are the same. Where they differ does not change how long it takes: credentials are compared with what is
+/// remembered of others, and nobody shall learn from a clock how much of a guess was right.
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
     let ((blocks, rest), (other_blocks, other_rest)) = (one.as_chunks::<64>(), other.as_chunks::<64>());
-    if !blocks.iter().zip(other_blocks).all(|(one, other)| differences(one, other) == 0) {
-        return false;
-    }
-    let ((words, _), (other_words, _)) = (rest.as_chunks::<8>(), other_rest.as_chunks::<8>());
-    if !words.iter().zip(other_words).all(|(one, other)| u64::from_le_bytes(*one) == u64::from_le_bytes(*other)) {
-        return false;
-    }
-    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+    let pairs = blocks.iter().zip(other_blocks);
+    let found = pairs.fold(0, |found, (one, other)| found | differences(one, other));
+    let (words, other_words) = (rest.as_chunks::<8>().0, other_rest.as_chunks::<8>().0);
+    let found = words.iter().zip(other_words).fold(found, |found, (one, other)| found | difference(one, other));
+    let end = match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
         // It may overlap what was compared before.
-        (Some(end), Some(other_end)) => u64::from_le_bytes(*end) == u64::from_le_bytes(*other_end),
-        _ => rest.iter().zip(other_rest).all(|(one, other)| one == other),
-    }
+        (Some(end), Some(other_end)) => difference(end, other_end),
+        _ => rest.iter().zip(other_rest).fold(0, |found, (one, other)| found | u64::from(one ^ other)),
+    };
+    found | end == 0
 }
 
 /// Not 0 if any bit differs. Without a branch, so that it is done by vector instructions.
 fn differences(one: &[u8; 64], other: &[u8; 64]) -> u64 {
     let (words, other_words) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-    let pairs = words.iter().zip(other_words);
-    pairs.fold(0, |found, (one, other)| found | (u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other)))
+    words.iter().zip(other_words).fold(0, |found, (one, other)| found | difference(one, other))
+}
+
+const fn difference(one: &[u8; 8], other: &[u8; 8]) -> u64 {
+    u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other)
 }
 
 /// Whether any of them is ASCII whitespace.

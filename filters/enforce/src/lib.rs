@@ -41,7 +41,7 @@ mod vouch;
 pub mod websocket;
 mod wildcard;
 
-pub use answers::{Answer, Answers, CallAnswer, LateGrant, MAX_QUESTIONS, RequestBody};
+pub use answers::{Answer, Answers, CallAnswer, MAX_QUESTIONS, RequestBody};
 pub use call::Call;
 pub use connection::Connection;
 pub use cx::{Cx, Decision, Edits, HeaderEdit, Question, Record, Reply, Timestamp};

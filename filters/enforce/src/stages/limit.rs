@@ -24,8 +24,10 @@ use crate::limit::fields::Standings;
 use crate::rejection::{Level, Rejection};
 use crate::{CompiledPolicy, Counter, Cx, Question, Quotas, Standing, Stock, Timestamp};
 
-/// How often one request asks the owner of its quotas.
-const MAX_ROUNDS: u8 = 3;
+/// How often one request asks the owner of its quotas. At the edge of a window every answer may be about one that is over when it
+/// comes, each time for another counter; every further round is less likely by far, and whoever runs out of them is refused
+/// although nothing is used up.
+const MAX_ROUNDS: u8 = 7;
 /// For so many requests like this one quota is asked for where there is some already.
 const SOME: u64 = 16;
 /// When others took what the owner granted, and the owner was asked often enough: when to try again.
@@ -204,11 +206,6 @@ fn in_stock(cx: &Cx, charges: &[Charge]) -> Result<Vec<Rc<Counter>>, Halt> {
     let (mut takes, mut asks) = (Vec::with_capacity(charges.len()), Vec::new());
     let mut standings = cx.directory.settings().filter(|settings| settings.limit_headers).map(|_| Standings::default());
     for charge in charges {
-        if cx.answers.were_late_for(&charge.counter) {
-            // Counted by its owner, in a window that is over. Bytes that follow belong to the next one.
-            takes.extend((charge.counter.limit().unit == QuotaUnit::Bytes).then(|| Rc::clone(&charge.counter)));
-            continue;
-        }
         let stock = quotas.stock(&charge.counter, cx.now);
         if let Some(standings) = standings.as_mut().filter(|_| charge.stops) {
             note(cx, charge, stock, standings);

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use tollgate_enforce::LateGrant;
 use tollgate_model::contract::QUOTA_PATH;
 use tollgate_model::{QuotaAnswer, QuotaAsk, QuotaRequest};
 
@@ -43,8 +42,7 @@ impl Pending {
     /// Takes an answer, if it is to one of these questions.
     pub(crate) fn answered(&self, quotas: &QuotaPool, abi: &Rc<dyn Abi>, call: CallId, response: Response) {
         let Some((asks, asked)) = self.0.borrow_mut().remove(&call.0) else { return };
-        // No request waits for it, so what is late is nobody's.
-        let _ = take(quotas, abi.as_ref(), &asks, asked, response);
+        take(quotas, abi.as_ref(), &asks, asked, response);
     }
 }
 
@@ -62,27 +60,22 @@ pub(crate) fn send(quotas: &QuotaPool, caller: &Caller, asks: &[QuotaAsk]) -> Re
     }
 }
 
-/// Puts what was granted where requests find it, and gives what came too late for that. `None` when there was no answer.
-pub(crate) fn take(
-    quotas: &QuotaPool,
-    abi: &dyn Abi,
-    asks: &[QuotaAsk],
-    asked: Asked,
-    response: Response,
-) -> Option<Vec<LateGrant>> {
+/// Puts what was granted where requests find it. Says whether there was an answer.
+pub(crate) fn take(quotas: &QuotaPool, abi: &dyn Abi, asks: &[QuotaAsk], asked: Asked, response: Response) -> bool {
     let good = response.arrived && response.body <= MAX_ANSWER && abi.answer_status() == Some(200);
     let answer = good.then(|| abi.answer_body(response.body).ok()).flatten();
     let answer = answer.and_then(|body| serde_json::from_slice::<QuotaAnswer>(&body).ok());
     match answer.filter(|answer| answer.grants.len() == asks.len()) {
         Some(answer) => {
-            let grants = asks.iter().zip(&answer.grants);
-            let late = grants.filter_map(|(ask, grant)| quotas.granted(ask, grant, asked.sent)).collect();
+            for (ask, grant) in asks.iter().zip(&answer.grants) {
+                quotas.granted(ask, grant, asked.sent);
+            }
             asked.heard();
-            Some(late)
+            true
         }
         None => {
             quotas.lost();
-            None
+            false
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
     let ends = sent.saturating_add(grant.ends_in_ms);
     let current = Some(entry).filter(|entry| entry.is_current(now));
     // An answer about a window that is over must not replace what is held of the next one.
-    if is_late(grant, sent, now) || current.is_some_and(|current| current.window > grant.window) {
+    if ends <= now || current.is_some_and(|current| current.window > grant.window) {
         return Entry { id, ..entry };
     }
     let begun = Entry { left: entry.next.left, leased: entry.next.left, ends: entry.next.ends, ..Entry::default() };
@@ -126,11 +126,6 @@ pub(super) fn merge(entry: Option<Entry>, id: u128, ask: &QuotaAsk, grant: &Quot
     };
     settle(&mut merged);
     merged
-}
-
-/// Whether the window that it is of is over, as far as can be known: it ends so long after the question, not after the answer.
-pub(super) const fn is_late(grant: &QuotaGrant, sent: u64, now: u64) -> bool {
-    sent.saturating_add(grant.ends_in_ms) <= now
 }
 
 /// Keeps what was leased of the next window until it begins: so long after the answer, as it must not be used too early.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tollgate_enforce::{Counter, CounterId, LateGrant, Quotas, Standing, Stock, Timestamp};
+use tollgate_enforce::{Counter, CounterId, Quotas, Standing, Stock, Timestamp};
 use tollgate_model::{Limit, Posture, QuotaAsk, QuotaGrant, QuotaUnit};
 
 use super::clock::{Clock, went_back};
@@ -99,24 +99,21 @@ impl QuotaPool {
         }
     }
 
-    /// The owner's answer to an ask that was sent at `sent`. Gives it back where it has come too late to be at hand.
-    pub(crate) fn granted(&self, ask: &QuotaAsk, grant: &QuotaGrant, sent: Steady) -> Option<LateGrant> {
+    /// The owner's answer to an ask that was sent at `sent`.
+    pub(crate) fn granted(&self, ask: &QuotaAsk, grant: &QuotaGrant, sent: Steady) {
         let now = self.abi.steady().0;
         self.lost_until.set(0);
         self.metrics.record(QUOTA_DEGRADED, 0);
         if ask.want == 0 {
-            return None;
+            return;
         }
         let id = id_of(ask);
-        if !ask.ahead && lease::is_late(grant, sent.0, now) {
-            return Some(LateGrant { counter: CounterId(id), amount: grant.granted });
-        }
         let owed = bucket::update(self.abi.as_ref(), id, now, |entry| {
             let merged = lease::merge(*entry, id, ask, grant, sent.0, now);
             *entry = Some(merged);
             merged.owed > 0
         });
-        let owed = owed.filter(|_| !ask.ahead)?;
+        let Some(owed) = owed.filter(|_| !ask.ahead) else { return };
         // It may be too much to stay.
         if let Some(watched) = self.watched.borrow_mut().get_mut(&id) {
             watched.look_at = watched.look_at.min(idle_at(now));
@@ -126,7 +123,6 @@ impl QuotaPool {
         if owed && grant.granted > 0 {
             self.watched.borrow_mut().entry(id).and_modify(|watched| watched.wanted = true);
         }
-        None
     }
 
     /// A question that is about to be asked.

@@ -20,7 +20,7 @@ pub(super) fn decide(abi: &dyn Abi, cx: &Cx, explain: Explain) -> Decision {
             .collect(),
         Header::Absent | Header::Many => "-".to_owned(),
     };
-    let trace = serde_json::to_string(&trace).unwrap_or_default();
+    let trace = serde_json::to_string(&trace).unwrap_or_else(|error| format!("cannot be written: {error}"));
     abi.log(Level::Info, &format!("explain {id} {trace}"));
     decision
 }

@@ -21,8 +21,8 @@ impl UnderWay {
         let abi = worker.abi.as_ref();
         let answer = match (&question, lease) {
             (Question::Quota { asks, .. }, Some(asked)) => {
-                let late = quota::take(&worker.directory.quotas, abi, asks, asked, response);
-                late.map_or(Answer::Failed, |late| Answer::Granted { late })
+                let granted = quota::take(&worker.directory.quotas, abi, asks, asked, response);
+                if granted { Answer::Granted } else { Answer::Failed }
             }
             _ => carry::read_answer(abi, &question, response),
         };

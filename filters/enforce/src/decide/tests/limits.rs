@@ -244,7 +244,7 @@ fn who_has_waited_once_asks_for_all_levels_at_once() {
         let Question::Quota { asks, .. } = &question else { panic!("{question:?}") };
         assert_eq!(asks.iter().map(|ask| ask.key.as_str()).collect::<Vec<_>>(), expected, "{ends}");
         assert!(asks.iter().all(|ask| ask.want >= 7), "{asks:?}");
-        answers.add(question, Answer::Granted { late: Vec::new() });
+        answers.add(question, Answer::Granted);
         directory.quotas.stock.insert(ends.to_owned(), Stock::Enough);
     }
     assert!(matches!(decide_with(&directory, &request, &answers), Decision::Forward(_)));
@@ -261,7 +261,7 @@ fn quota_is_asked_for_once_for_all_levels_and_taken_once() {
     let Decision::Ask(Question::Quota { round: 0, asks }) = ask(&directory, &answers) else { panic!("no question") };
     assert_eq!(asks.iter().map(|ask| ask.key.as_str()).collect::<Vec<_>>(), [API, SUBSCRIPTION, APPLICATION]);
     assert!(answers.settle().is_empty());
-    answers.add(Question::Quota { round: 0, asks }, Answer::Granted { late: Vec::new() });
+    answers.add(Question::Quota { round: 0, asks }, Answer::Granted);
     for key in [API, SUBSCRIPTION, APPLICATION] {
         directory.quotas.stock.insert(key.to_owned(), Stock::Enough);
     }

@@ -1,7 +1,8 @@
 //! API keys that say nothing: random texts, of which the tables hold the SHA-256.
 //!
-//! Looking one up takes the same time however much of it is right, since a hash tells nothing of a hash that is near. Must never
-//! let a text in that is not in the tables, nor one whose application has not subscribed.
+//! Looking one up takes the same time however much of it is right, since a hash tells nothing of a hash that is near, and so
+//! does a comparison with those that are remembered ([`crate::bytes::same`]). Must never let a text in that is not in the
+//! tables, nor one whose application has not subscribed.
 
 use sha2::{Digest, Sha256};
 use tollgate_model::{Api, Application, Credential, CutoffKind, Secret, keys};
